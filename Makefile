@@ -1,0 +1,45 @@
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+PYTEST_ARGUMENTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help backup up down status test lint bench lock install install-tests python3
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Ports, all on 127.0.0.1: AIRFLOW_PORT=18080 AZURITE_PORT=10000 EMULATOR_PORT=18443 EMULATOR_ADMIN_PORT=18444"
+
+backup: install ## Start the stack, back up every sample service once, show how it went
+	@$(PYTHON) -m stack backup
+
+up: install ## Start emulator, Azurite and Airflow, and wait until they are ready
+	@$(PYTHON) -m stack up
+
+down: ## End what this checkout has started, and nothing else
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m stack down; else echo "Nothing is installed, so nothing runs."; fi
+
+status: ## Show which parts run, since when, where
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m stack status; else echo "Nothing is installed, so nothing runs."; fi
+
+test: install-tests ## Run every test; PYTEST_ARGUMENTS=... narrows them
+	@$(PYTHON) -m pytest $(PYTEST_ARGUMENTS)
+
+lint: install ## Check style and format
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+
+bench: install ## Measure, each measurement beside its plain alternative
+	@$(PYTHON) -m bench
+
+lock: python3 ## Pin every version and hash anew, in each requirements file
+	@$(PYTHON3) stack/lock.py
+
+install: python3 ## Install what is needed, below this folder only
+	@$(PYTHON3) stack/install.py azurite
+
+install-tests: python3
+	@$(PYTHON3) stack/install.py azurite chromium dclint
+
+python3:
+	@command -v $(PYTHON3) >/dev/null || { echo "python3 is missing; install Python 3.11 or newer (on Debian and Ubuntu: sudo apt-get install python3)." >&2; exit 1; }

@@ -1,0 +1,32 @@
+"""`python -m bench [suspension] [parsing] [first-backup]`: all of them when none is named."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+
+from bench import first_backup, parsing, suspension
+
+MEASUREMENTS = {
+    "suspension": suspension.measure,
+    "parsing": parsing.measure,
+    "first-backup": first_backup.measure,
+}
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or list(MEASUREMENTS)
+    unknown = [name for name in chosen if name not in MEASUREMENTS]
+    if unknown:
+        print(f"There is no measurement {', '.join(unknown)}; choose of {', '.join(MEASUREMENTS)}.", file=sys.stderr)
+        return 2
+    print(f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {os.cpu_count()} cores, {platform.platform()}, "
+          f"Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the start.\n")  # fmt: skip
+    for name in chosen:
+        print(MEASUREMENTS[name](), flush=True)
+    return 0
+
+
+sys.exit(main())

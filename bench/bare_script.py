@@ -1,0 +1,62 @@
+"""What the DAG is measured against: the same REST calls in a plain script, which verifies and records nothing."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import requests
+
+POLL_SECONDS = 0.5
+ANSWER_SECONDS = 30
+WAIT_SECONDS = 300
+
+
+def back_up(session: requests.Session, service_url: str, connection_string: str, backup_name: str) -> None:
+    """
+    Suspend, back up, resume.
+
+    Raises ``requests.RequestException`` when a request is refused or not answered within `ANSWER_SECONDS`, and
+    ``RuntimeError`` when the service or the backup fails, or a wait takes longer than `WAIT_SECONDS`.
+
+    :param session: with the management certificate and the ``x-ms-version`` header
+    :param service_url: pass-through address of the service (``.../~/biztalk/<name>``)
+    :param connection_string: of the storage account
+    :param backup_name: name of the new container
+    """
+    _post(session, f"{service_url}?comp=suspend")
+    _await("Suspended", lambda: _read(session, service_url, "SubState"))
+    body = (
+        f"<ServiceBackupSettings><BackupStoreConnectionString>{connection_string}</BackupStoreConnectionString>"
+        f"<BackupName>{backup_name}</BackupName></ServiceBackupSettings>"
+    )
+    operation = _post(session, f"{service_url}?comp=backup", body)
+    _await("Succeeded", lambda: _read(session, f"{service_url}?OperationStatus/{operation}", "Result"))
+    _post(session, f"{service_url}?comp=resume")
+    _await("Active", lambda: _read(session, service_url, "SubState"))
+
+
+def _post(session: requests.Session, url: str, body: str | None = None) -> str:
+    response = session.post(url, data=body, headers={"Content-Type": "application/xml"}, timeout=ANSWER_SECONDS)
+    response.raise_for_status()
+    return response.headers["x-ms-request-id"]
+
+
+def _read(session: requests.Session, url: str, element: str) -> str:
+    response = session.get(url, timeout=ANSWER_SECONDS)
+    response.raise_for_status()
+    found = re.search(rf"<{element}>([^<]+)<", response.text)
+    if not found:
+        raise RuntimeError(f"The answer of {url} has no {element}.")
+    return found[1]
+
+
+def _await(wanted: str, read: Callable[[], str]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (seen := read()) != wanted:
+        if "Failed" in seen:
+            raise RuntimeError(f"Waited for {wanted}, and it is {seen}.")
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"Waited {WAIT_SECONDS} seconds for {wanted}, and it is still {seen}.")
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,98 @@
+"""The demo's last step: gives Airflow its connections to the emulator and to Azurite, and starts a first backup."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+HOME = Path("/opt/airflow/demo")
+ADMIN = "http://emulator:18444"
+DAG_ID = "biztalk_nightly_backup"
+DAG_SECONDS = 300
+COMMAND_SECONDS = 120
+POLL_SECONDS = 5
+# Azurite's account, published in its documentation and the same everywhere; it protects nothing.
+STORAGE_ACCOUNT = "devstoreaccount1"
+STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+def main() -> None:
+    connections = HOME / "connections.json"
+    connections.write_text(json.dumps(demo_connections(ask("/health"), ask("/services"))))
+    airflow("connections", "import", "--overwrite", str(connections))
+    wait_for_dag()
+    airflow("dags", "unpause", "--yes", DAG_ID)
+    airflow("dags", "trigger", DAG_ID)
+
+
+def demo_connections(health: dict, fleet: dict) -> dict[str, dict]:
+    """Airflow's connections (id -> fields) from the emulator's answers to `/health` and `/services`."""
+    tracking = {
+        f"biztalk_tracking_{service['name'].lower()}": {
+            "conn_type": "sqlite",
+            "host": service["tracking_database"],
+            "extra": {"mode": "ro"},
+        }
+        for service in fleet["services"]
+        if service["tracking_database"]
+    }
+    return {
+        "biztalk_default": {
+            "conn_type": "biztalk_services",
+            "host": "emulator",
+            "port": 18443,
+            "login": health["subscription_id"],
+            "extra": {
+                "certificate_path": f"{HOME}/pki/management.pem",
+                "private_key_path": f"{HOME}/pki/management.key",
+                "ca_bundle": f"{HOME}/pki/ca.pem",
+            },
+        },
+        "biztalk_backup_storage": {
+            "conn_type": "wasb",
+            "login": STORAGE_ACCOUNT,
+            "password": STORAGE_KEY,
+            "host": f"http://azurite:10000/{STORAGE_ACCOUNT}",
+            "extra": {"api_version": "2026-06-06"},
+        },
+        **tracking,
+    }
+
+
+def wait_for_dag() -> None:
+    """Return once Airflow has loaded the DAG; exit with one sentence and Airflow's last words when it does not."""
+    deadline = time.monotonic() + DAG_SECONDS
+    while (answer := airflow("dags", "details", DAG_ID, check=False)).returncode != 0:
+        if time.monotonic() > deadline:
+            last = "\n".join(answer.stdout.strip().splitlines()[-5:])
+            sys.exit(
+                f"Airflow has not loaded the DAG {DAG_ID} within {DAG_SECONDS} seconds; "
+                f"look at the logs of airflow-dag-processor. Its last words:\n{last}"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def ask(path: str) -> dict:
+    with urllib.request.urlopen(ADMIN + path, timeout=10) as answer:
+        return json.load(answer)
+
+
+def airflow(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the `airflow` command; one that may fail (`check=False`) keeps what it says to itself."""
+    output = None if check else subprocess.PIPE
+    return subprocess.run(
+        ["airflow", *arguments],
+        check=check,
+        timeout=COMMAND_SECONDS,
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        text=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

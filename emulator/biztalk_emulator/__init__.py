@@ -1,0 +1,1 @@
+"""An emulator of the management API of Windows Azure BizTalk Services."""

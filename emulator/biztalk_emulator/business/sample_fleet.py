@@ -1,0 +1,153 @@
+"""A subscription full of services to try everything on: every edition, two regions, a fictional company's EDI business.
+
+Keys, passwords and certificates are made afresh at every call; nothing secret lies in the source.
+"""
+
+import base64
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from .content import new_content, new_runtime
+from .key_material import password, pfx, self_signed
+from .quotas import QUOTAS
+from .sample_content import trading_content
+
+SUBSCRIPTION_ID = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
+_VERSION = "1.1.0"
+_DATA_PLANE = "biztalk.windows.net"
+
+_FLEET: list[dict[str, Any]] = [
+    {
+        "name": "contoso-west-us",
+        "label": "Contoso West US",
+        "description": "Trading with North America",
+        "geo_region": "West US",
+        "services": [
+            {"name": "contosotrial", "edition": "free", "units": 1, "partners": []},
+            {
+                "name": "contosodev",
+                "edition": "developer",
+                "units": 1,
+                "partners": ["Fabrikam", "Wingtip"],
+                "batches": {"Fabrikam": ["Count"]},
+                "applications": ["Order desk"],
+                "last_number": 40,
+            },
+            {
+                "name": "contosoorders",
+                "edition": "standard",
+                "units": 1,
+                "partners": ["Fabrikam", "Tailspin", "Northwind"],
+                "batches": {"Fabrikam": ["Count"], "Tailspin": ["Timeout"]},
+                "applications": ["Order desk", "Warehouse"],
+                "last_number": 1041,
+            },
+            {
+                "name": "ContosoRetail",
+                "edition": "premium",
+                "units": 2,
+                "partners": ["Fabrikam", "Litware", "Northwind", "Tailspin", "Wingtip", "Proseware", "Adatum"],
+                "batches": {
+                    "Fabrikam": ["Count"],
+                    "Litware": ["Size"],
+                    "Northwind": ["Timeout"],
+                    "Wingtip": ["Schedule"],
+                },
+                "applications": ["Order desk", "Warehouse", "Billing", "Web shop"],
+                "last_number": 20417,
+            },
+        ],
+    },
+    {
+        "name": "contoso-north-europe",
+        "label": "Contoso North Europe",
+        "description": "Trading with Europe",
+        "geo_region": "North Europe",
+        "services": [
+            {
+                "name": "contosonordic",
+                "edition": "basic",
+                "units": 1,
+                "partners": ["Wingtip", "Adatum"],
+                "batches": {"Adatum": ["Schedule"]},
+                "applications": ["Order desk"],
+                "last_number": 310,
+            },
+            {
+                "name": "contosoeurope",
+                "edition": "standard",
+                "units": 2,
+                "partners": ["Wingtip", "Proseware", "Adatum", "Litware"],
+                "batches": {"Proseware": ["Size"], "Wingtip": ["Count"], "Litware": ["Timeout"]},
+                "applications": ["Order desk", "Billing"],
+                "last_number": 5530,
+            },
+        ],
+    },
+]
+
+
+def sample_subscription(now: datetime | None = None) -> dict[str, Any]:
+    """The sample: ``subscription_id`` and ``cloud_services``.
+
+    A cloud service has ``name``, ``label``, ``description``, ``geo_region`` and ``services``; a service has ``name``,
+    ``settings`` (element names of Create), ``content`` and ``runtime`` (:mod:`.content`).
+
+    :param now: when certificates start and the past ends; the current time by default.
+    """
+    now = now or datetime.now(UTC)
+    cloud_services = [
+        {**group, "services": [_service(each, group["geo_region"], now) for each in group["services"]]}
+        for group in _FLEET
+    ]
+    return {"subscription_id": SUBSCRIPTION_ID, "cloud_services": cloud_services}
+
+
+def _service(plan: dict[str, Any], region: str, now: datetime) -> dict[str, Any]:
+    content = new_content()
+    if plan["partners"]:
+        content = trading_content(
+            plan["partners"],
+            batches=plan["batches"],
+            applications=plan["applications"],
+            now=now,
+            last_number=plan["last_number"],
+        )
+    return {
+        "name": plan["name"],
+        "settings": _settings(plan, region, now),
+        "content": content,
+        "runtime": new_runtime(),
+    }
+
+
+def _settings(plan: dict[str, Any], region: str, now: datetime) -> dict[str, Any]:
+    name, edition = plan["name"], plan["edition"]
+    address = f"{name.lower()}.{_DATA_PLANE}"
+    ssl_password = password()
+    archiving = QUOTAS[edition].archiving
+    return {
+        "CustomDomainUrl": "",
+        "ServiceVersion": _VERSION,
+        "Edition": edition,
+        "UnitCount": plan["units"],
+        "ServiceCertificate": {
+            "Data": pfx(self_signed(address, now=now, server=True), name=address, protected_by=ssl_password),
+            "Password": ssl_password,
+        },
+        "TrackingStoreConnectionString": (
+            f"Data Source=tcp:contoso-{region.lower().replace(' ', '-')}.database.windows.net,1433;"
+            f"Initial Catalog={name}Tracking;Integrated Security=False;User ID={name}User;Password={password()};"
+            "Encrypt=True"
+        ),
+        "ArchiveStoreConnectionString": _storage(f"{name.lower()}archive") if archiving else "",
+        "MonitoringStoreConnectionString": _storage(f"{name.lower()}mon"),
+        "AccessControlNamespace": f"{name.lower()}acs",
+        "AccessControlKey": base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
+    }
+
+
+def _storage(account: str) -> str:
+    key = base64.b64encode(secrets.token_bytes(64)).decode("ascii")
+    return f"DefaultEndpointsProtocol=https;AccountName={account};AccountKey={key}"

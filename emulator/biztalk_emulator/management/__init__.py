@@ -1,0 +1,1 @@
+"""The management API as the documents describe it: paths, headers, bodies, status codes."""

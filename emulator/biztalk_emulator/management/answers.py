@@ -1,0 +1,73 @@
+"""What every answer has in common, and how a fault spoils one."""
+
+from __future__ import annotations
+
+from biztalk_emulator.faults import Fault
+from biztalk_emulator.http_server import Delivery, Response
+from biztalk_emulator.management import envelopes
+from biztalk_emulator.management.errors import ManagementError
+
+_RECORDED_SERVER = "1.0.6198.98 (rd_rdfe_stable.140626-1722) Microsoft-HTTPAPI/2.0"
+_XML = "application/xml; charset=utf-8"
+
+_HTML = b"""<!DOCTYPE html>
+<html><head><title>Sign in</title></head><body><h1>Gateway</h1><p>Please sign in to continue.</p></body></html>
+"""
+_MALFORMED = b'<Operation xmlns="http://schemas.microsoft.com/windowsazure"><ID>0<Status>Succeeded</Operation>'
+_BOMB = b"""<?xml version="1.0"?>
+<!DOCTYPE Operation [
+<!ENTITY a "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa">
+<!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">
+<!ENTITY d "&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;"><!ENTITY e "&d;&d;&d;&d;&d;&d;&d;&d;&d;&d;">
+<!ENTITY f "&e;&e;&e;&e;&e;&e;&e;&e;&e;&e;"><!ENTITY g "&f;&f;&f;&f;&f;&f;&f;&f;&f;&f;">
+]>
+<Operation xmlns="http://schemas.microsoft.com/windowsazure"><ID>&g;</ID><Status>Succeeded</Status></Operation>
+"""
+_REPLACED_BODIES = {"empty-body": b"", "malformed-xml": _MALFORMED, "html": _HTML, "entity-bomb": _BOMB}
+
+
+def refusal(error: ManagementError) -> Response:
+    """The answer to a refused request."""
+    return Response(error.status, envelopes.error(error))
+
+
+def dress(response: Response, request_id: str, *, passed_through: bool) -> None:
+    """Add the recorded headers (REST reference, section 1.3)."""
+    standard = {
+        "Content-Type": _XML,
+        "Cache-Control": "no-cache",
+        "Server": _RECORDED_SERVER,
+        "x-ms-servedbyregion": "ussouth2",
+        "x-ms-request-id": request_id,
+    }
+    if passed_through:
+        standard["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    response.headers = standard | response.headers
+
+
+def instead(fault: Fault) -> Response | None:
+    """The answer of a fault that keeps the request from being handled; None when the request is handled."""
+    if fault.effect == "reset-before":
+        return Response(503, delivery=Delivery.RESET)
+    if fault.effect == "status":
+        told = fault.parameters
+        response = refusal(ManagementError(told["status"], told["code"], told["message"]))
+        if told["retry_after"] is not None:
+            response.headers["Retry-After"] = str(round(told["retry_after"]))
+        return response
+    return None
+
+
+def spoil(response: Response, fault: Fault) -> None:
+    """Do to the answer of a handled request what the fault demands."""
+    if fault.effect in _REPLACED_BODIES:
+        response.body = _REPLACED_BODIES[fault.effect]
+    if fault.effect == "html":
+        response.status = fault.parameters["status"]
+        response.headers["Content-Type"] = "text/html; charset=utf-8"
+    if fault.effect == "truncated":
+        response.delivery = Delivery.TRUNCATED
+    if fault.effect == "reset-after":
+        response.delivery = Delivery.RESET
+    if fault.effect == "slow":
+        response.delay = fault.parameters["seconds"]

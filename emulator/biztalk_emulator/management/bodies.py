@@ -1,0 +1,188 @@
+"""Bodies that callers send, read and checked (REST reference, sections 1.2, 2.2, 2.12 and 7)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from biztalk_emulator import connection_strings
+from biztalk_emulator.business.quotas import QUOTAS
+from biztalk_emulator.connection_strings import ConnectionStringError
+from biztalk_emulator.http_server import Request
+from biztalk_emulator.management import xml
+from biztalk_emulator.management.envelopes import CONNECTION_STRINGS, PLAIN_SETTINGS
+from biztalk_emulator.management.errors import bad_request
+
+_CLOUD_SERVICE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{4,18}[A-Za-z0-9]")
+_BACKUP_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,5}){1,3}")
+_SETTING_NAMES = (*PLAIN_SETTINGS, *CONNECTION_STRINGS, "AccessControlNamespace", "AccessControlKey")
+
+
+@dataclass(frozen=True)
+class BackupOrder:
+    """What a backup is asked to do."""
+
+    backup_name: str
+    connection_string: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class CloudServiceOrder:
+    """A cloud service to make."""
+
+    label: str
+    description: str
+    geo_region: str
+
+
+def content_kind(request: Request) -> str:
+    """``xml`` or ``json``, from the required header Content-Type.
+
+    :raises ManagementError: 400 when it is missing or something else.
+    """
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type == "application/json":
+        return "json"
+    if content_type in ("application/xml", "text/xml") or content_type.endswith("+xml"):
+        return "xml"
+    raise bad_request("The header Content-Type is required and must be application/xml.")
+
+
+def cloud_service_order(name: str, request: Request) -> CloudServiceOrder:
+    """Read the body of Create Cloud Service.
+
+    :raises ManagementError: 400.
+    """
+    if not _CLOUD_SERVICE_NAME.fullmatch(name):
+        raise bad_request("A cloud service name has up to 64 letters, digits, dots, underscores or dashes.")
+    tree = xml.read(request.body, "CloudService")
+    region = xml.value(tree, "GeoRegion")
+    if not region:
+        raise bad_request("GeoRegion is required, for example West US.")
+    return CloudServiceOrder(xml.value(tree, "Label") or "", xml.value(tree, "Description") or "", region)
+
+
+def backup_order(request: Request) -> BackupOrder:
+    """Read the body of Backup: XML, or JSON with the same two names.
+
+    :raises ManagementError: 400, naming every violated rule and repeating no secret.
+    """
+    if content_kind(request) == "json":
+        name, connection_string = _backup_json(request.body)
+    else:
+        tree = xml.read(request.body, "ServiceBackupSettings")
+        name = xml.value(tree, "BackupName") or ""
+        connection_string = xml.value(tree, "BackupStoreConnectionString") or ""
+    problems = []
+    if not _BACKUP_NAME.fullmatch(name):
+        problems.append(
+            "BackupName must have 3 to 63 lower-case letters, digits and single dashes, and begin and end with a "
+            "letter or digit."
+        )
+    try:
+        connection_strings.parse_storage(connection_string)
+    except ConnectionStringError as error:
+        problems.append(f"BackupStoreConnectionString: {error}")
+    if problems:
+        raise bad_request(" ".join(problems))
+    return BackupOrder(name, connection_string)
+
+
+def service_settings(request: Request) -> dict[str, Any]:
+    """Read the Create tree: the settings that the body names, unchecked but for their form.
+
+    :raises ManagementError: 400, also for a restore, which is not offered yet.
+    """
+    if content_kind(request) != "xml":
+        raise bad_request("The header Content-Type is required and must be application/xml.")
+    tree = xml.read(request.body, "Resource")
+    if tree.find("IntrinsicSettings/ServiceRestoreSettings") is not None:
+        raise bad_request("Restoring from a backup is not offered by this version of the emulator yet.")
+    found = tree.find("IntrinsicSettings/ServiceSettings")
+    if found is None:
+        raise bad_request("Resource/IntrinsicSettings/ServiceSettings is required.")
+    settings: dict[str, Any] = {}
+    for name in _SETTING_NAMES:
+        value = xml.value(found, name)
+        if value is not None:
+            settings[name] = value
+    data, password = xml.value(found, "ServiceCertificate/Data"), xml.value(found, "ServiceCertificate/Password")
+    if data:
+        settings["ServiceCertificate"] = {"Data": data, "Password": password or ""}
+    if "Edition" in settings:
+        settings["Edition"] = settings["Edition"].lower()
+    if settings.get("UnitCount", "").isdecimal():
+        settings["UnitCount"] = int(settings["UnitCount"])
+    return settings
+
+
+def check_service_name(name: str) -> None:
+    """Refuse a name that a new service cannot have.
+
+    :raises ManagementError: 400.
+    """
+    if not _SERVICE_NAME.fullmatch(name):
+        raise bad_request(
+            "A BizTalk service name has 6 to 20 letters, digits or dashes, and begins and ends with a letter or digit."
+        )
+
+
+def check_settings(settings: dict[str, Any]) -> None:
+    """Refuse settings that no service can have, naming every violated rule.
+
+    :raises ManagementError: 400.
+    """
+    problems = []
+    edition, units = settings.get("Edition"), settings.get("UnitCount")
+    quota = QUOTAS.get(edition or "")
+    if quota is None:
+        problems.append(f"Edition must be one of {', '.join(QUOTAS)}.")
+    elif not isinstance(units, int) or not 1 <= units <= quota.units:
+        problems.append(f"UnitCount must be a whole number from 1 to {quota.units} in the {edition} edition.")
+    if not _VERSION.fullmatch(settings.get("ServiceVersion") or ""):
+        problems.append("ServiceVersion must be a product version such as 1.1.0.")
+    problems += _store_problems(settings, edition)
+    certificate = settings.get("ServiceCertificate")
+    if certificate:
+        try:
+            base64.b64decode("".join(certificate["Data"].split()), validate=True)
+        except (binascii.Error, ValueError):
+            problems.append("ServiceCertificate/Data must be base64.")
+    if problems:
+        raise bad_request(" ".join(problems))
+
+
+def _store_problems(settings: dict[str, Any], edition: str | None) -> list[str]:
+    problems = []
+    tracking = settings.get("TrackingStoreConnectionString")
+    if tracking or edition != "free":
+        try:
+            connection_strings.database_name(tracking or "")
+        except ConnectionStringError as error:
+            problems.append(f"TrackingStoreConnectionString: {error}")
+    for name in ("ArchiveStoreConnectionString", "MonitoringStoreConnectionString"):
+        if settings.get(name):
+            try:
+                connection_strings.parse_storage(settings[name])
+            except ConnectionStringError as error:
+                problems.append(f"{name}: {error}")
+    if settings.get("ArchiveStoreConnectionString") and edition in QUOTAS and not QUOTAS[edition].archiving:
+        problems.append("Archiving is available in the developer and premium editions only.")
+    return problems
+
+
+def _backup_json(body: bytes) -> tuple[str, str]:
+    try:
+        document = json.loads(body)
+        name, connection_string = document["BackupName"], document["BackupStoreConnectionString"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        name = connection_string = None
+    if not isinstance(name, str) or not isinstance(connection_string, str):
+        raise bad_request("The JSON body needs the texts BackupName and BackupStoreConnectionString.")
+    return name.strip(), connection_string.strip()

@@ -1,0 +1,120 @@
+"""Messages in and out of services: what the state of a service lets pass, and the clock that releases batches."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from biztalk_emulator import times
+from biztalk_emulator.business import traffic
+from biztalk_emulator.business.errors import TrafficRefused
+from biztalk_emulator.business.tracking import TrackingDatabase
+from biztalk_emulator.connection_strings import database_name
+from biztalk_emulator.lifecycle import Lifecycle
+from biztalk_emulator.store import Service
+
+
+class NotProcessing(Exception):
+    """The state of the service lets no message pass."""
+
+
+class MessageDesk:
+    """Hands messages to the business part and keeps what it changes.
+
+    :param folder: where tracking databases are, one file a database.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, folder: Path) -> None:
+        self._lifecycle = lifecycle
+        self._store = lifecycle.store
+        self._folder = folder
+        lifecycle.settings_changed = self.try_tracking
+
+    def tracking_path(self, settings: dict[str, Any]) -> Path | None:
+        """The file of a service's tracking database; None when it has none."""
+        text = settings.get("TrackingStoreConnectionString")
+        return self._folder / f"{database_name(text)}.db" if text else None
+
+    def open_tracking(self, service: Service) -> None:
+        """Make a service's tracking database agree with what the store knows.
+
+        :raises TrafficRefused: the database cannot be used.
+        """
+        path = self.tracking_path(service.settings)
+        if path:
+            with _tracking_of(service):
+                TrackingDatabase(path).reconcile(service.runtime, now=times.as_datetime(times.now()))
+
+    def try_tracking(self, service: Service) -> None:
+        """Do as `open_tracking` does; a database that cannot be used is named on stderr and stops messages only."""
+        try:
+            self.open_tracking(service)
+        except TrafficRefused as refused:
+            print(refused, file=sys.stderr)
+
+    def send(self, name: str, order: dict[str, Any]) -> dict[str, Any]:
+        """Let messages arrive at an agreement of a service.
+
+        :param order: arguments of :func:`biztalk_emulator.business.traffic.send`.
+        :raises NotProcessing: the service is not Active.
+        :raises TrafficRefused: from the business part.
+        """
+        return self._work(name, "send", lambda service, **how: traffic.send(service, **order, **how))
+
+    def release(self, name: str, agreement: str, batch: str) -> dict[str, Any]:
+        """Send what a batch holds.
+
+        :raises NotProcessing: the service is not Active.
+        :raises TrafficRefused: from the business part.
+        """
+        return self._work(
+            name, "release", lambda service, **how: traffic.release(service, agreement=agreement, batch=batch, **how)
+        )
+
+    def release_due(self) -> None:
+        """Release every batch of every processing service whose time has come."""
+        now = times.as_datetime(times.now())
+        for service in self._store.services():
+            if not service.processes_messages:
+                continue
+            due = traffic.next_release(_document(service))
+            if due is not None and due <= now:
+                with suppress(NotProcessing, TrafficRefused):
+                    self._work(service.name, "release due", traffic.release_due)
+
+    def _work(self, name: str, event: str, work: Callable[..., Any]) -> Any:
+        with self._store.transaction():
+            service = self._store.service(name)
+            if service is None or not service.processes_messages:
+                state = service.visible_state if service else "deleted"
+                raise NotProcessing(f"{name} is {state}, so it processes no messages.")
+            path = self.tracking_path(service.settings)
+            if path is None:
+                raise TrafficRefused(f"{service.name} has no tracking database, so it processes no messages.")
+            document = _document(service)
+            with _tracking_of(service):
+                result = work(document, now=times.as_datetime(times.now()), tracking=TrackingDatabase(path))
+            if result == []:
+                return result
+            service.content, service.runtime = document["content"], document["runtime"]
+            self._store.save_service(service)
+            self._lifecycle.journal.write("traffic", service.name, event=event, result=result)
+            return result
+
+
+@contextmanager
+def _tracking_of(service: Service) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise TrafficRefused(
+            f"The tracking database of {service.name} cannot be used ({error}), so it processes no messages."
+        ) from error
+
+
+def _document(service: Service) -> dict[str, Any]:
+    return {"name": service.name, "content": service.content, "runtime": service.runtime}

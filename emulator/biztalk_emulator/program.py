@@ -1,0 +1,184 @@
+"""The emulator as a whole: store, clock, backups and the two ports."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from biztalk_emulator import pki, times
+from biztalk_emulator.admin.api import AdminApi, trust
+from biztalk_emulator.backups import BackupRunner
+from biztalk_emulator.business import sample_fleet
+from biztalk_emulator.clock import Clock
+from biztalk_emulator.faults import Faults
+from biztalk_emulator.http_server import HttpServer, tls_context
+from biztalk_emulator.journal import Journal
+from biztalk_emulator.lifecycle import Lifecycle, new_etag
+from biztalk_emulator.management.api import REGISTERED, SUBSCRIPTION, ManagementApi
+from biztalk_emulator.message_desk import MessageDesk
+from biztalk_emulator.state_chart import ACTIVE
+from biztalk_emulator.store import Service, Store
+
+SAMPLE_SUBSCRIPTION = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
+
+
+class CannotStart(Exception):
+    """The emulator cannot start; the message says why in one sentence."""
+
+
+class Emulator:
+    """One emulator on one home folder.
+
+    :param home: folder of all its files; made when missing.
+    :param port: of the management API, HTTPS; 0 for any free one.
+    :param admin_port: of the admin API, HTTP; 0 for any free one.
+    :param sample_fleet: fill an empty store with the sample subscription.
+    :param settings: changes to the settings, as PATCH /settings takes them.
+    :param server_names: further names in the server's certificate.
+    :raises CannotStart: when a port is taken, a server name is impossible, or the home cannot be used or is used by
+        another emulator.
+    :raises SettingsError: when `settings` are not possible.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 18443,
+        admin_port: int = 18444,
+        sample_fleet: bool = False,
+        settings: dict[str, Any] | None = None,
+        server_names: Iterable[str] = (),
+    ) -> None:
+        self._stopping = threading.Event()
+        with ExitStack() as opened:
+            opened.enter_context(_usable(home))
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            opened.enter_context(_lock(home))
+            self._store = Store(home / "emulator.db")
+            opened.callback(self._store.close)
+            journal = Journal(self._store)
+            self._lifecycle = Lifecycle(self._store, journal)
+            faults = Faults(self._store)
+            self._desk = MessageDesk(self._lifecycle, home / "tracking")
+            self._backups = BackupRunner(self._lifecycle, self._stopping)
+            self._clock = Clock(self._lifecycle, self._desk, self._stopping)
+            self.pki = _prepare_pki(home / "pki", server_names)
+            (home / "tracking").mkdir(mode=0o700, exist_ok=True)
+            self._prepare_subscription(sample_fleet)
+            management = ManagementApi(self._lifecycle, faults, journal, self._backups, self._desk)
+            admin = AdminApi(self._lifecycle, faults, journal, self._desk)
+            self._management = _listen(host, port, management, tls_context(self.pki.server, self.pki.server_key))
+            opened.callback(self._management.server_close)
+            self._admin = _listen(host, admin_port, admin, None)
+            opened.callback(self._admin.server_close)
+            if settings:
+                self._lifecycle.change_settings(settings)
+            self._opened = opened.pop_all()
+
+    @property
+    def port(self) -> int:
+        """Port of the management API."""
+        return self._management.port
+
+    @property
+    def admin_port(self) -> int:
+        """Port of the admin API."""
+        return self._admin.port
+
+    @property
+    def subscription_id(self) -> str:
+        """The one subscription."""
+        return self._store.fact(SUBSCRIPTION)
+
+    def start(self) -> None:
+        """Carry on what was running and begin to answer."""
+        for service in self._store.services():
+            self._desk.try_tracking(service)
+        self._clock.start()
+        self._backups.carry_on()
+        self._management.start()
+        self._admin.start()
+
+    def stop(self) -> None:
+        """End cleanly; running operations go on at the next start."""
+        self._stopping.set()
+        self._lifecycle.wake()
+        self._management.stop()
+        self._admin.stop()
+        self._clock.join()
+        self._opened.close()
+
+    def _prepare_subscription(self, with_sample: bool) -> None:
+        with self._store.transaction():
+            if self._store.fact(SUBSCRIPTION) is None:
+                self._store.remember(SUBSCRIPTION, SAMPLE_SUBSCRIPTION)
+                trust(self._store, pki.load(self.pki.management.read_bytes()))
+            if with_sample and not self._store.cloud_services():
+                self._fill(sample_fleet.sample_subscription())
+
+    def _fill(self, subscription: dict[str, Any]) -> None:
+        self._store.remember(SUBSCRIPTION, subscription["subscription_id"])
+        self._store.remember(REGISTERED, True)
+        for group in subscription["cloud_services"]:
+            made = self._lifecycle.create_cloud_service(
+                group["name"], group["label"], group["description"], group["geo_region"]
+            )
+            for each in group["services"]:
+                self._store.save_service(
+                    Service(
+                        name=each["name"],
+                        cloud_service=made.key,
+                        state=ACTIVE,
+                        etag=new_etag(),
+                        created_at=times.now(),
+                        settings=each["settings"],
+                        content=each["content"],
+                        runtime=each["runtime"],
+                    )
+                )
+
+
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CannotStart(f"Cannot use the folder {home} ({error.strerror or error}); choose another --home.") from None
+    except sqlite3.Error as error:
+        raise CannotStart(
+            f"Cannot use the database emulator.db in the folder {home} ({error}); choose another --home."
+        ) from None
+
+
+def _prepare_pki(folder: Path, server_names: Iterable[str]) -> pki.Pki:
+    try:
+        return pki.prepare(folder, server_names)
+    except pki.ImpossibleName as error:
+        raise CannotStart(str(error)) from None
+
+
+def _lock(home: Path) -> TextIO:
+    file = (home / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise CannotStart(f"Another emulator uses the folder {home}; stop it or choose another --home.") from None
+    return file
+
+
+def _listen(host: str, port: int, application: Any, context: Any) -> HttpServer:
+    try:
+        return HttpServer(host, port, application, context)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no possible address"
+        raise CannotStart(
+            f"Cannot listen on {host} port {port} ({reason}); choose another --port or --admin-port."
+        ) from None

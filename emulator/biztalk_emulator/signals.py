@@ -1,0 +1,25 @@
+"""Waking those who wait for the store to change."""
+
+from __future__ import annotations
+
+import threading
+
+
+class Signal:
+    """Counts changes. Read `count`, look at the store, then wait: no change in between is missed."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self.count = 0
+
+    def set(self) -> None:
+        """Tell of a change."""
+        with self._condition:
+            self.count += 1
+            self._condition.notify_all()
+
+    def wait(self, seen: int, timeout: float) -> None:
+        """Wait until the count is no longer `seen`, at most `timeout` seconds."""
+        with self._condition:
+            if self.count == seen and timeout > 0:
+                self._condition.wait(timeout)

@@ -1,0 +1,1 @@
+"""Backup and restore of BizTalk Services: the library behind the DAGs."""

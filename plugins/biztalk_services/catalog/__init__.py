@@ -1,0 +1,1 @@
+"""Backups and backup references in blob storage. Knows no Airflow."""

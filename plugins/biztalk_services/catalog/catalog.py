@@ -1,0 +1,189 @@
+"""The catalog: all backup references, kept in blob storage beside the backups, so that it outlives Airflow.
+
+A reference is written last, once its backup was verified, and never overwritten: what the catalog lists is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import BlobServiceClient, ContentSettings
+
+from biztalk_services.catalog.reference import BackupReference, ReferenceUnusable
+from biztalk_services.catalog.storage import StorageNotFound, storage_errors
+from biztalk_services.rest.errors import BizTalkServicesError
+
+log = logging.getLogger(__name__)
+
+DEFAULT_CONTAINER = "biztalk-backup-catalog"
+_FOLDER = "references"
+_SET_ASIDE = "set-aside"
+
+
+class NotInCatalog(BizTalkServicesError):
+    """The catalog has no such reference."""
+
+
+class AlreadyPublished(BizTalkServicesError):
+    """The catalog has another reference under this name; nothing in it is overwritten."""
+
+
+class Catalog:
+    """The references in one container of one storage account.
+
+    :param client: of the storage account.
+    :param container: container of the catalog; created by the first publication.
+    """
+
+    def __init__(self, client: BlobServiceClient, container: str = DEFAULT_CONTAINER) -> None:
+        self._client = client
+        self._container = client.get_container_client(container)
+        self._place = f"{client.account_name}/{container}"
+
+    def __repr__(self) -> str:
+        return f"<Catalog {self._place}>"
+
+    def publish(self, reference: BackupReference) -> tuple[BackupReference, str]:
+        """Write a reference, once. When the same run has published the same blobs before, that reference stays.
+
+        :returns: the published reference, and the URL of its blob.
+        :raises AlreadyPublished: the reference of another backup has this name.
+        :raises StorageError: the account was not reached or refused.
+        """
+        path = _path(reference.service, reference.container)
+        if not self._write_once(path, to_bytes(reference)):
+            published = self._read(path)
+            if (published.run, published.blobs) != (reference.run, reference.blobs):
+                raise AlreadyPublished(
+                    f"Catalog {self._place} holds another reference as {path}; a reference is never overwritten. "
+                    "Take the backup under a new name."
+                )
+            reference = published
+        return reference, self._url(path)
+
+    def set_aside(self, reference: BackupReference, reason: str) -> str:
+        """Note a backup that does not count, where nobody takes it for a valid one.
+
+        :param reason: why, in sentences.
+        :returns: URL of the note.
+        :raises StorageError: the account was not reached or refused.
+        """
+        path = _path(reference.service, reference.container, _SET_ASIDE)
+        self._write_once(path, _json({"reason": reason, "reference": reference.to_dict()}))
+        return self._url(path)
+
+    def read(self, service: str, name: str) -> BackupReference:
+        """One reference.
+
+        :param service: name of the service, any case.
+        :param name: name of the backup.
+        :raises NotInCatalog: there is none.
+        :raises ReferenceUnusable: what is there cannot be read.
+        :raises StorageError: the account was not reached or refused.
+        """
+        try:
+            return self._read(_path(service, name))
+        except StorageNotFound:
+            raise NotInCatalog(
+                f"Catalog {self._place} has no reference to backup {name} of service {service}. "
+                "List the catalog to see what there is."
+            ) from None
+
+    def list(
+        self, service: str | None = None, *, on_unusable: Callable[[ReferenceUnusable], Any] | None = None
+    ) -> list[BackupReference]:
+        """All references, the newest backup first.
+
+        :param service: only of this service, any case; None: of all.
+        :param on_unusable: called for each record that cannot be read; None: a warning in the log. The others are
+            listed all the same.
+        :raises StorageError: the account was not reached or refused.
+        """
+        prefix = f"{_FOLDER}/{service.lower()}/" if service else f"{_FOLDER}/"
+        try:
+            with storage_errors(f"list catalog {self._place}"):
+                paths = [blob.name for blob in self._container.list_blobs(name_starts_with=prefix)]
+        except StorageNotFound:
+            return []
+        found: list[BackupReference] = []
+        for path in paths:
+            try:
+                found.append(self._read(path))
+            except ReferenceUnusable as error:
+                (on_unusable or log.warning)(error)
+        return sorted(found, key=lambda reference: (reference.finished_at, reference.container), reverse=True)
+
+    def latest(self, service: str) -> BackupReference:
+        """The newest backup of a service.
+
+        :raises NotInCatalog: there is none.
+        :raises ReferenceUnusable: a record of this service cannot be read, so that the newest is not known.
+        :raises StorageError: the account was not reached or refused.
+        """
+        found = self.list(service, on_unusable=_raise)
+        if not found:
+            raise NotInCatalog(f"Catalog {self._place} has no backup of service {service}. Take one first.")
+        return found[0]
+
+    def _write_once(self, path: str, content: bytes) -> bool:
+        """Write a blob; False when there is one of this name already, which then stays."""
+        with storage_errors(f"write {path} into catalog {self._place}"):
+            self._create_container()
+            try:
+                self._container.get_blob_client(path).upload_blob(
+                    content,
+                    overwrite=False,
+                    content_settings=ContentSettings(content_type="application/json; charset=utf-8"),
+                )
+            except ResourceExistsError:
+                return False
+        return True
+
+    def _url(self, path: str) -> str:
+        return self._container.get_blob_client(path).url.partition("?")[0]
+
+    def _create_container(self) -> None:
+        try:
+            self._container.create_container()
+        except ResourceExistsError as error:
+            if getattr(error, "error_code", None) == "ContainerBeingDeleted":
+                raise
+
+    def _read(self, path: str) -> BackupReference:
+        with storage_errors(f"read reference {path} from catalog {self._place}"):
+            content = self._container.download_blob(path).readall()
+        try:
+            reference = BackupReference.from_dict(json.loads(content))
+        except (ValueError, RecursionError):
+            raise ReferenceUnusable(
+                f"{path} in catalog {self._place} is not JSON. Restore the blob, or move it away."
+            ) from None
+        except ReferenceUnusable as error:
+            raise ReferenceUnusable(f"{path} in catalog {self._place}: {error}") from None
+        if _path(reference.service, reference.container) != path:
+            raise ReferenceUnusable(
+                f"{path} in catalog {self._place} is the reference of backup {reference.container} of service "
+                f"{reference.service}, which belongs elsewhere. Restore the blob, or move it away."
+            )
+        return reference
+
+
+def to_bytes(reference: BackupReference) -> bytes:
+    """A reference as JSON; equal references give equal bytes."""
+    return _json(reference.to_dict())
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _path(service: str, backup_name: str, folder: str = _FOLDER) -> str:
+    return f"{folder}/{service.lower()}/{backup_name}.json"
+
+
+def _raise(error: ReferenceUnusable) -> None:
+    raise error

@@ -1,0 +1,182 @@
+"""The storage account that receives backups and catalog, and what its refusals mean.
+
+Source of the connection string: Backup BizTalk Service (dn232427), BackupStoreConnectionString.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.storage.blob import BlobServiceClient
+
+from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rest.redaction import redact
+
+
+class StorageError(BizTalkServicesError):
+    """Base of what can go wrong with the storage account; ``advice`` as everywhere."""
+
+
+class StorageKeyMissing(StorageError):
+    """The connection has no account key, which the service needs to write the backup."""
+
+
+class StorageKeyRefused(StorageError):
+    """The account does not accept the key, or not from this network (401, 403)."""
+
+
+class StorageUnreachable(StorageError):
+    """The account cannot be reached, or its answer did not arrive whole."""
+
+    default_advice = "retry"
+
+
+class StorageTroubled(StorageError):
+    """The account is busy or out of order (429, 5xx)."""
+
+    default_advice = "retry"
+
+
+class StorageNotFound(StorageError):
+    """No such container or blob (404)."""
+
+
+class ContainerTaken(StorageError):
+    """A container of this name is there already, or is still being deleted (409)."""
+
+
+class StorageRefused(StorageError):
+    """The account refuses the request for another reason."""
+
+
+class StorageAccount:
+    """A storage account as a backup needs it.
+
+    :param client: blob service client with the account's key.
+    """
+
+    def __init__(self, client: BlobServiceClient) -> None:
+        self.client = client
+
+    def __repr__(self) -> str:
+        return f"<StorageAccount {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """Name of the account."""
+        return self.client.account_name or ""
+
+    def connection_string(self) -> str:
+        """Where the service shall write to, in the documented form.
+
+        Holds the account key: give it to a backup request only.
+
+        Endpoints of queues and tables are named where they follow from the blob endpoint's.
+
+        :raises StorageKeyMissing: the connection authenticates otherwise than with the account key.
+        """
+        key = getattr(self.client.credential, "account_key", None)
+        if not key or not self.name:
+            raise StorageKeyMissing(
+                f"The storage connection of account {self.name or '(unnamed)'} has no account key, and the service "
+                "writes backups with nothing else. Use a connection with the account key, not a SAS or an identity."
+            )
+        url = urlsplit(self.client.url)
+        blob = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
+        endpoints = {"BlobEndpoint": blob}
+        if re.search(r"//[a-z0-9]+\.blob\.", blob):
+            endpoints["QueueEndpoint"] = blob.replace(".blob.", ".queue.", 1)
+            endpoints["TableEndpoint"] = blob.replace(".blob.", ".table.", 1)
+        pairs = endpoints | {"AccountName": self.name, "AccountKey": key, "DefaultEndpointsProtocol": url.scheme}
+        return ";".join(f"{name}={value}" for name, value in pairs.items())
+
+    def container_url(self, container: str) -> str:
+        """Address of a container, without anything that would open it."""
+        return self.client.get_container_client(container).url.partition("?")[0]
+
+    def check(self) -> str:
+        """One sentence on the account; made of a real answer.
+
+        :raises StorageError: not reached, or refused.
+        """
+        with storage_errors(f"read the properties of storage account {self.name}"):
+            self.client.get_service_properties()
+        return f"Storage account {self.name} answers and accepts the key."
+
+    def check_container_is_free(self, container: str) -> None:
+        """Make sure that a backup of this name would not meet an existing container.
+
+        :raises ContainerTaken: there is one.
+        :raises StorageError: not reached, or refused.
+        """
+        with storage_errors(f"look for container {container} in storage account {self.name}"):
+            exists = self.client.get_container_client(container).exists()
+        if exists:
+            raise ContainerTaken(
+                f"Container {container} is there already in storage account {self.name}; a backup never "
+                "overwrites another. Choose another backup name."
+            )
+
+
+@contextmanager
+def storage_errors(asked: str) -> Iterator[None]:
+    """Raise what Azure's library raises inside as our errors, without secrets.
+
+    :param asked: what is asked of which account, to complete the sentence "Could not ...".
+    :raises StorageError: the one that fits.
+    """
+    failure: StorageError | None = None
+    try:
+        yield
+    except (AzureError, TimeoutError, ConnectionError) as error:
+        failure = _translate(error, asked)
+    if failure:
+        raise failure
+
+
+def _translate(error: Exception, asked: str) -> StorageError:
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    code = str(getattr(error, "error_code", None) or "").rpartition(".")[2] or None
+    headers = error.response.headers if isinstance(error, HttpResponseError) and error.response is not None else {}
+    said = f"{status or ''} {code or redact(_first_line(error), limit=200)}".strip()
+    kind, what_to_do = _judge(error, status)
+    return kind(
+        f"Could not {asked} ({said}). {what_to_do}", status=status, code=code, request_id=headers.get("x-ms-request-id")
+    )
+
+
+def _judge(error: Exception, status: int | None) -> tuple[type[StorageError], str]:
+    if status in (401, 403) or isinstance(error, ClientAuthenticationError):
+        return (
+            StorageKeyRefused,
+            "Check the account key in the storage connection (it may have been rotated) and the account's firewall.",
+        )
+    if isinstance(error, ResourceExistsError) or status == 409:
+        return ContainerTaken, "It is there already or is still being deleted. Choose another name or wait."
+    if isinstance(error, ResourceNotFoundError) or status == 404:
+        return StorageNotFound, "Check container and blob name, and whether this is the right storage account."
+    if status is not None and (status == 429 or status >= 500):
+        return StorageTroubled, "The trouble is on the storage account's side; try again later."
+    if isinstance(error, (ServiceRequestError, ServiceResponseError, IncompleteReadError, OSError)):
+        return (
+            StorageUnreachable,
+            "Check the account's name and address and the network; it may be down for the moment.",
+        )
+    return StorageRefused, "Trying again will not help; check the storage connection."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

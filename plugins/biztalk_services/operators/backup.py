@@ -1,0 +1,163 @@
+"""Checks that a backup is allowed, and has it taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.hooks.storage import storage_account, taken
+from biztalk_services.links.backup import BackupContainerLink
+from biztalk_services.operators.step import BizTalkStep, request_id
+from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.rules.backup_rules import backup_violations, is_backup_name, record_violations
+from biztalk_services.rules.state_chart import may_be
+from biztalk_services.rules.violations import Violation, refuse_if
+from biztalk_services.triggers.wait import told
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class BizTalkCheckBackupOperator(BizTalkStep):
+    """
+    Checks every rule that a backup and its record must keep, before anything is done: edition, state, name, storage
+    account and its key, name not taken, label and catalog fit for the record.
+
+    XCom: ``service``, ``cloud_service``, ``name``, ``subscription_id``, ``edition``, ``product_version``, ``region``,
+    ``state``.
+
+    **Idempotency:** only reads. A name that this run has found free stays its own, so that the step can be cleared.
+
+    :param backup_name: name of the backup, which becomes the name of its container
+    :param storage_conn_id: connection to the storage account
+    :param catalog_container: container of the catalog
+    :param backup_label: what a person wants to say about the backup
+    """
+
+    template_fields = (
+        *BizTalkStep.template_fields,
+        "backup_name",
+        "storage_conn_id",
+        "catalog_container",
+        "backup_label",
+    )
+
+    def __init__(
+        self,
+        *,
+        backup_name: str,
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        backup_label: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.backup_name = backup_name
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
+        self.backup_label = backup_label
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
+        service = hook.get_service(address)
+        account = storage_account(self.storage_conn_id)
+        account.connection_string()
+        account.check()
+        violations = [
+            *backup_violations(service, backup_name=self.backup_name),
+            *record_violations(
+                service, catalog_container=self.catalog_container, backup_label=self.backup_label or None
+            ),
+        ]
+        if is_backup_name(self.backup_name) and store.get("name_found_free") != self.backup_name:
+            if why := taken(account, self.backup_name):
+                violations.append(Violation("backup-name-free", why, "Backup BizTalk Service (dn232427)"))
+            else:
+                store.set("name_found_free", self.backup_name, retention=NEVER_EXPIRE)
+        refuse_if(violations, f"the backup of service {self.service}")
+        return {
+            "service": self.service,
+            "cloud_service": address.cloud_service,
+            "name": address.name,
+            "subscription_id": hook.subscription_id,
+            "edition": service.edition,
+            "product_version": service.version,
+            "region": service.region,
+            "state": service.state,
+        }
+
+
+class BizTalkBackupOperator(BizTalkStep):
+    """
+    Asks a service to back itself up into a new container.
+
+    XCom: ``operation_id`` (null when it was adopted without one), ``account``, ``container``, ``container_url``,
+    ``backup_name``, ``etag`` (of the service before), ``requested_at``.
+
+    **Idempotency:** the intent is stored before the request is sent, the operation after; the container's name
+    follows from the run and
+    is never overwritten. **On retry** and when the task is cleared, a backup that was begun is adopted, never begun
+    again: for another
+    backup start another run.
+
+    :param backup_name: name of the backup, which becomes the name of its container
+    :param still: XCom of the wait until the service stood still; when its ``etag`` is not the service's any more, the
+        service refuses
+    :param storage_conn_id: connection to the storage account
+    """
+
+    template_fields = (*BizTalkStep.template_fields, "backup_name", "still", "storage_conn_id")
+    operator_extra_links = (BackupContainerLink(),)
+
+    def __init__(
+        self, *, backup_name: str, still: Any, storage_conn_id: str = "biztalk_backup_storage", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.backup_name = backup_name
+        self.still = still
+        self.storage_conn_id = storage_conn_id
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
+        begun, intent = (self._own(store.get(key)) for key in ("begun", "intent"))
+        if begun:
+            self.log.info(
+                "Backup %s was begun by an earlier try: operation %s.", self.backup_name, begun["operation_id"]
+            )
+            return begun
+        account, etag = storage_account(self.storage_conn_id), told(self.still)["etag"]
+        if intent is None:
+            intent = {
+                "account": account.name,
+                "container": self.backup_name,
+                "container_url": account.container_url(self.backup_name),
+                "backup_name": self.backup_name,
+                "etag": etag,
+                "requested_at": datetime.now(UTC).isoformat(),
+            }
+            store.set("intent", intent, retention=NEVER_EXPIRE)
+        elif may_be(hook.get_service(address).state, "BackingUp") or taken(account, self.backup_name):
+            self.log.info("An earlier try began backup %s; going on with it.", self.backup_name)
+            return self._begun(store, intent, None)
+        operation_id = hook.begin_backup(
+            address,
+            store_connection_string=account.connection_string(),
+            backup_name=self.backup_name,
+            client_request_id=request_id(context, "backup"),
+            if_match=etag,
+        )
+        self.log.info("Asked %s for backup %s: operation %s.", self.service, self.backup_name, operation_id)
+        return self._begun(store, intent, operation_id)
+
+    def _own(self, stored: dict[str, Any] | None) -> dict[str, Any] | None:
+        """What an earlier try stored; not what another service stored that had this task's place before."""
+        return stored if stored and stored["container"] == self.backup_name else None
+
+    @staticmethod
+    def _begun(store: Any, intent: dict[str, Any], operation_id: str | None) -> dict[str, Any]:
+        begun = {"operation_id": operation_id, **intent}
+        store.set("begun", begun, retention=NEVER_EXPIRE)
+        return begun

@@ -1,0 +1,179 @@
+"""Reads a backup back, and publishes its reference."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from biztalk_services.assets import BACKUPS
+from biztalk_services.hooks.storage import storage_account
+from biztalk_services.links.backup import CatalogEntryLink
+from biztalk_services.operators.step import BizTalkStep
+from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.rules.batches import BatchReport
+from biztalk_services.triggers.wait import told
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from biztalk_services.catalog.catalog import Catalog
+    from biztalk_services.catalog.reference import BackupReference
+
+
+class BackupInconsistent(BizTalkServicesError):
+    """The service was changed while it was being backed up."""
+
+
+class BizTalkVerifyBackupOperator(BizTalkStep):
+    """
+    Reads a backup back: every blob there, with the size and hash that the descriptor says.
+
+    XCom: ``blobs`` (name, size, sha256), ``items`` (kind -> count), ``level``, ``checked``, ``checked_at``.
+
+    **Idempotency:** only reads.
+
+    :param backup_name: name of the backup and its container
+    :param storage_conn_id: connection to the storage account
+    """
+
+    template_fields = (*BizTalkStep.template_fields, "backup_name", "storage_conn_id")
+
+    def __init__(self, *, backup_name: str, storage_conn_id: str = "biztalk_backup_storage", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.backup_name = backup_name
+        self.storage_conn_id = storage_conn_id
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        from biztalk_services.catalog.verification import read_back
+
+        backup = read_back(
+            storage_account(self.storage_conn_id).client,
+            self.backup_name,
+            self.backup_name,
+            service_name=ServiceAddress.parse(self.service).name,
+        )
+        against = (
+            "have the size and SHA-256 that the descriptor says"
+            if backup.level == "matched"
+            else ("could be read, but the descriptor does not list them")
+        )
+        checked = f"All {len(backup.blobs)} blobs ({backup.size} bytes) were read back and {against}."
+        self.log.info("Backup %s: %s", self.backup_name, checked)
+        return {
+            "blobs": [asdict(blob) for blob in backup.blobs],
+            "items": backup.items,
+            "level": backup.level,
+            "checked": checked,
+            "checked_at": datetime.now(UTC).isoformat(),
+        }
+
+
+class BizTalkPublishBackupOperator(BizTalkStep):
+    """
+    Writes the backup reference into the catalog, the last step that makes a backup valid, and pushes it.
+
+    XCom ``return_value``: the reference (:class:`biztalk_services.catalog.reference.BackupReference`);
+    ``reference_url``: where it lies. The
+    asset ``biztalk-services-backups`` gets an event with the reference's place.
+
+    A backup during which the service was changed (its ETag differs) is set aside in the catalog, and the step fails.
+
+    **Idempotency:** a reference is never overwritten; publishing the same again changes nothing.
+
+    :param backup_name: name of the backup
+    :param storage_conn_id: connection to the storage account
+    :param catalog_container: container of the catalog
+    :param evidence: ids of the steps whose XComs make up the reference, by what they say: ``checked``, ``drained``,
+        ``still``,
+        ``looked_again``, ``begun``, ``ended``, ``verified``
+    :param backup_label: what a person wanted to say about the backup
+    """
+
+    template_fields = (
+        *BizTalkStep.template_fields,
+        "backup_name",
+        "storage_conn_id",
+        "catalog_container",
+        "backup_label",
+    )
+    operator_extra_links = (CatalogEntryLink(),)
+
+    def __init__(
+        self,
+        *,
+        backup_name: str,
+        evidence: dict[str, str],
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        backup_label: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("outlets", [BACKUPS])
+        super().__init__(**kwargs)
+        self.backup_name = backup_name
+        self.evidence = evidence
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
+        self.backup_label = backup_label
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        from biztalk_services.catalog.catalog import Catalog
+        from biztalk_services.catalog.reference import BackupReference, Drain, Run, Verification
+        from biztalk_services.catalog.verification import StoredBlob
+
+        ti = context["ti"]
+        said = {
+            what: told(ti.xcom_pull(task_ids=task_id, map_indexes=ti.map_index))
+            for what, task_id in self.evidence.items()
+        }
+        checked, begun, ended, verified = (said[what] for what in ("checked", "begun", "ended", "verified"))
+        before, after = (BatchReport.from_dict(said[what]) for what in ("drained", "looked_again"))
+        reference = BackupReference(
+            account=begun["account"],
+            container=begun["container"],
+            blobs=tuple(StoredBlob(**blob) for blob in verified["blobs"]),
+            service=checked["name"],
+            cloud_service=checked["cloud_service"],
+            subscription_id=checked["subscription_id"],
+            edition=checked["edition"],
+            product_version=checked["product_version"],
+            region=checked["region"],
+            etag=begun["etag"],
+            created_at=datetime.fromisoformat(verified["checked_at"]),
+            started_at=datetime.fromisoformat(begun["requested_at"]),
+            finished_at=datetime.fromisoformat(ended["seen_at"]),
+            run=Run(ti.dag_id, ti.run_id),
+            operation_id=begun["operation_id"],
+            label=self.backup_label or None,
+            drain=Drain(before, after, drained=before.answer == "empty" and after.answer == "empty"),
+            items=verified["items"],
+            verification=Verification(
+                verified["level"], datetime.fromisoformat(verified["checked_at"]), verified["checked"]
+            ),
+        )
+        catalog = Catalog(storage_account(self.storage_conn_id).client, self.catalog_container)
+        if begun["etag"] is None or begun["etag"] != ended["etag"]:
+            self._set_aside(catalog, reference, etag_after=ended["etag"])
+        reference, url = catalog.publish(reference)
+        ti.xcom_push(key="reference_url", value=url)
+        self.log.info("The reference of %s is published at %s.", reference.place, url)
+        context["outlet_events"][BACKUPS].extra = {
+            "service": reference.service,
+            "account": reference.account,
+            "container": reference.container,
+            "drained": reference.drain.drained,
+        }
+        return reference.to_dict()
+
+    def _set_aside(self, catalog: Catalog, reference: BackupReference, *, etag_after: str | None) -> NoReturn:
+        reason = (
+            f"Nobody can say that service {self.service} was not changed while it was being backed up: its ETag was "
+            f"{reference.etag or 'not told'} before and {etag_after or 'not told'} after."
+        )
+        url = catalog.set_aside(reference, reason)
+        raise BackupInconsistent(
+            f"{reason} Backup {reference.place} is inconsistent and does not count; it is noted at {url}. Keep "
+            "management operations away from the service during the night, and run the backup again."
+        )

@@ -1,0 +1,165 @@
+"""Suspends a service and brings it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.operators.step import AdvicePolicy, BizTalkStep, failure_told, request_id
+from biztalk_services.rest.errors import (
+    BizTalkServicesError,
+    OperationNotAllowed,
+    OperationNotFound,
+    ServiceNotFound,
+    Throttled,
+    Unreachable,
+)
+from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.rules.state_chart import is_moving, may_be
+from biztalk_services.sensors.wait import WaitSensor
+from biztalk_services.triggers.service import StateTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+
+_NOT_TAKEN = (OperationNotAllowed, Throttled, Unreachable)
+
+
+class ServiceNotActive(BizTalkServicesError):
+    """The service is in a state from which it would not come back as it was."""
+
+
+class BizTalkSuspendOperator(BizTalkStep):
+    """
+    Asks a service to suspend, unless it stands still already.
+
+    XCom: ``found_state`` (before us), ``suspended_by_us``, ``expected_state`` (to wait for), ``operation_id`` (or
+    null).
+
+    **Idempotency:** the state in which the service was found is stored before the request is sent, and forgotten again
+    when the request was certainly not taken. **On retry** a service that is on its way or has arrived is not asked
+    again; while our request may be out, whatever stands in the way is tried again. A service that was found Suspended
+    or Stopped is left as it is; while another operation is under way, nothing is asked and the step is tried again.
+    """
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
+        asked = store.get("asked")
+        if asked and asked["service"] != self.service:
+            asked = None
+        state = self._state(hook, address, insist=asked is not None)
+        if not asked and state in ("Suspended", "Stopped"):
+            self.log.info("%s was %s before this run; it stays so.", self.service, state)
+            return self._told(state, by_us=False, expected=state, operation_id=None)
+        if asked and (state == "Suspended" or may_be(state, "Suspending")):
+            self.log.info("An earlier try suspended %s: it is %s.", self.service, state)
+            return self._told(asked["found_state"], by_us=True, expected="Suspended", operation_id=None)
+        if is_moving(state):
+            raise OperationNotAllowed(
+                f"Service {self.service} is {state}: another operation is under way, so it was not asked to suspend. "
+                "It is asked when that has ended; should it not end, look at the service's operation log."
+            )
+        if not asked and state != "Active":
+            raise ServiceNotActive(
+                f"Service {self.service} is {state} now and was not asked to suspend: it would be Active afterwards, "
+                "which it was not before. Bring it into a settled state, and run the backup again."
+            )
+        store.set("asked", {"service": self.service, "found_state": state}, retention=NEVER_EXPIRE)
+        try:
+            operation_id = hook.suspend(address, client_request_id=request_id(context, "suspend"))
+        except BizTalkServicesError as error:
+            if not asked and (isinstance(error, _NOT_TAKEN) or error.advice == "stop"):
+                store.delete("asked")
+            raise
+        self.log.info("Asked %s to suspend: operation %s.", self.service, operation_id)
+        return self._told(state, by_us=True, expected="Suspended", operation_id=operation_id)
+
+    @staticmethod
+    def _state(hook: BizTalkServicesHook, address: ServiceAddress, *, insist: bool) -> str:
+        try:
+            return hook.get_service(address).state
+        except BizTalkServicesError as error:
+            if insist and not isinstance(error, ServiceNotFound):
+                error.advice = "look"
+            raise
+
+    @staticmethod
+    def _told(found_state: str, *, by_us: bool, expected: str, operation_id: str | None) -> dict[str, Any]:
+        return {
+            "found_state": found_state,
+            "suspended_by_us": by_us,
+            "expected_state": expected,
+            "operation_id": operation_id,
+        }
+
+
+class BizTalkResumeOperator(WaitSensor):
+    """
+    Asks a service that we suspended to resume, and waits until it is back. The teardown of a suspension.
+
+    XCom: ``state``, ``etag``, ``seen_at`` of the service when it was back.
+
+    **Idempotency:** a service that is Active or on its way is not asked again; one that was not suspended by us is
+    left as it is. **On retry** it insists: as long as tries are left, whatever stands in the way, but for a service
+    that is gone. When an accepted resume fails, the next try asks again.
+
+    :param suspension: XCom of the suspend step
+    """
+
+    template_fields = (*WaitSensor.template_fields, "suspension")
+
+    def __init__(self, *, suspension: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", AdvicePolicy(insist=True))
+        super().__init__(**kwargs)
+        self.suspension = suspension
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        if self.suspension["suspended_by_us"]:
+            with failure_told(context):
+                self._ask(context)
+        else:
+            self.log.info("%s was %s before this run; it stays so.", self.service, self.suspension["found_state"])
+        return super().execute(context)
+
+    def build_trigger(self, context: Context, **wait: Any) -> StateTrigger:
+        expected = "Active" if self.suspension["suspended_by_us"] else self.suspension["found_state"]
+        return StateTrigger(
+            conn_id=self.conn_id,
+            service=self.service,
+            expected=[expected],
+            operation_id=self._asked(context),
+            **wait,
+        )
+
+    def _ask(self, context: Context) -> None:
+        hook, address = hook_for(self.conn_id), ServiceAddress.parse(self.service)
+        state = hook.get_service(address).state
+        if state == "Active":
+            self._refuse_while_suspension_is_pending(hook, address)
+        elif state != "Resuming" and not (self._asked(context) and may_be(state, "Resuming")):
+            operation_id = hook.resume(address, client_request_id=request_id(context, "resume"))
+            asked = {"service": self.service, "operation_id": operation_id}
+            context["task_state_store"].set("asked", asked, retention=NEVER_EXPIRE)
+            self.log.info("Asked %s to resume: operation %s.", self.service, operation_id)
+
+    def _asked(self, context: Context) -> str | None:
+        """The operation that an earlier try or this one began."""
+        asked = context["task_state_store"].get("asked")
+        return asked["operation_id"] if asked and asked["service"] == self.service else None
+
+    def _refuse_while_suspension_is_pending(self, hook: BizTalkServicesHook, address: ServiceAddress) -> None:
+        if not (operation_id := self.suspension["operation_id"]):
+            return
+        try:
+            suspension = hook.operation_status(address, operation_id)
+        except OperationNotFound:
+            return
+        if suspension.result == "InProgress":
+            raise OperationNotAllowed(
+                f"Service {self.service} is still Active, but its suspension, operation {operation_id}, is under way; "
+                "it is asked to resume when that has ended."
+            )

@@ -1,0 +1,77 @@
+"""`python -m stack up | down | status | backup`: the demo stack, below `.local` of this checkout."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import requests
+
+from stack import Ports, Stack, StackError
+from stack.backup import run_backup
+from stack.parts import ROOT
+from stack.status import show_status
+
+HOME = ROOT / ".local"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m stack", description="The embedded BizTalk Services backup stack.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (help_text, _) in COMMANDS.items():
+        commands.add_parser(name, help=help_text)
+    command = parser.parse_args().command
+    try:
+        ports = Ports.from_environment(default=Stack(HOME, Ports()).started_on())
+        return COMMANDS[command][1](Stack(HOME, ports))
+    except StackError as error:
+        print(error, file=sys.stderr)
+    except requests.RequestException as error:
+        print(
+            f"A part of the stack does not answer ({error}); look at `make status` and {HOME / 'logs'}.",
+            file=sys.stderr,
+        )
+    except KeyboardInterrupt:
+        print("Interrupted. What was started goes on; `make status` shows it and `make down` ends it.", file=sys.stderr)
+        return 130
+    return 1
+
+
+def up(stack: Stack) -> int:
+    stack.start(say)
+    say(f"Airflow is at {stack.url} (no login, this machine only). `make down` ends the stack.")
+    return 0
+
+
+def down(stack: Stack) -> int:
+    ended = [name for name, process in stack.running().items() if process]
+    stack.stop()
+    say(f"Ended {', '.join(ended)}." if ended else "Nothing was running.")
+    return 0
+
+
+def status(stack: Stack) -> int:
+    return show_status(stack)
+
+
+def backup(stack: Stack) -> int:
+    stack.start(say)
+    try:
+        return run_backup(stack)
+    finally:
+        say(f"\nThe stack stays up: Airflow is at {stack.url} (no login, this machine only). `make down` ends it.")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+COMMANDS = {
+    "up": ("start what does not run and wait until it is ready", up),
+    "down": ("end what this checkout has started, and nothing else", down),
+    "status": ("show each part: running or not, since when, where", status),
+    "backup": ("start the stack, back the sample fleet up once, show how it went", backup),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Airflow's REST API, as far as running and watching a DAG needs it."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from stack.errors import StackError
+
+ANSWER_SECONDS = 15
+READ_RETRIES = 4
+POLL_SECONDS = 0.5
+COMPONENTS = {
+    "scheduler": "latest_scheduler_heartbeat",
+    "triggerer": "latest_triggerer_heartbeat",
+    "dag_processor": "latest_dag_processor_heartbeat",
+}
+
+
+class AirflowApi:
+    """The REST API of an Airflow that lets everybody in as administrator.
+
+    Every method raises `requests.RequestException` when Airflow cannot be reached or refuses.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def healthy(self, since: float = 0) -> bool:
+        """Whether the API and every component answer, each with a heartbeat after `since` (seconds since the epoch)."""
+        try:
+            health = _direct().get(f"{self.url}/api/v2/monitor/health", timeout=ANSWER_SECONDS).json()
+        except (requests.RequestException, ValueError):
+            return False
+        return health.get("metadatabase", {}).get("status") == "healthy" and all(
+            health.get(component, {}).get("status") == "healthy" and _epoch(health[component].get(heartbeat)) >= since
+            for component, heartbeat in COMPONENTS.items()
+        )
+
+    def wait_for_dag(self, dag_id: str, seconds: float = 60) -> None:
+        """Return once the DAG is known and free of import errors; raise `StackError` after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._send("GET", f"/dags/{dag_id}").status_code == requests.codes.ok:
+                return
+            time.sleep(POLL_SECONDS)
+        errors = self.get("/importErrors")["import_errors"]
+        reasons = "".join(f"\n{error['filename']}: {error['stack_trace'].strip()}" for error in errors)
+        raise StackError(f"Airflow has not loaded the DAG {dag_id} within {seconds:.0f} seconds.{reasons}")
+
+    def trigger(self, dag_id: str, conf: dict | None = None, run_id: str | None = None) -> str:
+        """Start a run of the DAG; answers its run id."""
+        body = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})
+        return self._json("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+
+    def run(self, dag_id: str, run_id: str) -> dict:
+        """The DAG run, as the API describes it."""
+        return self.get(f"/dags/{dag_id}/dagRuns/{run_id}")
+
+    def wait_run(self, dag_id: str, run_id: str, seconds: float = 300) -> str:
+        """The final state of a run (`success` or `failed`); raise `StackError` when it has none after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while (state := self.run(dag_id, run_id)["state"]) not in ("success", "failed"):
+            if time.monotonic() > deadline:
+                raise StackError(f"The run {run_id} of {dag_id} is still {state} after {seconds:.0f} seconds.")
+            time.sleep(POLL_SECONDS)
+        return state
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict]:
+        """All task instances of a run, mapped ones included."""
+        path, found = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", []
+        while True:
+            page = self.get(path, limit=100, offset=len(found))
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """The value that a task has left, or None when it left none."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        answer = self._send("GET", path, params={"map_index": map_index, "stringify": False})
+        if answer.status_code == requests.codes.not_found:
+            return None
+        answer.raise_for_status()
+        return answer.json()["value"]
+
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+        """The log of one try of a task, one line an event."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        entries = self.get(path, map_index=map_index, full_content=True)["content"]
+        return "\n".join(entry if isinstance(entry, str) else str(entry["event"]) for entry in entries)
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The JSON answer to a GET of `/api/v2<path>`."""
+        return self._json("GET", path, params=parameters)
+
+    def patch(self, path: str, body: dict) -> Any:
+        """The JSON answer to a PATCH of `/api/v2<path>`."""
+        return self._json("PATCH", path, json=body)
+
+    def post(self, path: str, body: dict) -> Any:
+        """The JSON answer to a POST to `/api/v2<path>`."""
+        return self._json("POST", path, json=body)
+
+    def _json(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self._send(method, path, **arguments)
+        answer.raise_for_status()
+        return answer.json()
+
+    def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        return self._session.request(method, f"{self.url}/api/v2{path}", timeout=ANSWER_SECONDS, **arguments)
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        session = _direct()
+        answer = session.get(f"{self.url}/auth/token", timeout=ANSWER_SECONDS)
+        answer.raise_for_status()
+        session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return session
+
+
+def _direct() -> requests.Session:
+    """A session that leaves proxies and credentials of the environment aside: Airflow is on this machine.
+
+    Reads are tried again a few times when the machine is too busy to answer.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    retries = Retry(total=READ_RETRIES, connect=0, backoff_factor=0.5, allowed_methods=["GET"])
+    session.mount("http://", HTTPAdapter(max_retries=retries))
+    return session
+
+
+def _epoch(moment: str | None) -> float:
+    return datetime.fromisoformat(moment).timestamp() if moment else 0

@@ -1,0 +1,100 @@
+"""The programs a stack consists of: how each is started."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.node import node
+from stack.ports import HOST, Ports
+from stack.settings import base_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+# Each is written anew by an installation that changed something.
+PYTHON_INSTALLED = Path(sys.prefix) / "installed"
+AZURITE_INSTALLED = ROOT / ".local/azurite/installed"
+AIRFLOW_PARTS = {
+    "api-server": ["api-server"],
+    # The log servers of these two would listen on every interface; all logs lie on this one disk anyway.
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+    "dag-processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A program of the stack: its name, command line, own environment, working directory, the fields of `Ports` that
+    it listens on, and what it reads once at its start: folders of Python sources, and stamps of installations.
+    """
+
+    name: str
+    command: Sequence[str]
+    settings: Mapping[str, str]
+    directory: Path
+    ports: Sequence[str] = ()
+    sources: Sequence[Path] = ()
+    stamps: Sequence[Path] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        return {**base_environment(), "PATH": path, "PYTHONUNBUFFERED": "1", **self.settings}
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with everything that takes a new start to take effect: command, settings, sources, installations."""
+        files = sorted(file for folder in self.sources for file in folder.rglob("*.py"))
+        files += [stamp for stamp in self.stamps if stamp.exists()]
+        times = [(str(file), file.stat().st_mtime_ns) for file in files]
+        known = json.dumps([list(self.command), dict(self.settings), times], sort_keys=True)
+        return hashlib.sha256(known.encode()).hexdigest()
+
+
+def azurite(home: Path, ports: Ports) -> Part:
+    program = ROOT / ".local/azurite/node_modules/azurite/dist/src/blob/main.js"
+    command = [str(node()), str(program), "--blobHost", HOST, "--blobPort", str(ports.azurite)]
+    command += ["--location", str(home), "--disableTelemetry", "--silent"]
+    # Its Node.js may be the one in the virtual environment.
+    return Part("azurite", command, {}, home, ["azurite"], stamps=[AZURITE_INSTALLED, PYTHON_INSTALLED])
+
+
+def emulator(home: Path, ports: Ports, options: Sequence[str]) -> Part:
+    command = [sys.executable, "-m", "biztalk_emulator", "serve", "--home", str(home)]
+    command += ["--port", str(ports.emulator), "--admin-port", str(ports.emulator_admin)]
+    command += ["--sample-fleet", *options]
+    sources = ROOT / "emulator"
+    return Part(
+        "emulator",
+        command,
+        {"PYTHONPATH": str(sources)},
+        home,
+        ["emulator", "emulator_admin"],
+        [sources],
+        [PYTHON_INSTALLED],
+    )
+
+
+def airflow(home: Path, settings: Mapping[str, str], plugins: Path) -> list[Part]:
+    """The four programs of Airflow, in the order of their start."""
+    return [
+        Part(
+            name,
+            airflow_command(*arguments),
+            settings,
+            home,
+            ["airflow"] if name == "api-server" else [],
+            [plugins],
+            [PYTHON_INSTALLED],
+        )
+        for name, arguments in AIRFLOW_PARTS.items()
+    ]
+
+
+def airflow_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "airflow", *arguments]

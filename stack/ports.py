@@ -1,0 +1,72 @@
+"""The TCP ports of a stack, all on 127.0.0.1."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stack.errors import StackError
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One port for each server of a stack. Each default can be changed by the environment variable `<FIELD>_PORT`."""
+
+    airflow: int = 18080
+    azurite: int = 10000
+    emulator: int = 18443
+    emulator_admin: int = 18444
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, default: Ports | None = None) -> Ports:
+        """The ports of the demo stack: AIRFLOW_PORT, AZURITE_PORT, EMULATOR_PORT, EMULATOR_ADMIN_PORT, else `default`.
+
+        Raises `StackError` for a value that is no port number, or for one port asked for twice.
+        """
+        default, chosen = default or cls(), {}
+        for field in dataclasses.fields(cls):
+            text = environment.get(variable(field.name)) or str(getattr(default, field.name))
+            if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+                raise StackError(f"{variable(field.name)} is {text!r}; give a port number between 1 and 65535.")
+            chosen[field.name] = int(text)
+        for name, port in chosen.items():
+            twin = next((other for other in chosen if other != name and chosen[other] == port), None)
+            if twin:
+                raise StackError(f"{variable(name)} and {variable(twin)} are both {port}; give each its own port.")
+        return cls(**chosen)
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Ports that nothing listens on at the moment, for a stack beside the demo stack."""
+        listeners = [socket.create_server((HOST, 0)) for _ in dataclasses.fields(cls)]
+        try:
+            return cls(*(listener.getsockname()[1] for listener in listeners))
+        finally:
+            for listener in listeners:
+                listener.close()
+
+
+def variable(field: str) -> str:
+    """The environment variable that sets a port, for example `AIRFLOW_PORT`."""
+    return f"{field.upper()}_PORT"
+
+
+def require_free(field: str, port: int) -> None:
+    """Raise `StackError` when another program listens on the port that `Ports.<field>` names."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except PermissionError:
+        raise StackError(
+            f"Port {port} ({variable(field)}) may not be used by this account; choose one above 1023 with "
+            f"{variable(field)}=<port>."
+        ) from None
+    except OSError:
+        raise StackError(
+            f"Port {port} ({variable(field)}) is already in use by another program on this machine; "
+            f"stop that program or choose another port with {variable(field)}=<port>."
+        ) from None

@@ -1,0 +1,167 @@
+"""Background processes that outlive the command that started them, and that only their owner ends.
+
+A process is remembered by its pid together with its start time, so a pid that the system has given to another program
+is never mistaken for ours. Each one leads a session of its own; the session is how its children are found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Process:
+    """A started process: `pid`, `started` (clock ticks since boot, field 22 of /proc/<pid>/stat), the boot it belongs
+    to, its working directory, the time of its start (seconds since the epoch), the TCP ports it listens on and the
+    fingerprint of what it runs.
+    """
+
+    pid: int
+    started: int
+    boot: str
+    directory: str
+    at: float
+    ports: tuple[int, ...]
+    fingerprint: str
+
+    @classmethod
+    def start(
+        cls,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        log: Path,
+        ports: Sequence[int] = (),
+        fingerprint: str = "",
+    ) -> Process:
+        """Start `command` in a session of its own, its output appended to `log`."""
+        at = time.time()
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                command,
+                env=dict(environment),
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        stat = _stat(child.pid)
+        started = stat.started if stat else -1
+        return cls(child.pid, started, _boot(), str(directory.resolve()), at, tuple(ports), fingerprint)
+
+    @classmethod
+    def load(cls, path: Path) -> Process | None:
+        """The process recorded in `path`, or None when there is no readable record."""
+        try:
+            record = json.loads(path.read_text())
+            return cls(**{**record, "ports": tuple(record["ports"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self)))
+
+    @property
+    def alive(self) -> bool:
+        """Whether exactly this process still runs (a zombie does not)."""
+        if self.boot != _boot():
+            return False
+        _reap(self.pid)
+        stat = _stat(self.pid)
+        return stat is not None and stat.started == self.started and stat.state != "Z"
+
+    def members(self) -> list[int]:
+        """The living processes of its session: itself and what it started, also after its own death.
+
+        Where the leader is gone, only processes that still work in its directory count.
+        """
+        if self.boot != _boot():
+            return []
+        leader = _stat(self.pid)
+        if leader is not None and leader.started != self.started:
+            return []
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            stat = _stat(int(entry.name))
+            if stat is None or stat.session != self.pid or stat.state == "Z":
+                continue
+            if leader is not None or _directory(int(entry.name)) == self.directory:
+                found.append(int(entry.name))
+        return found
+
+    def kill(self) -> None:
+        """End its whole session at once (SIGKILL), without a chance to tidy up."""
+        for pid in self.members():
+            _signal(pid, signal.SIGKILL)
+        _wait(5, lambda: not self.members())
+
+
+def stop(processes: Mapping[Process, float]) -> None:
+    """Ask processes to end (SIGTERM, in the order given); kill what is left of each after its seconds of grace."""
+    for process in processes:
+        if process.alive:
+            _signal(process.pid, signal.SIGTERM)
+    began = time.monotonic()
+    for process, grace in sorted(processes.items(), key=lambda item: item[1]):
+        _wait(began + grace - time.monotonic(), lambda process=process: not process.alive)
+        process.kill()
+
+
+def _wait(seconds: float, done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+
+
+@dataclass(frozen=True)
+class _Stat:
+    state: str
+    session: int
+    started: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The second field is the program's name in parentheses and may itself hold spaces and parentheses.
+    fields = text.rpartition(")")[2].split()
+    return _Stat(state=fields[0], session=int(fields[3]), started=int(fields[19]))
+
+
+def _directory(pid: int) -> str | None:
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:
+        return None
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _reap(pid: int) -> None:
+    """Collect the exit of a process that this very program started; a foreign pid is no child and is left alone."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

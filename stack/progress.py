@@ -1,0 +1,58 @@
+"""Shows a run while it goes on: a table that renews itself on a terminal, else a line for every change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from stack.steps import WHOLE_RUN, Step
+
+
+class Progress:
+    """A context manager; `show` takes the steps as they are now."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        self._shown: dict[str, Step] = {}
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, steps: Sequence[Step]) -> None:
+        if self._live:
+            self._live.update(steps_table(steps, datetime.now(UTC)), refresh=True)
+        else:
+            for step in steps:
+                self._line(step)
+
+    def _line(self, step: Step) -> None:
+        before = self._shown.get(step.service)
+        if before and (before.task, before.state) == (step.task, step.state):
+            return
+        self._shown[step.service] = step
+        line = f"{datetime.now():%H:%M:%S}  {step.service}  {step.task}: {step.state}"
+        self._console.print(Text(line), soft_wrap=True)
+
+
+def steps_table(steps: Sequence[Step], now: datetime) -> Table:
+    """Which service is at which step, in which state, since when."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("service", "step", "state", "since"):
+        table.add_column(heading)
+    for step in steps:
+        since = f"{step.since.astimezone():%H:%M:%S} ({(now - step.since).total_seconds():.0f} s)" if step.since else ""
+        service = Text(step.service, style="dim" if step.service == WHOLE_RUN else "")
+        table.add_row(service, Text(step.task), Text(step.state), since)
+    return table

@@ -1,0 +1,113 @@
+"""What Airflow is told through its environment: settings, generated secrets and connections."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.ports import HOST, Ports
+
+# Azurite's account, published in its documentation and the same on every machine; it protects nothing.
+STORAGE_ACCOUNT = "devstoreaccount1"
+STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+# The newest storage protocol that Azurite 3.37 knows; azure-storage-blob 12.31 would ask for a newer one.
+STORAGE_API_VERSION = "2026-06-06"
+
+
+def storage_endpoint(ports: Ports) -> str:
+    return f"http://{HOST}:{ports.azurite}/{STORAGE_ACCOUNT}"
+
+
+def base_environment() -> dict[str, str]:
+    """This process' environment without what would change the behaviour of Python or of another Airflow."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "_AIRFLOW"))
+    }
+    exempt = {HOST, "localhost", *filter(None, kept.get("NO_PROXY", kept.get("no_proxy", "")).split(","))}
+    kept["NO_PROXY"] = kept["no_proxy"] = ",".join(sorted(exempt))
+    return kept
+
+
+def generated_secrets(path: Path) -> dict[str, str]:
+    """Airflow's fernet key, API secret and JWT secret: made at the first call, kept in `path` for this user only."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = {
+            "AIRFLOW__CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
+        }
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(made, file)
+    return json.loads(path.read_text())
+
+
+def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dict[str, str]:
+    """The settings of an Airflow on one machine, one disk and the loopback interface."""
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": f"{home}/logs",
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": f"{home}/logs/dag_processor",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        # Every user of this Airflow is the one person at this machine.
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{airflow_url(ports)}/execution/",
+        "AIRFLOW__API__HOST": HOST,
+        "AIRFLOW__API__PORT": str(ports.airflow),
+        "AIRFLOW__API__BASE_URL": airflow_url(ports),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        # A new triggerer takes over what a dead one has left after this many seconds.
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    }
+
+
+def airflow_url(ports: Ports) -> str:
+    return f"http://{HOST}:{ports.airflow}"
+
+
+def storage_connection(ports: Ports) -> dict:
+    return {
+        "conn_type": "wasb",
+        "login": STORAGE_ACCOUNT,
+        "password": STORAGE_KEY,
+        "host": storage_endpoint(ports),
+        "extra": {"api_version": STORAGE_API_VERSION},
+    }
+
+
+def management_connection(ports: Ports, pki: Path, subscription_id: str) -> dict:
+    """How Airflow reaches the emulator; `pki` is the folder with the certificates that the emulator made."""
+    return {
+        "conn_type": "biztalk_services",
+        "host": HOST,
+        "port": ports.emulator,
+        "login": subscription_id,
+        "extra": {
+            "certificate_path": str(pki / "management.pem"),
+            "private_key_path": str(pki / "management.key"),
+            "ca_bundle": str(pki / "ca.pem"),
+        },
+    }
+
+
+def tracking_connection(database: Path) -> dict:
+    return {"conn_type": "sqlite", "host": str(database), "extra": {"mode": "ro"}}
+
+
+def connection_environment(connections: Mapping[str, dict]) -> dict[str, str]:
+    """Connections (id -> fields) as the environment variables from which Airflow reads them."""
+    return {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in connections.items()}

@@ -1,0 +1,296 @@
+"""The embedded stack: emulator, Azurite and Airflow on 127.0.0.1, everything it keeps in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import requests
+
+from stack import parts, settings
+from stack.airflow_api import AirflowApi
+from stack.emulator_api import EmulatorApi
+from stack.errors import StackError
+from stack.parts import ROOT, Part
+from stack.ports import HOST, Ports, require_free
+from stack.processes import Process, stop
+
+STOP_SECONDS = 10
+# The triggerer takes 10 seconds to end by itself; its triggers only read, so nothing is lost by not waiting.
+TRIGGERER_STOP_SECONDS = 2
+READY_SECONDS = 120
+MIGRATION_SECONDS = 600
+POLL_SECONDS = 0.1
+PORTS = "ports.json"
+NAMES = ("azurite", "emulator", *parts.AIRFLOW_PARTS)
+
+
+class Stack:
+    """A stack in the folder `home`. Several can run side by side, each with its own home and ports.
+
+    :param home: folder for databases, blobs, logs, generated secrets and process records.
+    :param ports: where its servers listen.
+    :param dags: Airflow's DAGs folder.
+    :param plugins: Airflow's plugins folder.
+    :param emulator_options: further options of `biztalk_emulator serve`, for example
+        `["--durations", '{"backup": 0.5}']`.
+    :param airflow_settings: further `AIRFLOW__SECTION__KEY` settings; they win over the stack's own.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        ports: Ports,
+        *,
+        dags: Path = ROOT / "dags",
+        plugins: Path = ROOT / "plugins",
+        emulator_options: Sequence[str] = (),
+        airflow_settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.home = home.resolve()
+        self.ports = ports
+        self.dags = dags.resolve()
+        self.plugins = plugins.resolve()
+        self.emulator_options = tuple(emulator_options)
+        self.airflow_settings = dict(airflow_settings or {})
+        self.url = settings.airflow_url(ports)
+        self.airflow = AirflowApi(self.url)
+        self.emulator = EmulatorApi(f"http://{HOST}:{ports.emulator_admin}")
+
+    # Life
+
+    def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Start what does not run, start anew what runs with old settings or old code, and wait until all is ready.
+
+        `tell` hears a short line about each step. Raises `StackError` when a port is busy or a part does not come up.
+        """
+        with self._alone():
+            servers = [self._azurite(), self._emulator()]
+            self._require_ports(servers)
+            (self.home / PORTS).write_text(json.dumps(dataclasses.asdict(self.ports)))
+            fresh = self._launch(servers)
+            with self._migrating():
+                if fresh:
+                    tell(f"Starting {' and '.join(part.name for part in fresh)}")
+                self._await("azurite", self._azurite_answers)
+                self._await("emulator", self.emulator.healthy)
+            fresh = self._launch(self._airflow())
+            if fresh:
+                tell(f"Starting Airflow ({', '.join(part.name for part in fresh)})")
+            self._await_airflow()
+
+    def stop(self) -> None:
+        """End everything that this stack has started, the last started first; other programs are never touched."""
+        with self._alone():
+            airflow, servers = list(parts.AIRFLOW_PARTS), ["emulator", "azurite"]
+            for group in (airflow[::-1], servers):
+                self._stop(group)
+
+    def kill(self, name: str) -> None:
+        """End one part at once and without warning, as a crash would."""
+        process = self._process(name)
+        if process:
+            process.kill()
+
+    def restart(self, name: str) -> None:
+        """Stop one part if it runs, start it, and wait until the whole stack is ready."""
+        with self._alone():
+            self._stop([name])
+        self.start()
+
+    def running(self) -> dict[str, Process | None]:
+        """For each part its process, or None when it does not run."""
+        processes = {name: self._process(name) for name in NAMES}
+        return {name: process if process and process.alive else None for name, process in processes.items()}
+
+    def started_on(self) -> Ports | None:
+        """The ports of the latest start, whatever `ports` says; None when no part runs any longer."""
+        try:
+            started = Ports(**json.loads((self.home / PORTS).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return started if any(self.running().values()) else None
+
+    def log(self, name: str) -> Path:
+        """The file with the output of a part."""
+        return self.home / "logs" / f"{name}.log"
+
+    # What Airflow is told
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The whole environment of Airflow's parts, connections included, for example to run the `airflow` command."""
+        return self._airflow()[0].environment
+
+    @property
+    def connections(self) -> dict[str, dict]:
+        """Airflow's connections (id -> fields); the emulator has to run, since it knows its services."""
+        pki, subscription = self.home / "emulator/pki", self.emulator.subscription_id()
+        tracking = {
+            f"biztalk_tracking_{service.lower()}": settings.tracking_connection(database)
+            for service, database in self.emulator.tracking_databases().items()
+        }
+        return {
+            "biztalk_default": settings.management_connection(self.ports, pki, subscription),
+            "biztalk_backup_storage": settings.storage_connection(self.ports),
+            **tracking,
+        }
+
+    # Parts
+
+    def _azurite(self) -> Part:
+        return parts.azurite(self._folder("storage"), self.ports)
+
+    def _emulator(self) -> Part:
+        return parts.emulator(self._folder("emulator"), self.ports, self.emulator_options)
+
+    def _airflow(self) -> list[Part]:
+        return parts.airflow(
+            self._folder("airflow"),
+            {**self._core_settings(), **settings.connection_environment(self.connections)},
+            self.plugins,
+        )
+
+    def _core_settings(self) -> dict[str, str]:
+        return {
+            **settings.airflow_settings(self._folder("airflow"), self.ports, self.dags, self.plugins),
+            **settings.generated_secrets(self.home / "secrets.json"),
+            **self.airflow_settings,
+        }
+
+    def _folder(self, name: str) -> Path:
+        folder = self.home / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    # Processes
+
+    def _record(self, name: str) -> Path:
+        return self.home / "run" / f"{name}.json"
+
+    def _process(self, name: str) -> Process | None:
+        return Process.load(self._record(name))
+
+    def _require_ports(self, servers: Sequence[Part]) -> None:
+        """Refuse before anything is started; a port that one of our own parts holds is not busy."""
+        ours = {port for name in NAMES for port in self._ports_held(name)}
+        wanted = [(field, getattr(self.ports, field)) for part in servers for field in part.ports]
+        for field, port in [*wanted, ("airflow", self.ports.airflow)]:
+            if port not in ours:
+                require_free(field, port)
+
+    def _ports_held(self, name: str) -> Sequence[int]:
+        process = self._process(name)
+        return process.ports if process and process.alive else ()
+
+    def _launch(self, wanted: Sequence[Part]) -> list[Part]:
+        """Start those that do not run as they should; answers which."""
+        stale = [part for part in wanted if not self._current(part)]
+        self._stop([part.name for part in reversed(stale)])
+        self._folder("logs")
+        for part in stale:
+            Process.start(
+                part.command,
+                environment=part.environment,
+                directory=part.directory,
+                log=self.log(part.name),
+                ports=[getattr(self.ports, field) for field in part.ports],
+                fingerprint=part.fingerprint,
+            ).save(self._record(part.name))
+        return stale
+
+    def _current(self, part: Part) -> bool:
+        process = self._process(part.name)
+        return process is not None and process.alive and process.fingerprint == part.fingerprint
+
+    def _stop(self, names: Sequence[str]) -> None:
+        grace = {name: TRIGGERER_STOP_SECONDS if name == "triggerer" else STOP_SECONDS for name in names}
+        stop({process: grace[name] for name in names if (process := self._process(name))})
+        for name in names:
+            self._record(name).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two commands at once take turns."""
+        with (self._folder("run") / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    # Readiness
+
+    def _azurite_answers(self) -> bool:
+        session = requests.Session()
+        session.trust_env = False
+        try:
+            return session.get(settings.storage_endpoint(self.ports), timeout=5).headers["Server"].startswith("Azurite")
+        except (requests.RequestException, KeyError):
+            return False
+
+    def _await_airflow(self) -> None:
+        newest = max(process.at for name in parts.AIRFLOW_PARTS if (process := self._process(name)))
+        self._await("api-server", lambda: self.airflow.healthy(newest), parts.AIRFLOW_PARTS)
+
+    def _await(self, name: str, ready: Callable[[], bool], watched: Sequence[str] | Mapping = ()) -> None:
+        """Poll until `ready`; raise as soon as one of the parts behind it has died, or when it takes too long."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not ready():
+            for part in watched or [name]:
+                process = self._process(part)
+                if process is None or not process.alive:
+                    raise self._failure(part, "ended right after its start")
+            if time.monotonic() > deadline:
+                raise self._failure(name, f"is not ready after {READY_SECONDS} seconds")
+            time.sleep(POLL_SECONDS)
+
+    def _failure(self, name: str, what: str) -> StackError:
+        return StackError(f"The part {name} {what}; the end of {self.log(name)} says:\n{tail(self.log(name))}")
+
+    # Airflow's database
+
+    @contextlib.contextmanager
+    def _migrating(self) -> Iterator[None]:
+        """Create or upgrade Airflow's database beside the body, unless this very installation has done it.
+
+        The migration never outlives the body's failure.
+        """
+        done = self._migrated.exists() and self._migrated.read_text() == _installation()
+        if done and (self.home / "airflow" / "airflow.db").exists():
+            yield
+            return
+        part = Part("migration", parts.airflow_command("db", "migrate"), self._core_settings(), self._folder("airflow"))
+        with self.log("migration").open("ab") as output:
+            migration = subprocess.Popen(
+                part.command, env=part.environment, cwd=part.directory, stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            yield
+            code = migration.wait(MIGRATION_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise self._failure("migration", f"is not done after {MIGRATION_SECONDS} seconds") from None
+        finally:
+            migration.kill()
+            migration.wait()
+        if code != 0:
+            raise self._failure("migration", "has failed")
+        self._migrated.write_text(_installation())
+
+    @property
+    def _migrated(self) -> Path:
+        return self.home / "airflow" / "migrated"
+
+
+def tail(log: Path, lines: int = 25) -> str:
+    """The last lines of a log file."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no output)"
+
+
+def _installation() -> str:
+    from importlib.metadata import version
+
+    return f"apache-airflow {version('apache-airflow')}"

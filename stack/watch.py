@@ -1,0 +1,51 @@
+"""Follows a run to its end, for as long as there is sense in waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import requests
+
+from stack.airflow_api import AirflowApi
+from stack.errors import StackError
+
+ENDED = ("success", "failed")
+POLL_SECONDS = 1.0
+START_SECONDS = 300
+UNHEALTHY_SECONDS = 120
+RUN_SECONDS = 3600
+
+
+def follow(airflow: AirflowApi, dag_id: str, run_id: str, show: Callable[[list[dict]], None]) -> str:
+    """The final state of a run, `success` or `failed`; meanwhile `show` hears its task instances every second.
+
+    Raises `StackError` when the run does not start (`START_SECONDS`), Airflow stays unhealthy (`UNHEALTHY_SECONDS`) or
+    the run takes too long (`RUN_SECONDS`). The run itself is left alone.
+    """
+    run, address = f"The run {run_id} of {dag_id}", f"{airflow.url}/dags/{dag_id}/runs/{run_id}"
+    began = well = time.monotonic()
+    while True:
+        try:
+            state = airflow.run(dag_id, run_id)["state"]
+            show(airflow.task_instances(dag_id, run_id))
+        except (requests.ConnectionError, requests.Timeout):
+            state = "unknown"
+        if state in ENDED:
+            return state
+        now = time.monotonic()
+        if state != "unknown" and airflow.healthy():
+            well = now
+        elif now - well > UNHEALTHY_SECONDS:
+            raise StackError(
+                f"Airflow has not been healthy for {UNHEALTHY_SECONDS} seconds, so nobody watches {run_id} any longer; "
+                "look at `make status`, and start what has died with `make up`."
+            )
+        if state == "queued" and now - began > START_SECONDS:
+            raise StackError(
+                f"{run} has not started within {START_SECONDS} seconds; another run of this DAG may be under way, "
+                f"or the DAG may be paused. Look at {address}."
+            )
+        if now - began > RUN_SECONDS:
+            raise StackError(f"{run} is still {state} after {RUN_SECONDS // 60} minutes; it goes on, see {address}.")
+        time.sleep(POLL_SECONDS)

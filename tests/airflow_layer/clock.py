@@ -1,0 +1,44 @@
+"""A clock for waits: sleeping moves it at once, so that hours pass in a moment."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, tzinfo
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+
+class Clock:
+    """What the modules under test take for the time.
+
+    :param pause: seconds that a sleep really takes, for the emulator to come along.
+    """
+
+    def __init__(self, pause: float = 0.01) -> None:
+        self.time = datetime.now(UTC)
+        self.slept: list[float] = []
+        self.pause = pause
+
+    async def sleep(self, seconds: float) -> None:
+        assert len(self.slept) < 2_000, "this wait does not end"
+        self.slept.append(seconds)
+        self.time += timedelta(seconds=seconds)
+        time.sleep(self.pause)
+
+    def forward(self, **how_far: float) -> None:
+        self.time += timedelta(**how_far)
+
+    def rule(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
+        """Become the clock of these modules."""
+        clock = self
+
+        class Datetime(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:
+                return clock.time.astimezone(tz)
+
+        for module in modules:
+            monkeypatch.setattr(module, "datetime", Datetime)
+            if hasattr(module, "asyncio"):
+                monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=self.sleep))

@@ -1,0 +1,143 @@
+"""The emulator with the sample fleet, Azurite, and Airflow connections to both; each test finds all services Active."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+from biztalk_services.rest import client as client_module
+from biztalk_services.sensors import wait as wait_sensors
+from biztalk_services.triggers import wait as wait_triggers
+
+from tests.airflow_layer.clock import Clock
+from tests.airflow_layer.connections import NAME, TRACKING, management, storage
+from tests.airflow_layer.fakes import Run
+from tests.catalog.azurite import KEY, Azurite
+from tests.emulator.driver import EmulatorProcess
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    running = Azurite.start(tmp_path_factory.mktemp("azurite"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+    process = EmulatorProcess(tmp_path_factory.mktemp("emulator"), "--sample-fleet").start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def emulator(shared_emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
+    yield shared_emulator
+    shared_emulator.admin("DELETE", "/faults")
+    for service in shared_emulator.admin("GET", "/services")["services"]:
+        if service["state"] != "Active":
+            shared_emulator.force(service["name"], "Active")
+
+
+@pytest.fixture
+def blobs(azurite: Azurite) -> Iterator[BlobServiceClient]:
+    with azurite.client() as client:
+        yield client
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Gives Airflow a connection of this id; None takes it away."""
+
+    def give(conn_id: str, connection: dict[str, Any] | None) -> None:
+        name = f"AIRFLOW_CONN_{conn_id.upper()}"
+        if connection is None:
+            monkeypatch.delenv(name)
+        else:
+            monkeypatch.setenv(name, json.dumps(connection))
+
+    return give
+
+
+@pytest.fixture
+def connections(emulator: EmulatorProcess, azurite: Azurite, connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's connections to emulator, Azurite and tracking database; pauses between repeated reads take no time."""
+    monkeypatch.setattr(client_module, "sleep", lambda seconds: None)
+    connect("biztalk_default", management(emulator))
+    connect("biztalk_backup_storage", storage(azurite))
+    tracking = emulator.admin("GET", f"/services/{NAME}")["tracking_database"]
+    connect(TRACKING, {"conn_type": "sqlite", "host": tracking, "extra": {"mode": "ro"}})
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    ruling = Clock()
+    ruling.rule(monkeypatch, wait_triggers, wait_sensors)
+    return ruling
+
+
+@pytest.fixture
+def hurried(clock: Clock) -> Clock:
+    """The clock where nothing in the emulator has to come along."""
+    clock.pause = 0
+    return clock
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run()
+
+
+@pytest.fixture
+def slow_backups(emulator: EmulatorProcess) -> Iterator[None]:
+    """Backups that can be met on their way."""
+    durations = emulator.admin("GET", "/settings")["durations"]
+    emulator.admin("PATCH", "/settings", {"durations": {"backup": 0.6}})
+    yield
+    emulator.admin("PATCH", "/settings", {"durations": durations})
+
+
+@pytest.fixture(scope="session")
+def read() -> dict[str, int]:
+    """How far the emulator's journal has been read."""
+    return {"to": 0}
+
+
+@pytest.fixture
+def before(emulator: EmulatorProcess, read: dict[str, int]) -> int:
+    """Number of the last entry in the emulator's journal before the test."""
+    if entries := emulator.journal(after=read["to"]):
+        read["to"] = entries[-1]["seq"]
+    return read["to"]
+
+
+@pytest.fixture
+def happened(emulator: EmulatorProcess, before: int) -> Callable[[str], list[dict[str, Any]]]:
+    """What the emulator's journal tells of this test: operations of a kind that it really began on the service."""
+
+    def since(operation: str) -> list[dict[str, Any]]:
+        entries = emulator.journal(after=before, kind="operation", service=NAME)
+        return [entry for entry in entries if (entry["event"], entry["operation"]) == ("started", operation)]
+
+    return since
+
+
+@pytest.fixture
+def asked(emulator: EmulatorProcess, before: int) -> Callable[[str], list[dict[str, Any]]]:
+    """What the emulator's journal tells of this test: requests of a kind, also refused ones."""
+
+    def since(operation: str) -> list[dict[str, Any]]:
+        entries = emulator.journal(after=before, kind="request")
+        return [entry for entry in entries if entry["operation"] == operation]
+
+    return since
+
+
+@pytest.fixture
+def secrets(emulator: EmulatorProcess) -> list[str]:
+    """Pieces of every secret that the connections hold."""
+    key, certificate = ((emulator.home / "pki" / name).read_text() for name in ("management.key", "management.pem"))
+    return [KEY[:20], *(line for line in (key + certificate).splitlines() if line and "-----" not in line)]

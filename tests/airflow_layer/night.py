@@ -1,0 +1,140 @@
+"""The steps of one service in a night, as dags/biztalk_nightly_backup.py strings them, one after another in here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
+from biztalk_services.operators.batches import BizTalkLookAgainOperator
+from biztalk_services.operators.find import BizTalkFindServicesOperator
+from biztalk_services.operators.publish import BizTalkPublishBackupOperator, BizTalkVerifyBackupOperator
+from biztalk_services.operators.report import BizTalkReportOperator
+from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
+from biztalk_services.sensors.batches import BizTalkBatchDrainSensor
+from biztalk_services.sensors.service import BizTalkOperationSensor, BizTalkStateSensor
+from biztalk_services.triggers.wait import told
+
+from tests.airflow_layer.fakes import Run
+
+STEPS = ["check", "drain", "suspend", "still", "look_again", "back_up", "ended", "resume", "verify", "publish"]
+NEEDS = {
+    "drain": ["check"],
+    "suspend": ["drain"],
+    "still": ["suspend"],
+    "look_again": ["still"],
+    "back_up": ["still"],
+    "ended": ["back_up"],
+    "verify": ["ended"],
+    "publish": ["verify", "look_again"],
+}
+"""Steps that must have succeeded before each; the resume is a teardown and needs the suspend only."""
+
+
+class Night:
+    """One run over some services.
+
+    :param catalog: container of the catalog
+    :param options: further arguments of a step, by its name
+    """
+
+    def __init__(self, run: Run, services: str, catalog: str, **options: dict[str, Any]) -> None:
+        self.run, self.catalog, self.options = run, catalog, options
+        self.troubles: dict[tuple[str, int], Exception] = {}
+        self.targets = run.execute(BizTalkFindServicesOperator(task_id="find", services=services), map_index=-1)
+
+    def all(self, *, until: str | None = None) -> Night:
+        """Every step of every service, up to one of them."""
+        for index in range(len(self.targets)):
+            for name in STEPS[: STEPS.index(until)] if until else STEPS:
+                self.step(name, index)
+        return self
+
+    def go_on(self, name: str) -> Night:
+        """From a step to the end."""
+        for index in range(len(self.targets)):
+            for later in STEPS[STEPS.index(name) :]:
+                self.step(later, index)
+        return self
+
+    def step(self, name: str, index: int = 0) -> Any:
+        """One step, unless one that it needs did not succeed."""
+        if not self._may_run(name, index):
+            self.run.states[f"{name}_{index}"] = "upstream_failed"
+            return None
+        try:
+            return self.run.execute(self.operator(name, index), map_index=index)
+        except Exception as error:
+            self.troubles[name, index] = error
+            return None
+
+    def _may_run(self, name: str, index: int) -> bool:
+        needs = ["suspend"] if name == "resume" else NEEDS.get(name, [])
+        return all(self.run.states.get(f"{need}_{index}") == "success" for need in needs)
+
+    def operator(self, name: str, index: int = 0) -> BaseOperator:
+        target = self.targets[index]
+        at = {"task_id": name, "service": target["service"]}
+        backup = {"backup_name": target["backup_name"]}
+        batches = {"tracking_conn_id": target["tracking_conn_id"]}
+        waits = {"deadline_minutes": 15}
+
+        def said(step: str) -> Any:
+            return told(self.run.xcom(step, map_index=index))
+
+        def make(kind: type[BaseOperator], **arguments: Any) -> BaseOperator:
+            return kind(**at, **arguments | self.options.get(name, {}))
+
+        match name:
+            case "check":
+                return make(BizTalkCheckBackupOperator, **backup)
+            case "drain":
+                return make(BizTalkBatchDrainSensor, **batches, deadline_minutes=1)
+            case "suspend":
+                return make(BizTalkSuspendOperator)
+            case "still":
+                suspended = said("suspend")
+                operation_id = suspended["operation_id"]
+                return make(
+                    BizTalkStateSensor, expected=suspended["expected_state"], operation_id=operation_id, **waits
+                )
+            case "look_again":
+                return make(BizTalkLookAgainOperator, **batches)
+            case "back_up":
+                return make(BizTalkBackupOperator, still=self.run.xcom("still", map_index=index), **backup)
+            case "ended":
+                operation_id = said("back_up")["operation_id"]
+                return make(BizTalkOperationSensor, operation_id=operation_id, operation_type="Backup", **waits)
+            case "resume":
+                return make(BizTalkResumeOperator, suspension=said("suspend"), **waits)
+            case "verify":
+                return make(BizTalkVerifyBackupOperator, **backup)
+            case "publish":
+                evidence = {
+                    "checked": "check",
+                    "drained": "drain",
+                    "still": "still",
+                    "looked_again": "look_again",
+                    "begun": "back_up",
+                    "ended": "ended",
+                    "verified": "verify",
+                }
+                return make(BizTalkPublishBackupOperator, evidence=evidence, catalog_container=self.catalog, **backup)
+        raise KeyError(name)
+
+    def report(self) -> list[dict[str, Any]]:
+        """What the report says; the error with which it fails the run is kept in ``troubles``."""
+        task = BizTalkReportOperator(
+            task_id="report", find="find", steps=STEPS, still="still", back="resume", published="publish"
+        )
+        try:
+            self.run.execute(task, map_index=-1)
+        except Exception as error:
+            self.troubles["report", -1] = error
+        return self.run.xcom("report", map_index=-1)
+
+    @property
+    def verdict(self) -> str | None:
+        """With which words the report failed the run; None: it did not."""
+        error = self.troubles.get(("report", -1))
+        return str(error) if error else None

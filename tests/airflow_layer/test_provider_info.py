@@ -1,0 +1,92 @@
+"""What Airflow is told of us, and the connection form that comes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+from airflow.api_fastapi.core_api.datamodels.connections import ConnectionResponse
+from airflow.providers_manager import ProvidersManager
+from airflow.sdk.module_loading import import_string
+from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+from biztalk_services.get_provider_info import get_provider_info
+from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+
+INFO = get_provider_info()
+(TYPE,) = INFO["connection-types"]
+FIELDS = TYPE["conn-fields"]
+# The schema of what a provider declares in its sources, which knows more than the one of what is read at run time.
+READ, DECLARED = "provider_info.schema.json", "provider.yaml.schema.json"
+
+
+def schema(name: str) -> dict[str, Any]:
+    return json.loads((Path(airflow.__file__).parent / name).read_text())
+
+
+def errors(name: str, document: Any, *path: str) -> list[str]:
+    found = schema(name)
+    for step in path:
+        found = found[step]
+    return [error.message for error in jsonschema.Draft7Validator(found).iter_errors(document)]
+
+
+def test_it_is_valid():
+    assert errors(READ, INFO) == []
+    assert errors(READ, INFO | {"connection-types": [{"hook-name": "x"}]}) != []
+
+
+def test_the_form_is_valid():
+    path = ("properties", "connection-types", "items")
+    assert errors(DECLARED, TYPE, *path) == []
+    assert errors(DECLARED, TYPE | {"conn-fields": []}, *path) != []
+
+
+def test_it_names_the_hook():
+    assert import_string(TYPE["hook-class-name"]) is BizTalkServicesHook
+    assert (TYPE["connection-type"], TYPE["hook-name"]) == (
+        BizTalkServicesHook.conn_type,
+        BizTalkServicesHook.hook_name,
+    )
+
+
+def test_airflow_knows_the_type_and_can_test_it():
+    assert INFO["package-name"] in ProvidersManager().providers
+    found = ProvidersManagerTaskRuntime().hooks[BizTalkServicesHook.conn_type]
+    assert found.connection_testable
+    assert found.connection_id_attribute_name == "biztalk_conn_id"
+
+
+def test_every_field_is_one_that_the_hook_reads():
+    source = Path(import_string(TYPE["hook-class-name"]).__init__.__code__.co_filename).read_text()
+    for name in FIELDS:
+        assert f'extra.get("{name}")' in source, name
+    assert source.count("extra.get(") == len(FIELDS)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_secrets_are_masked_in_the_form_and_paths_are_not(name):
+    hidden = FIELDS[name]["schema"].get("format") == "password"
+    assert hidden == (name in ("certificate", "private_key_passphrase"))
+
+
+def test_secrets_are_masked_where_connections_are_shown():
+    shown = ConnectionResponse.model_validate(
+        {
+            "conn_id": "biztalk_default",
+            "conn_type": "biztalk_services",
+            "description": None,
+            "host": "127.0.0.1",
+            "login": "subscription",
+            "schema": None,
+            "port": 443,
+            "password": "canary-key",
+            "extra": json.dumps({"private_key_passphrase": "canary-passphrase", "ca_bundle": "/etc/ca.pem"}),
+            "team_name": None,
+        }
+    ).model_dump_json()
+    assert "canary" not in shown
+    assert "/etc/ca.pem" in shown

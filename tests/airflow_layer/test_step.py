@@ -1,0 +1,85 @@
+"""When a step is tried again, and what all steps leave behind."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.definitions.retry_policy import RetryAction
+from biztalk_services.catalog.storage import StorageNotFound
+from biztalk_services.operators.step import AdvicePolicy, BizTalkStep, failure_told, request_id
+from biztalk_services.rest.errors import (
+    AuthenticationFailed,
+    BizTalkServicesError,
+    OperationNotAllowed,
+    OperationNotFound,
+    OutcomeUnknown,
+    ServiceNotFound,
+    Throttled,
+    Unreachable,
+)
+
+from tests.airflow_layer.fakes import Run
+
+PATIENT, INSISTENT = AdvicePolicy(), AdvicePolicy(insist=True)
+RETRY, FAIL, DEFAULT = RetryAction.RETRY, RetryAction.FAIL, RetryAction.DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("error", "patient", "insistent"),
+    [
+        (Throttled("Busy."), RETRY, RETRY),
+        (Unreachable("Away."), RETRY, RETRY),
+        (OutcomeUnknown("Lost."), RETRY, RETRY),
+        (OperationNotAllowed("Moving.", status=409), RETRY, RETRY),
+        (OperationNotFound("Forgotten.", status=404), RETRY, RETRY),
+        (AuthenticationFailed("No.", status=403), FAIL, RETRY),
+        (StorageNotFound("No.", status=404), FAIL, RETRY),
+        (ServiceNotFound("Gone.", status=404), FAIL, FAIL),
+        (ServiceNotFound("Gone."), FAIL, FAIL),
+        (ValueError("A bug."), DEFAULT, DEFAULT),
+        (KeyError("A bug."), DEFAULT, DEFAULT),
+    ],
+)
+def test_decisions(error, patient, insistent):
+    assert PATIENT.evaluate(error, 1, 5).action is patient
+    assert INSISTENT.evaluate(error, 1, 70).action is insistent
+
+
+@pytest.mark.parametrize("policy", [PATIENT, INSISTENT])
+def test_the_service_says_when(policy):
+    assert policy.evaluate(Throttled("Busy.", retry_after=42), 1, 5).retry_delay == timedelta(seconds=42)
+    assert policy.evaluate(Throttled("Busy."), 1, 5).retry_delay is None
+    assert policy.evaluate(Throttled("Busy.", retry_after=0), 1, 5).retry_delay is None
+
+
+def test_a_domain_error_leaves_its_sentence_and_goes_on():
+    run = Run()
+    with pytest.raises(BizTalkServicesError, match="There is trouble"), failure_told(run.context("step")):
+        raise BizTalkServicesError("There is trouble.")
+    assert run.xcom("step", "failure") == "There is trouble."
+
+
+def test_a_bug_leaves_no_sentence_that_could_hold_anything():
+    run = Run()
+    with pytest.raises(ValueError, match="canary"), failure_told(run.context("step")):
+        raise ValueError("canary")
+    assert run.xcoms == {}
+
+
+def test_the_name_of_a_request_is_the_same_in_every_try_and_unlike_any_other():
+    run, other = Run(), Run()
+    names = [request_id(run.context("step", max_tries=tries), "suspend") for tries in (0, 5)]
+    assert names[0] == names[1]
+    others = [
+        request_id(run.context("step", map_index=1), "suspend"),
+        request_id(run.context("step"), "resume"),
+        request_id(run.context("back"), "suspend"),
+        request_id(other.context("step"), "suspend"),
+    ]
+    assert len({*names, *others}) == 5
+
+
+def test_a_step_without_work_is_none():
+    with pytest.raises(TypeError, match="abstract"):
+        BizTalkStep(task_id="step", service="a/b")

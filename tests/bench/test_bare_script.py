@@ -1,0 +1,75 @@
+"""The bare script stops when something fails, and waits with a limit."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from bench import bare_script
+
+
+class Session:
+    """Answers the reads one after another, the last of them for ever; every request has to have a time limit."""
+
+    def __init__(self, *answers):
+        self._answers = list(answers)
+        self.sent = []
+
+    def post(self, url, *, timeout, **_):
+        self.sent.append(url.partition("?comp=")[2])
+        return self._response("")
+
+    def get(self, url, *, timeout):
+        return self._response(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
+
+    def _response(self, text):
+        response = requests.Response()
+        response.status_code, response._content = 200, text.encode()
+        response.headers["x-ms-request-id"] = "an-id"
+        return response
+
+
+def state(name):
+    return f"<Resource><SubState>{name}</SubState></Resource>"
+
+
+def result(name):
+    return f"<OperationStatus><Result>{name}</Result></OperationStatus>"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(bare_script, "POLL_SECONDS", 0)
+
+
+def back_up(session):
+    bare_script.back_up(session, "https://127.0.0.1/contoso", "a connection string", "a-name")
+
+
+def test_suspend_back_up_resume():
+    session = Session(
+        state("Suspending"), state("Suspended"), result("InProgress"), result("Succeeded"), state("Active")
+    )
+    back_up(session)
+    assert session.sent == ["suspend", "backup", "resume"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent"),
+    [
+        ([state("SuspendedFailed")], ["suspend"]),
+        ([state("Suspended"), result("Failed")], ["suspend", "backup"]),
+        ([state("Suspended"), result("Succeeded"), state("ResumeFailed")], ["suspend", "backup", "resume"]),
+    ],
+)
+def test_a_failure_ends_the_script(answers, sent):
+    session = Session(*answers)
+    with pytest.raises(RuntimeError, match=r"Waited for \w+, and it is \w*Failed"):
+        back_up(session)
+    assert session.sent == sent
+
+
+def test_a_wait_has_a_limit(monkeypatch):
+    monkeypatch.setattr(bare_script, "WAIT_SECONDS", 0)
+    with pytest.raises(RuntimeError, match="still Suspending"):
+        back_up(Session(state("Suspending")))

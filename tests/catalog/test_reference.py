@@ -1,0 +1,178 @@
+"""The backup reference: complete, stable, without secrets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from biztalk_services.catalog.catalog import to_bytes
+from biztalk_services.catalog.reference import (
+    NOT_INCLUDED,
+    SCHEMA_VERSION,
+    BackupReference,
+    Drain,
+    ReferenceUnusable,
+    Run,
+    Verification,
+)
+from biztalk_services.catalog.verification import StoredBlob
+from biztalk_services.rest.redaction import looks_secret
+from biztalk_services.rules.batches import ActiveBatch, BatchReport
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.catalog.samples import NOW, reference
+
+SECRETS = [
+    "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=Y2FuYXJ5",
+    "Data Source=tcp:x;User ID=sa;Password=canary",
+    "https://x.blob.core.windows.net/c?sv=2024-01-01&sig=canary%3D",
+    "-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----",
+]
+
+TEXT = st.text(max_size=40).filter(lambda text: not looks_secret(text))
+MOMENT = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7, minutes=-30))]))
+COUNTS = st.dictionaries(TEXT, st.none() | st.integers(0), max_size=4)
+BATCH = st.builds(ActiveBatch, TEXT, TEXT, st.integers(1), st.none() | st.datetimes(timezones=st.just(UTC)))
+REPORT = st.builds(
+    lambda batches, source, reason, checked_at: BatchReport(
+        answer="active" if batches else "empty",
+        batches=tuple(batches),
+        source=source,
+        reason=reason,
+        checked_at=checked_at,
+    ),
+    st.lists(BATCH, max_size=2),
+    TEXT,
+    st.none() | TEXT,
+    MOMENT,
+)
+NAME = st.from_regex(r"[a-z0-9][a-z0-9-]{2,30}", fullmatch=True)
+REFERENCE = st.builds(
+    reference,
+    container=NAME,
+    account=TEXT,
+    blobs=st.lists(st.builds(StoredBlob, TEXT, st.integers(0), TEXT), max_size=3).map(tuple),
+    service=NAME,
+    cloud_service=TEXT,
+    edition=TEXT,
+    product_version=st.none() | TEXT,
+    region=st.none() | TEXT,
+    etag=st.none() | TEXT,
+    created_at=MOMENT,
+    started_at=MOMENT,
+    finished_at=MOMENT,
+    run=st.none() | st.builds(Run, TEXT, TEXT),
+    operation_id=st.none() | TEXT,
+    label=st.none() | TEXT,
+    drain=st.builds(Drain, st.none() | REPORT, st.none() | REPORT, st.booleans()),
+    items=COUNTS,
+    verification=st.builds(Verification, TEXT, MOMENT, TEXT),
+)
+
+
+@given(REFERENCE)
+def test_a_reference_survives_json_and_gives_the_same_bytes(original):
+    content = to_bytes(original)
+    copy = BackupReference.from_dict(json.loads(content))
+    assert copy == original
+    assert to_bytes(copy) == content
+
+
+def test_the_written_form_is_stable():
+    assert to_bytes(reference()).decode().startswith('{\n  "account": "backups",\n  "blobs": [\n')
+    values = reference().to_dict()
+    assert next(iter(values)) == "schema_version"
+    assert values["schema_version"] == SCHEMA_VERSION == 1
+    assert values["created_at"] == "2026-01-01T02:06:00+00:00"
+    assert values["run"] == {"dag_id": "biztalk_nightly_backup", "run_id": "scheduled__2026-01-01T02:00:00+00:00"}
+    assert values["drain"]["before"]["batches"][0]["messages"] == 3
+    assert values["items"] == {"agreements": 12, "bridges": None}
+    assert reference().size == 503
+    assert reference().place == "backups/orders-20260101-020000"
+
+
+def test_what_is_not_in_a_backup_is_said_in_every_reference():
+    said = {part["what"]: part["sentence"] for part in reference().to_dict()["not_included"]}
+    assert {"tracking database", "messages in batches", "hybrid connections"} <= set(said)
+    assert all(sentence.endswith(".") for sentence in said.values())
+    assert len(said) == len(NOT_INCLUDED)
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(BackupReference)])
+def test_a_missing_field_is_named(name):
+    values = reference().to_dict()
+    del values[name]
+    with pytest.raises(ReferenceUnusable, match=f"incomplete: {name} is missing"):
+        BackupReference.from_dict(values)
+
+
+@pytest.mark.parametrize("version", [2, 99])
+def test_a_newer_version_is_refused(version):
+    with pytest.raises(ReferenceUnusable, match=f"schema version {version}; this program understands up to 1"):
+        BackupReference.from_dict(reference().to_dict() | {"schema_version": version})
+
+
+@pytest.mark.parametrize("values", [{}, *[{"schema_version": version} for version in ("1", 0, True, None)], [], None])
+def test_what_is_no_reference_is_refused(values):
+    with pytest.raises(ReferenceUnusable, match="not a backup reference"):
+        BackupReference.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("blobs", None),
+        ("blobs", [{"name": "x"}]),
+        ("created_at", "yesterday"),
+        ("created_at", "2026-01-01T00:00:00"),
+        ("run", {"dag_id": "x"}),
+        ("drain", {}),
+        ("drain", {"before": {"answer": "fine"}, "after": None, "drained": True}),
+        ("items", {"agreements": "many"}),
+        ("verification", None),
+        ("service", 5),
+        ("service", None),
+        ("service", "../x"),
+        ("container", ""),
+        ("not_included", [{}]),
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_refused(name, value):
+    with pytest.raises(ReferenceUnusable):
+        BackupReference.from_dict(reference().to_dict() | {name: value})
+
+
+def test_a_field_that_is_not_known_is_passed_over():
+    assert BackupReference.from_dict(reference().to_dict() | {"mood": "good"}) == reference()
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_cannot_get_in_anywhere(secret):
+    report = BatchReport(answer="unknown", source="s", reason=f"connection failed: {secret}", checked_at=NOW)
+    places = {
+        "label": secret,
+        "account": secret,
+        "etag": secret,
+        "region": secret,
+        "operation_id": secret,
+        "run": Run("dag", secret),
+        "drain": Drain(before=report),
+        "items": {secret: 1},
+        "blobs": (StoredBlob(secret, 1, "a"),),
+        "verification": Verification("matched", NOW, secret),
+    }
+    for place, value in places.items():
+        with pytest.raises(ReferenceUnusable, match="looks like it holds a secret") as caught:
+            reference(**{place: value})
+        assert "canary" not in str(caught.value)
+        assert "Y2FuYXJ5" not in str(caught.value)
+    with pytest.raises(ReferenceUnusable):
+        BackupReference.from_dict(reference().to_dict() | {"label": secret})
+
+
+def test_every_time_has_a_zone():
+    with pytest.raises(ReferenceUnusable, match="started_at"):
+        replace(reference(), started_at=datetime(2026, 1, 1))

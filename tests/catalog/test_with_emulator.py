@@ -1,0 +1,303 @@
+"""Client, rules and catalog against a running emulator and Azurite: two independent readings of the documents."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from biztalk_services.catalog.storage import StorageAccount
+from biztalk_services.catalog.verification import read_back
+from biztalk_services.rest import client as client_module
+from biztalk_services.rest.client import BizTalkServicesClient
+from biztalk_services.rest.credentials import ManagementCredentials
+from biztalk_services.rest.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    BizTalkServicesError,
+    OperationNotAllowed,
+    OperationNotFound,
+    OutcomeUnknown,
+    PreconditionFailed,
+    ServerTroubled,
+    ServiceNotFound,
+    Throttled,
+    UnexpectedAnswer,
+)
+from biztalk_services.rest.messages import OperationStatus, ServiceAddress
+from biztalk_services.rules.backup_rules import backup_name, backup_violations, has_backups
+from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY, from_rows
+from biztalk_services.rules.state_chart import is_settled, state_kind
+
+from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
+from tests.rest.pki import identity
+
+SERVICE = "contosoorders"
+
+
+@pytest.fixture(scope="module")
+def shared_emulator(tmp_path_factory) -> Iterator[EmulatorProcess]:
+    process = EmulatorProcess(tmp_path_factory.mktemp("emulator"), "--sample-fleet").start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def emulator(shared_emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
+    yield shared_emulator
+    shared_emulator.admin("DELETE", "/faults")
+    for service in shared_emulator.admin("GET", "/services")["services"]:
+        if service["state"] != "Active":
+            shared_emulator.force(service["name"], "Active")
+
+
+def credentials_of(emulator: EmulatorProcess) -> ManagementCredentials:
+    pki = emulator.home / "pki"
+    return ManagementCredentials(certificate_path=pki / "management.pem", private_key_path=pki / "management.key")
+
+
+def connect(emulator: EmulatorProcess, credentials: ManagementCredentials | None = None) -> BizTalkServicesClient:
+    return BizTalkServicesClient(
+        SUBSCRIPTION,
+        credentials or credentials_of(emulator),
+        host="127.0.0.1",
+        port=emulator.port,
+        ca_bundle=emulator.home / "pki/ca.pem",
+        timeout=(2.0, 2.0),
+    )
+
+
+@pytest.fixture
+def services(emulator: EmulatorProcess, monkeypatch) -> Iterator[BizTalkServicesClient]:
+    monkeypatch.setattr(client_module, "sleep", lambda seconds: None)
+    with connect(emulator) as made:
+        yield made
+
+
+@pytest.fixture
+def address(services: BizTalkServicesClient) -> ServiceAddress:
+    return next(service.address for service in services.list_services() if service.address.name == SERVICE)
+
+
+@pytest.fixture
+def backup(services, address, client) -> Callable[..., str]:
+    """Begins a backup of the service into Azurite."""
+
+    def begin(name: str, **options: str) -> str:
+        return services.begin_backup(
+            address,
+            store_connection_string=StorageAccount(client).connection_string(),
+            backup_name=name,
+            client_request_id=f"test:{name}",
+            **options,
+        )
+
+    return begin
+
+
+def fresh_name() -> str:
+    return f"{SERVICE}-{uuid4().hex[:12]}"
+
+
+def ended(services: BizTalkServicesClient, address: ServiceAddress, operation_id: str) -> OperationStatus:
+    deadline = time.monotonic() + 20
+    while (status := services.operation_status(address, operation_id)).result == "InProgress":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    while not is_settled(services.get_service(address).state):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return status
+
+
+def test_the_whole_way(services, address, backup, client):
+    service = services.get_service(address)
+    name = backup_name(address.name, datetime.now(UTC))
+    assert backup_violations(service, backup_name=name) == []
+    suspended = services.suspend(address, client_request_id="test:suspend")
+    assert ended(services, address, suspended) == OperationStatus(suspended, "Succeeded")
+    still = services.get_service(address)
+    assert still.state == "Suspended"
+    operation_id = backup(name, if_match=still.etag)
+    assert ended(services, address, operation_id).result == "Succeeded"
+    assert services.get_service(address).etag == still.etag
+    verified = read_back(client, name, name, service_name=address.name)
+    assert verified.level == "matched"
+    assert verified.items
+    assert all(isinstance(count, int) for count in verified.items.values())
+    assert verified.descriptor["service"].lower() == SERVICE
+    assert verified.descriptor["edition"].lower() == service.edition
+    assert verified.descriptor["product_version"] == service.version
+    assert verified.descriptor["region"] == service.region
+    resumed = services.resume(address, client_request_id="test:resume")
+    assert ended(services, address, resumed).result == "Succeeded"
+    assert services.get_service(address).state == "Active"
+
+
+def test_the_fleet_says_everything_that_rules_need(services):
+    found = services.list_services()
+    assert len(found) >= 3
+    assert {has_backups(service.edition) for service in found} == {True, False}
+    for service in found:
+        assert service.state == "Active"
+        assert service.version
+        assert service.region
+        assert service.etag
+        assert service.unit_count
+        assert services.get_service(service.address) == service
+
+
+def test_no_secret_of_the_fleet_is_kept(emulator, services):
+    raw = emulator.request("GET", "/cloudservices").text
+    for service in services.list_services():
+        for part in ("Password", "AccountKey", "ServiceCertificate"):
+            assert part not in repr(service)
+    assert "ServiceSettings" in raw
+
+
+def test_check_connection(services):
+    assert SERVICE in services.check_connection()
+
+
+def test_both_polls_agree(emulator, services, address):
+    operation_id = services.suspend(address, client_request_id="n")
+    ended(services, address, operation_id)
+    dashed = f"{operation_id[:8]}-{operation_id[8:12]}-{operation_id[12:16]}-{operation_id[16:20]}-{operation_id[20:]}"
+    assert services.operation_status(address, dashed).result == "Succeeded"
+    with pytest.raises(OperationNotFound):
+        services.operation_status(address, uuid4().hex)
+
+
+def test_suspending_twice_is_no_error(services, address):
+    for attempt in ("1", "2"):
+        ended(services, address, services.suspend(address, client_request_id=attempt))
+    assert services.get_service(address).state == "Suspended"
+
+
+def test_an_active_service_is_not_backed_up(backup):
+    with pytest.raises(OperationNotAllowed, match="409 ConflictError") as caught:
+        backup(fresh_name())
+    assert caught.value.request_id
+
+
+def test_a_second_operation_is_refused_while_one_runs(emulator, services, address):
+    emulator.fault("stuck", "suspend", service=SERVICE, count=1)
+    services.suspend(address, client_request_id="n")
+    assert services.get_service(address).state == "Suspending"
+    assert state_kind("Suspending") == "transitional"
+    with pytest.raises(OperationNotAllowed):
+        services.resume(address, client_request_id="n")
+
+
+def test_a_changed_service_is_not_backed_up(emulator, services, address, backup):
+    emulator.force(SERVICE, "Suspended")
+    with pytest.raises(PreconditionFailed, match="412"):
+        backup(fresh_name(), if_match=str(uuid4()))
+
+
+def test_a_taken_container_fails_the_operation_without_a_secret(emulator, services, address, backup, client):
+    emulator.force(SERVICE, "Suspended")
+    name = fresh_name()
+    client.create_container(name)
+    status = ended(services, address, backup(name))
+    assert status.result == "Failed"
+    assert status.message
+    assert client.credential.account_key not in repr(status)
+
+
+def test_a_bad_name_is_refused(emulator, backup):
+    emulator.force(SERVICE, "Suspended")
+    with pytest.raises(BadRequest) as caught:
+        backup("Not--A--Name")
+    assert "Eby8vdM02xNOcqFlqUwJ" not in str(caught.value)
+
+
+def test_unknown_names(services):
+    with pytest.raises(ServiceNotFound):
+        services.get_service(ServiceAddress("nowhere", SERVICE))
+    with pytest.raises(ServiceNotFound):
+        services.suspend(ServiceAddress("nowhere", "nothing"), client_request_id="n")
+
+
+def test_a_foreign_certificate(emulator):
+    stranger = identity("stranger")
+    credentials = ManagementCredentials(certificate=stranger.certificate_pem, private_key=stranger.key_pem)
+    with connect(emulator, credentials) as client, pytest.raises(BizTalkServicesError) as caught:
+        client.list_services()
+    assert isinstance(caught.value, AuthenticationFailed)
+
+
+@pytest.mark.parametrize(
+    "kind", ["reset-before", "reset-after", "empty-body", "malformed-xml", "html", "entity-bomb", "truncated"]
+)
+def test_a_read_survives_a_fault_and_tells_a_lasting_one(emulator, services, kind):
+    order = emulator.fault(kind, "list", count=2)
+    assert services.list_services()
+    emulator.fault(kind, "list")
+    with pytest.raises(UnexpectedAnswer) as caught:
+        services.list_services()
+    assert caught.value.advice == "retry"
+    faults = emulator.admin("GET", "/faults")
+    fired = [fault["fired"] for fault in (faults["faults"] if isinstance(faults, dict) else faults)]
+    assert fired == [2, 3], order
+
+
+@pytest.mark.parametrize("kind", ["reset-before", "reset-after", "truncated", "slow"])
+def test_a_change_whose_answer_is_lost_was_sent_once(emulator, services, address, kind):
+    before = len(requests_for(emulator, "suspend"))
+    emulator.fault(kind, "suspend", count=1)
+    with pytest.raises(OutcomeUnknown) as caught:
+        services.suspend(address, client_request_id="n")
+    assert caught.value.advice == "look"
+    assert len(requests_for(emulator, "suspend")) == before + 1
+
+
+def requests_for(emulator: EmulatorProcess, operation: str) -> list[dict[str, object]]:
+    return [entry for entry in emulator.journal(kind="request") if operation in str(entry)]
+
+
+def test_a_busy_service(emulator, services, address):
+    emulator.fault("status", "suspend", retry_after=7, count=1)
+    with pytest.raises(Throttled) as caught:
+        services.suspend(address, client_request_id="n")
+    assert (caught.value.retry_after, caught.value.code) == (7.0, "ServerBusy")
+    emulator.fault("status", "suspend", status=500, code="InternalError", count=1)
+    with pytest.raises(ServerTroubled) as troubled:
+        services.suspend(address, client_request_id="n")
+    assert troubled.value.advice == "look"
+
+
+def test_a_failed_and_a_forgotten_operation(emulator, services, address):
+    emulator.fault("operation-fails", "suspend", count=1)
+    status = ended(services, address, services.suspend(address, client_request_id="n"))
+    assert (status.result, status.http_code, status.message) == ("Failed", 409, "The operation failed.")
+    assert services.get_service(address).state == "SuspendedFailed"
+    emulator.force(SERVICE, "Active")
+    emulator.fault("operation-forgotten", "suspend", count=1)
+    with pytest.raises(OperationNotFound):
+        services.operation_status(address, services.suspend(address, client_request_id="n"))
+
+
+def test_the_drain_query_sees_messages_come_and_go(emulator, services, address):
+    database = services.get_service(address).settings["TrackingStoreConnectionString"].partition("Initial Catalog=")[2]
+    file = emulator.home / "tracking" / f"{database.partition(';')[0]}.db"
+    batch = emulator.admin("GET", f"/services/{SERVICE}")["batches"][0]
+    agreement, name = batch["AgreementName"], batch["BatchName"]
+
+    def waiting() -> list[int]:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            cursor = connection.execute(DEFAULT_DRAIN_QUERY)
+            columns = [column[0] for column in cursor.description]
+            report = from_rows(columns, cursor.fetchall(), source=database, checked_at=datetime.now(UTC))
+        assert report.answer in ("empty", "active"), report.sentence()
+        return [batch.messages for batch in report.batches if (batch.agreement, batch.batch) == (agreement, name)]
+
+    assert waiting() == []
+    emulator.admin("POST", f"/services/{SERVICE}/messages", {"agreement": agreement, "messages": 3})
+    assert waiting() == [3]
+    emulator.admin("POST", f"/services/{SERVICE}/batches/release", {"agreement": agreement, "batch": name})
+    assert waiting() == []

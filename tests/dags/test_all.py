@@ -1,0 +1,121 @@
+"""What holds for every DAG."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.serialization.serialized_objects import DagSerialization
+from biztalk_services.rest.errors import BizTalkServicesError
+
+from tests.conftest import ROOT
+
+FILES = sorted((ROOT / "dags").glob("*.py"))
+
+
+def every_task(dags) -> list[BaseOperator]:
+    return [task for dag in dags.dags.values() for task in dag.tasks]
+
+
+def test_each_file_is_one_dag_of_its_name(dags):
+    assert dags.import_errors == {}
+    assert sorted(dags.dags) == [file.stem for file in FILES]
+    assert dags.dags
+    for dag_id, dag in dags.dags.items():
+        assert dag.fileloc.endswith(f"/{dag_id}.py")
+
+
+def test_each_is_explained_owned_and_found(dags):
+    for dag in dags.dags.values():
+        assert dag.doc_md
+        assert dag.doc_md.lstrip().startswith("#")
+        assert dag.description
+        assert dag.dag_display_name != dag.dag_id
+        assert "biztalk" in dag.tags
+        assert dag.owner == "biztalk"
+
+
+def test_each_is_free_of_cycles_and_runs_one_at_a_time(dags):
+    for dag in dags.dags.values():
+        dag.check_cycle()
+        assert dag.max_active_runs == 1
+        assert dag.catchup is False
+
+
+def test_each_has_params_that_its_own_form_accepts(dags):
+    for dag in dags.dags.values():
+        dag.params.validate()
+        for name in dag.params:
+            param = dag.params.get_param(name)
+            assert param.schema.get("title"), name
+
+
+def test_each_survives_serialization(dags):
+    for dag in dags.dags.values():
+        once = DagSerialization.to_dict(dag)
+        again = DagSerialization.from_dict(json.loads(json.dumps(once)))
+        assert sorted(again.task_dict) == sorted(dag.task_dict)
+        for task_id, task in dag.task_dict.items():
+            assert again.task_dict[task_id].downstream_task_ids == task.downstream_task_ids
+
+
+def test_parsing_twice_gives_the_same(dags):
+    again = DagBag(dag_folder=ROOT / "dags")
+    for dag_id, dag in dags.dags.items():
+        assert DagSerialization.to_dict(again.dags[dag_id]) == DagSerialization.to_dict(dag)
+
+
+def test_every_task_is_tried_again_by_the_advice_of_its_errors(dags):
+    for task in every_task(dags):
+        assert task.retries >= 2, task.task_id
+        policy = task.retry_policy
+        assert policy.evaluate(BizTalkServicesError("Busy.", advice="retry"), 1, 5).action.value == "retry"
+
+
+def test_every_wait_has_a_deadline(dags):
+    waits = [task for task in every_task(dags) if isinstance(task, BaseSensorOperator)]
+    assert waits
+    for task in waits:
+        assert task.deadline_minutes, task.task_id
+
+
+def test_no_connection_stands_in_a_dag(dags):
+    for dag in dags.dags.values():
+        text = json.dumps(DagSerialization.to_dict(dag))
+        for secret in ("PRIVATE KEY", "AccountKey", "password", "127.0.0.1"):
+            assert secret not in text
+
+
+@pytest.fixture(scope="module")
+def parsed() -> dict[str, object]:
+    """What a fresh process holds after it parsed all DAGs, and how long that took."""
+    program = """
+import json, sys, time
+import airflow.sdk
+from airflow.dag_processing.dagbag import DagBag
+began = time.process_time()
+bag = DagBag(dag_folder=sys.argv[1])
+took = time.process_time() - began
+print("RESULT", json.dumps({"errors": bag.import_errors, "modules": sorted(sys.modules), "seconds": took}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(ROOT / "dags")], capture_output=True, text=True, check=True, timeout=120
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    return json.loads(line.removeprefix("RESULT "))
+
+
+def test_parsing_loads_nothing_that_only_a_task_needs(parsed):
+    assert parsed["errors"] == {}
+    heavy = ("azure", "requests", "msal", "sqlite_utils", "biztalk_services.rest.client", "biztalk_services.catalog")
+    assert [name for name in heavy if name in parsed["modules"]] == []
+    assert "biztalk_services.settings" in parsed["modules"]
+
+
+def test_parsing_is_quick(parsed):
+    assert parsed["seconds"] < 3

@@ -1,0 +1,90 @@
+"""One emulator with the sample fleet and one Azurite for all tests here; each test finds all services Active."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+import requests
+from azure.storage.blob import BlobServiceClient
+
+from stack import install
+from stack.node import node
+from tests.emulator.driver import ACCOUNT, KEY, EmulatorProcess, eventually
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    return unused_port()
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory) -> Iterator[str]:
+    """Address of a running Azurite's account."""
+    program = install.LOCAL / "azurite/node_modules/azurite/dist/src/blob/main.js"
+    if not program.exists():
+        assert install.main(["azurite"]) == 0
+    port = unused_port()
+    address = ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    folder = str(tmp_path_factory.mktemp("azurite"))
+    process = subprocess.Popen(
+        [str(node()), str(program), *address, "--location", folder, "--disableTelemetry", "--silent"]
+    )
+    url = f"http://127.0.0.1:{port}/{ACCOUNT}"
+
+    def answers() -> bool:
+        with suppress(requests.ConnectionError):
+            return requests.get(url, timeout=5).headers["Server"].startswith("Azurite")
+        return False
+
+    eventually(answers, seconds=30)
+    yield url
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def storage(azurite) -> str:
+    """Connection string of the account, in the order of the documented sample."""
+    return f"BlobEndpoint={azurite};AccountName={ACCOUNT};AccountKey={KEY};DefaultEndpointsProtocol=http"
+
+
+@pytest.fixture(scope="session")
+def blobs(azurite) -> BlobServiceClient:
+    return BlobServiceClient(azurite, credential=KEY, api_version="2026-06-06")
+
+
+@pytest.fixture(scope="session")
+def shared_emulator(tmp_path_factory) -> Iterator[EmulatorProcess]:
+    process = EmulatorProcess(tmp_path_factory.mktemp("emulator"), "--sample-fleet").start()
+    yield process
+    assert process.stop() == 0
+
+
+@pytest.fixture
+def emulator(shared_emulator) -> Iterator[EmulatorProcess]:
+    """The shared emulator, put back to its beginning after the test."""
+    settings = shared_emulator.admin("GET", "/settings")
+    yield shared_emulator
+    shared_emulator.admin("DELETE", "/faults")
+    shared_emulator.admin("PATCH", "/settings", settings)
+    for service in shared_emulator.admin("GET", "/services")["services"]:
+        if service["state"] != "Active":
+            shared_emulator.force(service["name"], "Active")
+
+
+@pytest.fixture
+def own_emulator(tmp_path) -> Iterator[EmulatorProcess]:
+    """An emulator of the test's own, to be killed and started again."""
+    process = EmulatorProcess(tmp_path / "home", "--sample-fleet").start()
+    yield process
+    process.stop()

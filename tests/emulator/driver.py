@@ -1,0 +1,221 @@
+"""Runs emulators as processes and speaks to them over HTTPS and the admin port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import requests
+
+ROOT = Path(__file__).resolve().parents[2]
+SUBSCRIPTION = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+QUICK = (
+    '{"create": 0.2, "update": 0.2, "scale": 0.2, "service_update": 0.2, "suspend": 0.1, "resume": 0.1, "restart": 0.1,'
+    ' "start": 0.1, "stop": 0.1, "disable": 0.1, "enable": 0.1, "sync_keys": 0.1, "backup": 0.2, "delete": 0.1,'
+    ' "create_cloud_service": 0.1, "delete_cloud_service": 0.1}'
+)
+
+
+def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Return the first true answer of `look`; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = look()
+        if answer:
+            return answer
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+class EmulatorProcess:
+    """One emulator on a home folder; ports stay the same over restarts."""
+
+    def __init__(self, home: Path, *options: str, durations: str = QUICK) -> None:
+        self.home = home
+        self._options = options
+        self._durations = durations
+        self._ports = ("0", "0")
+        self._groups: dict[str, str] = {}
+        self._errors = home.parent / f"{home.name}.stderr"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> EmulatorProcess:
+        port, admin_port = self._ports
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "biztalk_emulator", "serve", "--home", str(self.home), "--port", port),
+                *("--admin-port", admin_port, "--durations", self._durations, *self._options),
+            ],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "emulator"), "NO_PROXY": "*", "PYTHONFAULTHANDLER": "1"},
+            stdout=subprocess.PIPE,
+            stderr=self._errors.open("a"),
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        assert line.startswith("ready "), line
+        facts = dict(part.partition("=")[::2] for part in line.split()[1:])
+        return self.connect(facts["management"], facts["admin"])
+
+    def connect(self, url: str, admin_url: str) -> EmulatorProcess:
+        """Speak to the emulator of this home, whoever started it."""
+        self.url = url
+        self.admin_url = admin_url
+        self._ports = (self.url.split("/")[2].split(":")[1], self.admin_url.split(":")[2])
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.verify = str(self.home / "pki/ca.pem")
+        self.session.cert = (str(self.home / "pki/management.pem"), str(self.home / "pki/management.key"))
+        self.session.headers["x-ms-version"] = "2013-04-26"
+        self._admin_session = requests.Session()
+        self._admin_session.trust_env = False
+        return self
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            raise AssertionError(f"It did not stop; what its threads did:\n{self._errors.read_text()}") from None
+        finally:
+            self.process.stdout.close()
+
+    @property
+    def port(self) -> int:
+        return int(self._ports[0])
+
+    # Management API.
+
+    def request(self, method: str, path: str, **how: Any) -> requests.Response:
+        return self.session.request(method, self.url + path, timeout=20, **how)
+
+    def path(self, name: str, *, through: bool = True) -> str:
+        if name not in self._groups:
+            self._groups[name] = self.admin("GET", f"/services/{name}")["cloud_service"]
+        group = self._groups[name]
+        return f"/cloudservices/{group}/resources/biztalkservices{'/~' if through else ''}/biztalk/{name}"
+
+    def act(self, name: str, comp: str, **how: Any) -> requests.Response:
+        return self.request("POST", f"{self.path(name)}?comp={comp}", **how)
+
+    def state(self, name: str) -> str:
+        return text(self.request("GET", self.path(name)), "SubState")
+
+    def etag(self, name: str) -> str:
+        return self.request("GET", self.path(name)).headers["ETag"]
+
+    def reaches(self, name: str, state: str) -> None:
+        eventually(lambda: self.state(name) == state)
+
+    def operation(self, answer: requests.Response) -> str:
+        """Final status of the operation that `answer` began."""
+        path = f"/operations/{answer.headers['x-ms-request-id']}"
+        return eventually(
+            lambda: (status := text(self.request("GET", path), "Status")) != "InProgress" and status, seconds=20
+        )
+
+    def update(self, name: str, *, if_match: str | None = None, **settings: str) -> requests.Response:
+        etag = if_match or self.etag(name)
+        headers = {"Content-Type": "application/xml", "If-Match": etag}
+        return self.request("PUT", self.path(name, through=False), data=resource(**settings), headers=headers)
+
+    def create(self, name: str, **settings: str) -> requests.Response:
+        """Create a standard service with a tracking database of its own, in the West US group."""
+        defaults = {
+            "ServiceVersion": "1.1.0",
+            "Edition": "standard",
+            "UnitCount": "1",
+            "TrackingStoreConnectionString": f"Data Source=tcp:x;Initial Catalog={name}Tracking;Password=hidden-{name}",
+        }
+        return self.request(
+            "PUT",
+            f"/cloudservices/contoso-west-us/resources/biztalkservices/biztalk/{name}",
+            data=resource(**{**defaults, **settings}),
+            headers={"Content-Type": "application/xml"},
+        )
+
+    def back_up(self, name: str, backup_name: str, storage: str, **headers: str) -> requests.Response:
+        body = (
+            f"<ServiceBackupSettings><BackupStoreConnectionString>{storage}</BackupStoreConnectionString>"
+            f"<BackupName>{backup_name}</BackupName></ServiceBackupSettings>"
+        )
+        return self.act(name, "backup", data=body, headers={"Content-Type": "application/xml", **headers})
+
+    # Admin port.
+
+    def raw_admin(self, method: str, path: str, body: Any = None, **how: Any) -> requests.Response:
+        return self._admin_session.request(method, self.admin_url + path, json=body, timeout=20, **how)
+
+    def admin(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.raw_admin(method, path, body)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def slow_down(self, *kinds: str) -> None:
+        """Let operations of these kinds last until they are released."""
+        self.admin("PATCH", "/settings", {"durations": dict.fromkeys(kinds, 3600)})
+
+    def release(self, answer: requests.Response) -> None:
+        """Let the operation that `answer` began end now."""
+        self.admin("POST", f"/operations/{answer.headers['x-ms-request-id']}/release")
+
+    def force(self, name: str, state: str) -> None:
+        self.admin("PUT", f"/services/{name}/state", {"state": state})
+
+    def fault(self, kind: str, operation: str = "any", **order: Any) -> dict[str, Any]:
+        return self.admin("POST", "/faults", {"kind": kind, "operation": operation, **order})
+
+    def journal(self, **query: Any) -> list[dict[str, Any]]:
+        entries, after = [], query.pop("after", 0)
+        while True:
+            wanted = "&".join(f"{name}={value}" for name, value in {**query, "after": after}.items())
+            page = self.admin("GET", f"/journal?{wanted}")
+            if not page["entries"]:
+                return entries
+            entries += page["entries"]
+            after = page["last"]
+
+
+def resource(**settings: str) -> str:
+    """Body of Create or Update."""
+    inner = "".join(f"<{name}>{value}</{name}>" for name, value in settings.items())
+    return (
+        f"<Resource><SchemaVersion>1.0</SchemaVersion><Plan/><IntrinsicSettings><ServiceSettings>{inner}"
+        "</ServiceSettings></IntrinsicSettings></Resource>"
+    )
+
+
+def tree(answer: requests.Response) -> ElementTree.Element:
+    """The body without namespaces."""
+    root = ElementTree.fromstring(answer.content)
+    for node in root.iter():
+        node.tag = node.tag.rpartition("}")[2]
+    return root
+
+
+def text(answer: requests.Response, path: str) -> str | None:
+    """Text of one element of the body."""
+    return tree(answer).findtext(path)
+
+
+def refusal(answer: requests.Response) -> tuple[int, str, str]:
+    """Status, code and message of a refused request, its body checked for the documented shape."""
+    root = ElementTree.fromstring(answer.content)
+    namespace = "{http://schemas.microsoft.com/windowsazure}"
+    assert [node.tag for node in root.iter()] == [f"{namespace}Error", f"{namespace}Code", f"{namespace}Message"]
+    return answer.status_code, root[0].text, root[1].text

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from biztalk_services.rest import client as client_module
+from biztalk_services.rest.client import BizTalkServicesClient
+from biztalk_services.rest.credentials import ManagementCredentials
+
+from tests.rest.pki import Identity, identity
+from tests.rest.scripted_server import ScriptedServer
+
+SUBSCRIPTION = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
+
+
+@pytest.fixture(scope="session")
+def ca() -> Identity:
+    return identity("Test CA")
+
+
+@pytest.fixture(scope="session")
+def management(ca: Identity) -> Identity:
+    return identity("management", ca)
+
+
+@pytest.fixture(scope="session")
+def ca_file(ca: Identity, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("ca") / "ca.pem"
+    file.write_text(ca.certificate_pem)
+    return file
+
+
+@pytest.fixture(scope="session")
+def credentials(management: Identity) -> ManagementCredentials:
+    return ManagementCredentials(certificate=management.certificate_pem, private_key=management.key_pem)
+
+
+@pytest.fixture
+def server(ca: Identity, ca_file: Path, tmp_path: Path) -> Iterator[ScriptedServer]:
+    with ScriptedServer(identity("server", ca), ca_file, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between tries; they are noted, not waited."""
+    noted: list[float] = []
+    monkeypatch.setattr(client_module, "sleep", noted.append)
+    return noted
+
+
+@pytest.fixture
+def connect(credentials: ManagementCredentials, ca_file: Path) -> Iterator[Callable[..., BizTalkServicesClient]]:
+    """Makes clients of a server; they are closed at the end."""
+    made: list[BizTalkServicesClient] = []
+
+    def make(port: int, **options: object) -> BizTalkServicesClient:
+        settings = {"host": "127.0.0.1", "port": port, "ca_bundle": ca_file, "timeout": (2.0, 2.0)} | options
+        made.append(BizTalkServicesClient(SUBSCRIPTION, credentials, **settings))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(
+    connect: Callable[..., BizTalkServicesClient], server: ScriptedServer, pauses: list[float]
+) -> BizTalkServicesClient:
+    return connect(server.port)

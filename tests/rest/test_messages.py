@@ -1,0 +1,236 @@
+"""Reading and writing of messages, without a wire."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from datetime import UTC, datetime
+from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
+
+import pytest
+from biztalk_services.rest.answers import retry_after
+from biztalk_services.rest.errors import AddressUnusable
+from biztalk_services.rest.messages import (
+    OperationStatus,
+    Service,
+    ServiceAddress,
+    Unreadable,
+    backup_body,
+    bare_operation_id,
+    parse_error,
+    parse_operation,
+    parse_services,
+    parse_xml,
+)
+from biztalk_services.rest.redaction import looks_secret, redact
+from biztalk_services.rest.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES, canonical_state
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.rest.samples import (
+    DASHED_ID,
+    ETAG,
+    NAMESPACE,
+    REQUEST_ID,
+    cloud_service,
+    fleet,
+    resource,
+    service_poll,
+    single,
+    subscription_poll,
+)
+
+REFERENCE = parse_services(parse_xml(single(resource()).encode()))[0]
+XML_TEXT = st.text(st.characters(exclude_categories=["C"]), max_size=30)
+
+
+def read(xml: str) -> Service:
+    (service,) = parse_services(parse_xml(xml.encode()))
+    return service
+
+
+def test_the_recorded_shape():
+    assert REFERENCE.raw_state == "Started/Active"
+    assert REFERENCE.last_operation == OperationStatus(None, "Succeeded", operation_type="Update")
+    assert REFERENCE.settings == {
+        "CustomDomainUrl": "https://edi.contoso.example/x",
+        "ServiceVersion": "1.1.0",
+        "Edition": "Premium",
+        "UnitCount": "2",
+        "AccessControlNamespace": "contoso-acs",
+        "TrackingStoreConnectionString": "Data Source=tcp:db.contoso.example;Initial Catalog=OrdersTracking",
+        "ArchiveStoreConnectionString": "AccountName=archive",
+    }
+
+
+def test_no_secret_of_a_service_is_kept():
+    shown = repr(REFERENCE)
+    for secret in ("canary", "hunter2", "UEZYLWNhbmFyeQ"):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    ("state", "sub_state", "expected"),
+    [
+        ("Started", "Active", "Active"),
+        ("Started", "suspended", "Suspended"),
+        ("Suspended", "", "Suspended"),
+        ("Started", "SuspendFailed", "SuspendedFailed"),
+        ("Started", "ServiceUpdateFailed", "Service Update Failed"),
+        ("Active", "Updating", "Updating"),
+        ("Active", "Pondering", "Pondering"),
+        ("Started", "", "Started"),
+    ],
+)
+def test_the_state_is_where_one_of_the_two_says_it(state, sub_state, expected):
+    assert read(single(resource(state=state, sub_state=sub_state))).state == expected
+
+
+@given(st.sampled_from(SETTLED_STATES + FAILED_STATES + TRANSITIONAL_STATES), st.data())
+def test_spelling_of_states_does_not_matter(state, data):
+    letters = [data.draw(st.sampled_from([letter.lower(), letter.upper()])) for letter in state]
+    gap = data.draw(st.sampled_from(["", " ", "_", "-"]))
+    assert canonical_state(f" {gap.join(letters)} ") == state
+
+
+def _relaxed(element: Element, data: st.DataObject, namespace: str) -> Element:
+    """The same content in another namespace, order and case, with elements that nobody knows."""
+    name = element.tag.rpartition("}")[2]
+    spelled = data.draw(st.sampled_from([name, name.lower(), name.upper()]))
+    copy = Element(f"{{{namespace}}}{spelled}" if namespace else spelled)
+    padding = data.draw(st.sampled_from(["", " ", "\n  "]))
+    copy.text = f"{padding}{element.text}{padding}" if (element.text or "").strip() else element.text
+    children = [_relaxed(child, data, namespace) for child in element]
+    if data.draw(st.booleans()):
+        SubElement(copy, "Unheard" + data.draw(st.sampled_from(["Of", "Before"]))).text = data.draw(XML_TEXT)
+    copy.extend(data.draw(st.permutations(children)))
+    return copy
+
+
+@given(st.data(), st.sampled_from(["", NAMESPACE, "urn:other"]))
+def test_namespace_order_case_and_unknown_elements_do_not_matter(data, namespace):
+    relaxed = tostring(_relaxed(fromstring(single(resource())), data, namespace))
+    (service,) = parse_services(parse_xml(relaxed))
+    spelled = {name.lower(): value for name, value in service.settings.items()}
+    assert spelled == {name.lower(): value for name, value in REFERENCE.settings.items()}
+    assert dataclasses.replace(service, settings={}) == dataclasses.replace(REFERENCE, settings={})
+
+
+@given(st.data())
+def test_absent_elements_are_absent_values(data):
+    root = fromstring(single(resource()))
+    target = root.find(f".//{{{NAMESPACE}}}Resource")
+    optional = [
+        child
+        for child in target
+        if child.tag.rpartition("}")[2] not in ("ResourceProviderNamespace", "Type", "Name", "State", "SubState")
+    ]
+    for child in data.draw(st.lists(st.sampled_from(optional), unique=True)):
+        target.remove(child)
+    (service,) = parse_services(parse_xml(tostring(root)))
+    assert service.etag in (None, ETAG)
+    assert service.edition in (None, "premium")
+    assert service.state == "Active"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(body):
+    parse_error(body)
+    with contextlib.suppress(Unreadable):
+        assert isinstance(parse_services(parse_xml(body)), list)
+
+
+@given(XML_TEXT, XML_TEXT)
+def test_a_backup_body_keeps_every_character(connection_string, name):
+    root = fromstring(backup_body(connection_string, name))
+    assert [(child.tag, child.text or "") for child in root] == [
+        ("BackupStoreConnectionString", connection_string),
+        ("BackupName", name),
+    ]
+
+
+def test_operations():
+    for result in ("InProgress", "in progress", "INPROGRESS"):
+        assert parse_operation(parse_xml(service_poll(result).encode()), DASHED_ID).result == "InProgress"
+    parts = "<HttpCode>409</HttpCode><Message>No. AccountKey=canary</Message><ExtendedCode>Taken</ExtendedCode>"
+    parts = f"<Error>{parts}</Error>"
+    status = parse_operation(parse_xml(service_poll("Failed", parts).encode()), REQUEST_ID)
+    assert status == OperationStatus(REQUEST_ID, "Failed", 409, "Taken", "No. AccountKey=***")
+    succeeded = parse_operation(parse_xml(subscription_poll("Succeeded").encode()), REQUEST_ID)
+    assert succeeded == OperationStatus(REQUEST_ID, "Succeeded")
+    for result in ("", "Done", "200"):
+        with pytest.raises(Unreadable, match="does not have"):
+            parse_operation(parse_xml(service_poll(result).encode()), REQUEST_ID)
+    with pytest.raises(Unreadable, match="got Resource"):
+        parse_operation(parse_xml(resource().encode()), REQUEST_ID)
+
+
+def test_an_unreadable_last_operation_does_not_hide_the_service():
+    xml = single(resource()).replace("<Result>Succeeded</Result>", "<Result>Perhaps</Result>")
+    assert read(xml).last_operation is None
+
+
+def test_operation_ids():
+    assert bare_operation_id(f" {DASHED_ID.upper()} ") == REQUEST_ID
+    for wrong in ("", "124", REQUEST_ID + "0", "z" * 32, "../" + REQUEST_ID):
+        with pytest.raises(AddressUnusable, match="is not an operation id"):
+            bare_operation_id(wrong)
+
+
+def test_addresses():
+    assert str(ServiceAddress.parse(" contoso-west / orders ")) == "contoso-west/orders"
+    for wrong in ("orders", "/orders", "a/", "a/b/c", "../b", "a/..", "a/b?c", "a b/c", "a/b\n"):
+        if wrong != "a/b\n":
+            with pytest.raises(AddressUnusable, match="is not the"):
+                ServiceAddress.parse(wrong)
+    with pytest.raises(AddressUnusable, match="is not the name"):
+        ServiceAddress("a", "b\n")
+    with pytest.raises(AddressUnusable, match="is not the name"):
+        ServiceAddress("x" * 65, "orders")
+
+
+def test_errors_are_read_wherever_they_stand():
+    inner = "<Error><Code>C</Code><Message>M</Message></Error>"
+    for body in (inner, f"<Wrapped>{inner}</Wrapped>", inner.replace("<Error>", f'<Error xmlns="{NAMESPACE}">')):
+        assert (parse_error(body.encode()).code, parse_error(body.encode()).message) == ("C", "M")
+    for body in (b"", b"<html/>", b"{}", b"\xff"):
+        assert (parse_error(body).code, parse_error(body).message) == (None, None)
+
+
+def test_only_biztalk_resources_count():
+    other = resource().replace("<Type>biztalk</Type>", "<Type>Caching</Type>")
+    assert parse_services(parse_xml(fleet(cloud_service(other)).encode())) == []
+
+
+def test_retry_after_in_both_forms():
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for text, seconds in {
+        "7": 7.0,
+        " 0 ": 0.0,
+        "Thu, 01 Jan 2026 00:01:00 GMT": 60.0,
+        "Wed, 31 Dec 2025 00:00:00 GMT": 0.0,
+        "soon": None,
+        "-1": None,
+        "1.5": None,
+        "": None,
+        "9" * 500: 999999999.0,
+    }.items():
+        assert retry_after({"Retry-After": text}, now) == seconds, text
+
+
+@given(
+    st.text(max_size=80),
+    st.sampled_from(["AccountKey={};x", "Password: {}", '"Pwd" = "{}"', "?sv=1&sig={}&x", "<Password>{}</Password>"]),
+)
+def test_redaction_is_one_line_and_stays_redacted(noise, pattern):
+    text = redact(noise + " " + pattern.format("canary"))
+    assert "canary" not in text
+    assert len(text.splitlines()) <= 1
+    assert redact(text) == text
+
+
+def test_what_looks_secret():
+    assert looks_secret("AccountKey=abc")
+    assert looks_secret("-----BEGIN PRIVATE KEY-----\nabc")
+    assert not looks_secret(redact("AccountKey=abc; Password=x.") + ".")
+    assert not looks_secret("The significance of a key: it opens.")

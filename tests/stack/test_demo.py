@@ -1,0 +1,62 @@
+"""The demo's connections are those of the embedded stack, with the containers' names instead of this machine's."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from stack import Ports, settings
+from stack.parts import ROOT
+
+
+def demo():
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "docker/demo.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_demo_makes_the_connections_of_the_embedded_stack():
+    module = demo()
+    fleet = {
+        "services": [
+            {"name": "Contoso", "tracking_database": "/opt/airflow/demo/tracking/Contoso.db"},
+            {"name": "bare", "tracking_database": None},
+        ]
+    }
+    made = module.demo_connections({"subscription_id": "an-id"}, fleet)
+    assert made["biztalk_default"] == settings.management_connection(Ports(), module.HOME / "pki", "an-id") | {
+        "host": "emulator"
+    }
+    assert made["biztalk_backup_storage"] == settings.storage_connection(Ports()) | {
+        "host": f"http://azurite:10000/{settings.STORAGE_ACCOUNT}"
+    }
+    assert made["biztalk_tracking_contoso"] == settings.tracking_connection(
+        Path("/opt/airflow/demo/tracking/Contoso.db")
+    )
+    assert len(made) == 3
+
+
+def test_the_demo_asks_the_emulator_where_compose_puts_it():
+    compose = (ROOT / "docker-compose.yaml").read_text()
+    assert f"--home, {demo().HOME}," in compose
+    assert f"demo:{demo().HOME}\n" in compose
+
+
+def test_the_demo_waits_for_its_dag_and_not_for_ever(tmp_path, monkeypatch):
+    command = tmp_path / "airflow"
+    command.write_text('#!/bin/sh\necho "$@"\ntest -f loaded\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.chdir(tmp_path)
+    module = demo()
+    monkeypatch.setattr(module, "DAG_SECONDS", 0)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0)
+    with pytest.raises(
+        SystemExit, match=r"has not loaded the DAG .* within 0 seconds; .*\ndags details biztalk_nightly"
+    ):
+        module.wait_for_dag()
+    (tmp_path / "loaded").touch()
+    module.wait_for_dag()

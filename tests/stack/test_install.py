@@ -1,0 +1,151 @@
+"""Installation: what is missing is said in one sentence, what is there and unchanged is left alone."""
+
+from __future__ import annotations
+
+import collections
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.node import node
+from stack.parts import ROOT
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """The installer as it runs: a program of its own, outside the package; here in an empty folder."""
+    spec = importlib.util.spec_from_file_location("installer", ROOT / "stack/install.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LOCAL", tmp_path / ".local")
+    monkeypatch.setattr(module, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(module, "PYTHON", tmp_path / ".venv/bin/python")
+    (tmp_path / ".venv").mkdir()
+    return module
+
+
+def test_without_uv_pip_and_venv_one_sentence_says_what_to_install(install, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(install, "attempt", lambda command: False)
+    assert install.main([]) == 1
+    said = capsys.readouterr().err
+    assert "uv cannot be had here" in said
+    assert "apt-get install python3-venv" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_an_old_python_is_refused_by_its_version(install, monkeypatch, capsys):
+    version = collections.namedtuple("version", "major minor micro")(3, 10, 12)
+    monkeypatch.setattr(install.sys, "version_info", version)
+    monkeypatch.setattr(install.sys, "version", "3.10.12 (main)")
+    assert install.main([]) == 1
+    assert "needs Python 3.11 or newer, and python3 is 3.10.12" in capsys.readouterr().err
+
+
+def test_make_says_that_python_is_missing():
+    result = subprocess.run(
+        ["make", "install", "PYTHON3=python-that-is-not-there"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode != 0
+    assert "python3 is missing; install Python 3.11 or newer" in result.stderr
+
+
+def test_a_failing_command_is_told_with_what_it_said(install):
+    with pytest.raises(install.InstallError, match=r"`sh -c` ended with 7\.\nno space left"):
+        install.run(["sh", "-c", "echo no space left; exit 7"])
+
+
+def test_once_does_nothing_until_a_file_changes_and_again_after_a_failure(install, tmp_path):
+    lock, stamp = tmp_path / "lock", tmp_path / "stamp"
+    lock.write_text("one")
+    answers = []
+    for content in ("one", "one", "two", "two"):
+        lock.write_text(content)
+        with install.once(stamp, [lock]) as needed:
+            answers.append(needed)
+    assert answers == [True, False, True, False]
+
+    lock.write_text("three")
+    with pytest.raises(install.InstallError), install.once(stamp, [lock]):
+        raise install.InstallError("The network is gone.")
+    with install.once(stamp, [lock]) as needed:
+        assert needed
+
+
+def test_a_program_that_cannot_be_run_is_told_in_one_sentence(install, tmp_path):
+    with pytest.raises(install.InstallError, match=r"failed: `npm ci` cannot be run \(No such file or directory\)\.$"):
+        install.run([str(tmp_path / "npm"), "ci"])
+
+
+def test_a_helper_program_that_crashes_is_told_with_its_last_lines(install, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(install, "install_python", lambda: None)
+    program(install.PYTHON, "echo node is broken >&2; exit 3")
+    assert install.main(["azurite"]) == 1
+    assert capsys.readouterr().err == "The installation failed: `python -c` ended with 3.\nnode is broken\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "used"),
+    [
+        ("echo 'uv 0.8.0'", True),
+        ("echo 'uv 0.13.9 (x86_64-unknown-linux-gnu)'", True),
+        ("echo 'uv 0.7.22 (6fbcd09b5 2025-07-17)'", False),
+        ("echo hello", False),
+        ("echo 'uv 0.13.9'; exit 1", False),
+    ],
+)
+def test_only_a_uv_that_is_new_enough_is_used(install, tmp_path, monkeypatch, script, used):
+    system = program(tmp_path / "bin/uv", script)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    locked = tmp_path / "locked/uv"
+    program(locked, "echo 'uv 0.13.9'")
+    monkeypatch.setattr(install, "uv_by_pip", lambda: locked)
+    assert install.find_uv() == str(system if used else locked)
+
+
+@pytest.fixture
+def python(install, tmp_path, monkeypatch):
+    """A `python3` that writes down its arguments, and whose pip makes a program `uv`; PATH is without one."""
+    script = """echo "$@" >> calls
+case "$3" in install) test ! -f broken || { echo hashes do not match >&2; exit 1; }
+    mkdir -p .local/uv/bin; printf '#!/bin/sh\\necho uv 0.13.9\\n' > .local/uv/bin/uv; chmod +x .local/uv/bin/uv;;
+esac
+test "$2" = pip"""
+    path = program(tmp_path / "python3", f"cd {tmp_path}\n{script}")
+    monkeypatch.setattr(install.sys, "executable", str(path))
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    return tmp_path
+
+
+def test_the_locked_uv_is_checked_against_its_hash(install, python):
+    assert install.find_uv() == str(python / ".local/uv/bin/uv")
+    pip_install = next(call for call in (python / "calls").read_text().splitlines() if " install " in call)
+    assert f"--require-hashes --requirement {ROOT / 'stack/uv-requirements.txt'}" in pip_install
+
+
+def test_a_pip_that_fails_is_told_with_what_it_said(install, python):
+    (python / "broken").touch()
+    with pytest.raises(install.InstallError, match=r"`python3 -m` ended with 1\.\nhashes do not match"):
+        install.find_uv()
+
+
+@pytest.mark.parametrize("script", ["exit 1", "echo v18.20.4", "echo v20-broken; exit 1", None])
+def test_a_node_that_is_old_or_broken_is_not_used(tmp_path, monkeypatch, script):
+    system = program(tmp_path / "node", script or "")
+    program(tmp_path / "npm", "")
+    if script is None:
+        system.write_bytes(b"\x7fELF of another machine")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert node.__wrapped__() == Path(sys.executable).parent / "node"
+    program(system, "echo v20.1.0")
+    assert node.__wrapped__() == system
+
+
+def program(path: Path, script: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path

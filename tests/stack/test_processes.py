@@ -1,0 +1,135 @@
+"""Processes: found again by pid and start time, ended with all they started, foreign ones never touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stack.processes import Process, stop
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)",
+]
+# Starts a child that leaves its process group, as Airflow's scheduler does, and tells its pid.
+PARENT = [
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time; "
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], process_group=0); "
+    "print(child.pid, flush=True); time.sleep(60)",
+]
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def _start(command):
+        process = Process.start(command, environment=os.environ, directory=tmp_path, log=tmp_path / "log")
+        started.append(process)
+        return process
+
+    yield _start
+    for process in started:
+        process.kill()
+
+
+def said(tmp_path) -> str:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        text = (tmp_path / "log").read_text()
+        if text.endswith("\n"):
+            return text.strip()
+        time.sleep(0.02)
+    raise AssertionError("The process has not said anything.")
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_record_leads_back_to_the_process(start, tmp_path):
+    process = start(SLEEP)
+    process.save(tmp_path / "record.json")
+    again = Process.load(tmp_path / "record.json")
+    assert again == process
+    assert again.alive
+    stop({again: 5})
+    assert not process.alive
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"pid": 1}', "{"])
+def test_an_unreadable_record_is_no_process(tmp_path, content):
+    (tmp_path / "record.json").write_text(content)
+    assert Process.load(tmp_path / "record.json") is None
+
+
+def test_a_foreign_process_with_the_recorded_pid_is_left_alone(start):
+    """The pid of a part that has died may belong to anybody by now: its start time tells."""
+    foreign = subprocess.Popen(SLEEP, start_new_session=True)
+    time.sleep(2 / os.sysconf("SC_CLK_TCK"))
+    try:
+        ours = dataclasses.replace(start(SLEEP), pid=foreign.pid)
+        assert not ours.alive
+        assert ours.members() == []
+        stop({ours: 1})
+        ours.kill()
+        assert foreign.poll() is None
+    finally:
+        foreign.kill()
+        foreign.wait()
+
+
+def test_a_record_from_before_a_reboot_touches_nothing(start):
+    process = start(SLEEP)
+    before = dataclasses.replace(process, boot="00000000-0000-0000-0000-000000000000")
+    assert not before.alive
+    stop({before: 1})
+    assert process.alive
+
+
+def test_stop_ends_children_that_left_the_process_group(start, tmp_path):
+    process = start(PARENT)
+    child = int(said(tmp_path))
+    assert set(process.members()) == {process.pid, child}
+    stop({process: 5})
+    assert not runs(child)
+
+
+def test_stop_ends_orphans_of_a_crashed_leader(start, tmp_path):
+    process = start(PARENT)
+    child = int(said(tmp_path))
+    os.kill(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while process.alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert runs(child)
+    stop({process: 5})
+    deadline = time.monotonic() + 5
+    while runs(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not runs(child)
+
+
+def test_what_does_not_listen_is_killed_after_its_grace(start, tmp_path):
+    process = start(STUBBORN)
+    assert said(tmp_path) == "deaf"
+    began = time.monotonic()
+    stop({process: 0.5})
+    assert not process.alive
+    assert 0.5 <= time.monotonic() - began < 3

@@ -1,0 +1,107 @@
+"""A whole stack for the tests of this folder: emulator, Azurite and Airflow, on free ports, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack import Ports, Stack
+from stack.parts import ROOT
+from tests.emulator.driver import EmulatorProcess
+from tests.system.services import AT_ONCE, PROVING_GROUND
+from tests.system.troubles import meet_troubles
+from tests.system.world import Night, World
+
+# Seconds by kind of operation: long enough that every transitional state can be seen, short enough for a test.
+DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5, "create": 0.1, "delete": 0.1, "stop": 0.1, "start": 0.1}
+
+SETTINGS = {
+    "AIRFLOW__BIZTALK_SERVICES__EXCLUDE": "proving-*",
+    "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": str(AT_ONCE),
+    "AIRFLOW__BIZTALK_SERVICES__UNKNOWN_PATIENCE_SECONDS": "3",
+    "AIRFLOW__BIZTALK_SERVICES__TROUBLE_PATIENCE_SECONDS": "5",
+    "AIRFLOW__BIZTALK_SERVICES__SUSPEND_DEADLINE_MINUTES": "1",
+    "AIRFLOW__BIZTALK_SERVICES__BACKUP_DEADLINE_MINUTES": "1",
+    "AIRFLOW__BIZTALK_SERVICES__RESUME_DEADLINE_MINUTES": "1",
+}
+
+
+@pytest.fixture(scope="session")
+def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack with the sample fleet and the proving ground, shared by all tests; all it keeps is pytest's."""
+    home, dags = tmp_path_factory.mktemp("stack"), tmp_path_factory.mktemp("dags")
+    for folder in (ROOT / "dags", Path(__file__).parent / "dags"):
+        shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    build_proving_ground(home / "emulator")
+    stack = Stack(
+        home,
+        Ports.free(),
+        dags=dags,
+        emulator_options=["--durations", json.dumps(DURATIONS)],
+        airflow_settings=SETTINGS,
+    )
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
+def world(airflow_stack: Stack) -> World:
+    """The stack with everything around it."""
+    home = airflow_stack.home / "emulator"
+    url = f"https://127.0.0.1:{airflow_stack.ports.emulator}/{airflow_stack.emulator.subscription_id()}"
+    return World(airflow_stack, EmulatorProcess(home).connect(url, airflow_stack.emulator.url))
+
+
+@pytest.fixture(scope="session")
+def good_night(world: World) -> Night:
+    """A night without troubles, of all services that the configuration includes."""
+    return world.night()
+
+
+@pytest.fixture(scope="session")
+def next_night(world: World, good_night: Night) -> Night:
+    """The night after it for one service, by hand: its tracking database is away, a person says that it is drained."""
+    with world.without_tracking("contosoorders"):
+        return world.night(["CONTOSOORDERS"], batches_are_empty=True, label="before the change of Monday")
+
+
+@pytest.fixture(scope="session")
+def troubled(world: World) -> tuple[Night, list[dict[str, Any]]]:
+    """The night of troubles, and the faults that were ordered for it with how often each happened."""
+    return meet_troubles(world)
+
+
+@pytest.fixture(scope="session")
+def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
+    return troubled[0]
+
+
+def build_proving_ground(home: Path) -> None:
+    """Create the services on which things go wrong, before Airflow is told which tracking databases there are."""
+    home.mkdir(parents=True)
+    emulator = EmulatorProcess(home, "--sample-fleet").start()
+    try:
+        emulator.admin("PATCH", "/settings", {"name_hold_seconds": 0})
+        for name in PROVING_GROUND:
+            answer = emulator.create(name, Edition="basic")
+            assert answer.status_code == 202, answer.text
+        for name in PROVING_GROUND:
+            emulator.reaches(name, "Active")
+    finally:
+        assert emulator.stop() == 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Look for secrets last, when everything else has left its traces; give the first test of a night time for it."""
+    items.sort(key=lambda item: item.path.name == "test_no_secret_anywhere.py")
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(900))

@@ -1,0 +1,130 @@
+"""Connections that do not work: each says in one sentence what is wrong with it, at the first step, once."""
+
+from __future__ import annotations
+
+import json
+import socket
+from base64 import b64encode
+
+import pytest
+
+from stack.ports import HOST
+from stack.settings import STORAGE_ACCOUNT, STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
+from tests.rest.pki import DAY, identity
+from tests.system.world import World
+
+DAG_ID = "other_connections"
+SIGNATURE = "made-up-signature-of-a-sas"
+MANAGEMENT = {
+    "m_stranger": "403 AuthenticationFailed",
+    "m_subscription": "403 AuthenticationFailed",
+    "m_expired": "expired on",
+    "m_missing_file": "cannot be read from",
+    "m_no_certificate": "There is no management certificate.",
+    "m_other_key": "The private key does not belong to the management certificate",
+    "m_unreachable": "Could not connect to",
+    "m_distrusted": "Its certificate is not one that we trust",
+    "m_no_connection": "The conn_id `m_no_connection` isn't defined",
+}
+STORAGE = {
+    "s_wrong_key": "Check the account key in the storage connection",
+    "s_unreachable": "Check the account's name and address and the network",
+    "s_unknown_host": "Check the account's name and address and the network",
+    "s_sas_only": "has no account key, and the service writes backups with nothing else",
+}
+QUERIES = {
+    "SELECT agreement FROM nowhere": "no such table",
+    "SELECT 1 AS agreement": "batch, messages, oldest is missing",
+    "DELETE FROM batch_event": "batch_event",
+}
+
+
+@pytest.fixture(scope="module")
+def logs(world: World, tmp_path_factory) -> dict[str, str]:
+    """State and log of the step that used a connection, state and batch report of that with a query; by their name."""
+    before = world.last_seq()
+    world.secrets.add(SIGNATURE)
+    for connection in [*management(world, tmp_path_factory.mktemp("certificates")), *storage(world)]:
+        world.secrets |= {connection["password"]} - {""}
+        extra = json.dumps(connection.pop("extra"))
+        world.airflow.post("/connections", {**connection, "extra": extra})
+    names = {"find": list(MANAGEMENT), "check": list(STORAGE), "look": list(QUERIES)}
+    conf = dict(zip(("management", "storage", "queries"), names.values(), strict=True))
+    world.airflow.wait_for_dag(DAG_ID)
+    run_id = world.airflow.trigger(DAG_ID, {**conf, "service": "contoso-west-us/contosoorders"})
+    world.airflow.wait_run(DAG_ID, run_id)
+    found = {}
+    for instance in world.airflow.task_instances(DAG_ID, run_id):
+        if (task := instance["task_id"]) in names:
+            log = world.log(DAG_ID, run_id, instance)
+            if task == "look":
+                log = json.dumps(world.airflow.xcom(DAG_ID, run_id, task, map_index=instance["map_index"]))
+            found[names[task][instance["map_index"]]] = f"{instance['state']}\n{log}"
+    operations = world.emulator.journal(after=before, kind="operation")
+    assert [each for each in operations if each["service"] == "contosoorders"] == []
+    return found
+
+
+@pytest.mark.parametrize("name", MANAGEMENT)
+def test_a_subscription_that_cannot_be_reached_so_says_why(logs, name):
+    assert logs[name].startswith("failed\n")
+    assert MANAGEMENT[name] in logs[name]
+
+
+@pytest.mark.parametrize("name", STORAGE)
+def test_a_storage_account_that_cannot_be_used_so_says_why_before_anything_is_suspended(logs, name):
+    assert logs[name].startswith("failed\n")
+    assert STORAGE[name] in logs[name]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_drain_query_that_has_no_answer_leaves_the_batches_unknown(logs, query):
+    report = json.loads(logs[query].removeprefix("success\n"))
+    assert report["answer"] == "unknown"
+    assert QUERIES[query] in report["reason"]
+
+
+def management(world: World, folder) -> list[dict]:
+    good = world.stack.connections["biztalk_default"]
+    ours = good["extra"]
+    stranger, other = identity("A stranger"), identity("Another one")
+    expired = identity("Forgotten", begins=-400 * DAY, ends=-DAY)
+    world.emulator.admin("POST", "/certificates", {"certificate": expired.certificate_pem})
+    expired_path, expired_key = expired.write(folder, "expired")
+
+    def connection(name: str, password: str = "", extra: dict | None = None, **changes: object) -> dict:
+        fields = {key: good[key] for key in ("conn_type", "host", "port", "login")} | changes
+        return {"connection_id": name, "password": password, "extra": ours | (extra or {}), **fields}
+
+    ca = {"ca_bundle": ours["ca_bundle"]}
+    return [
+        connection("m_stranger", stranger.key_pem) | {"extra": ca | {"certificate": stranger.certificate_pem}},
+        connection("m_subscription", login="00000000-0000-4000-8000-000000000000"),
+        connection("m_expired", extra={"certificate_path": str(expired_path), "private_key_path": str(expired_key)}),
+        connection("m_missing_file", extra={"certificate_path": str(folder / "nowhere.pem")}),
+        connection("m_no_certificate") | {"extra": ca},
+        connection("m_other_key", other.key_pem) | {"extra": ca | {"certificate": stranger.certificate_pem}},
+        connection("m_unreachable", port=unused_port()),
+        connection("m_distrusted") | {"extra": {key: ours[key] for key in ours if key != "ca_bundle"}},
+    ]
+
+
+def storage(world: World) -> list[dict]:
+    once = {"api_version": STORAGE_API_VERSION, "retry_total": 0}
+
+    def connection(name: str, password: str = STORAGE_KEY, host: str = storage_endpoint(world.stack.ports)) -> dict:
+        fields = {"conn_type": "wasb", "login": STORAGE_ACCOUNT, "password": password, "host": host}
+        return {"connection_id": name, "extra": once, **fields}
+
+    return [
+        connection("s_wrong_key", b64encode(b"wrong" * 13).decode()),
+        connection("s_unreachable", host=f"http://{HOST}:{unused_port()}/{STORAGE_ACCOUNT}"),
+        connection("s_unknown_host", host="https://nobody.blob.core.windows.invalid"),
+        connection("s_sas_only", password="") | {"extra": once | {"sas_token": f"?sv=2026-06-06&sig={SIGNATURE}"}},
+    ]
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,136 @@
+"""A night as it should be, and the next one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import pytest
+
+from stack.settings import STORAGE_ACCOUNT
+from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
+from tests.system.world import CATALOG, DAG_ID, DONE, World, fits_descriptor
+
+FIELDS = {
+    "service", "cloud_service", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
+    "suspended_seconds", "state",
+}  # fmt: skip
+
+
+def test_the_run_is_green(good_night):
+    assert good_night.state == "success"
+
+
+def test_the_report_tells_every_service_of_the_configuration_and_no_other(good_night):
+    assert set(good_night.report) == {*WITH_BACKUPS, *WITHOUT_BACKUPS}
+    assert all(set(row) == FIELDS for row in good_night.report.values())
+
+
+@pytest.mark.parametrize("name", WITH_BACKUPS)
+def test_a_service_is_suspended_backed_up_and_resumed_once_in_that_order(good_night, name):
+    assert good_night.operations(name) == DONE
+    assert [good_night.asked(name, asked) for asked in ("suspend", "backup", "resume")] == [[202]] * 3
+
+
+@pytest.mark.parametrize("name", WITH_BACKUPS)
+def test_a_service_is_active_again(good_night, world, name):
+    assert world.state(name) == "Active"
+
+
+@pytest.mark.parametrize("name", WITH_BACKUPS)
+def test_the_report_says_what_was_backed_up_and_for_how_long_it_stood_still(good_night, world, name):
+    row, service = good_night.report[name], world.service(name)
+    told = {"cloud_service": service["cloud_service"], "region": service["region"], "edition": service["edition"]}
+    assert row == row | told | {"outcome": "backed up", "failed_step": None, "reason": None, "state": "Active"}
+    assert row["backup"].startswith(f"{STORAGE_ACCOUNT}/{name.lower()}-")
+    assert row["items"] == sum(descriptor(world, good_night.backup(name))["items"].values()) > 0
+    states = good_night.journal(name, "state")
+    down, up = (next(each["at"] for each in states if each["after"] == state) for state in ("Suspended", "Active"))
+    assert row["suspended_seconds"] == pytest.approx(seconds_between(down, up), abs=5)
+
+
+@pytest.mark.parametrize("name", WITH_BACKUPS)
+def test_a_backup_lies_whole_in_a_container_of_its_own(good_night, world, name):
+    content = world.content(good_night.backup(name))
+    assert len(content) > 1
+    assert fits_descriptor(content, good_night.backup(name))
+
+
+@pytest.mark.parametrize("name", WITH_BACKUPS)
+def test_the_catalog_has_one_entry_for_a_backup_which_says_what_lies_there(good_night, world, name):
+    (reference,) = world.catalog("references", name).values()
+    content = world.content(good_night.backup(name))
+    assert reference == reference | {
+        "schema_version": 1,
+        "account": STORAGE_ACCOUNT,
+        "container": good_night.backup(name),
+        "service": name,
+        "subscription_id": world.stack.emulator.subscription_id(),
+        "run": {"dag_id": DAG_ID, "run_id": good_night.run_id},
+        "items": descriptor(world, good_night.backup(name))["items"],
+        "label": None,
+    }
+    assert reference["items"]["partners"] == world.service(name)["items"]["partners"] > 0
+    assert {(blob["name"], blob["size"]) for blob in reference["blobs"]} == {
+        (blob, len(data)) for blob, data in content.items()
+    }
+    assert reference["drain"]["drained"] is True
+    assert reference["operation_id"] in {entry["operation_id"] for entry in good_night.journal(name, "operation")}
+    assert world.catalog("set-aside", name) == {}
+
+
+@pytest.mark.parametrize("name", WITHOUT_BACKUPS)
+def test_a_service_whose_edition_has_no_backup_is_told_so_and_left_alone(good_night, world, name):
+    row = good_night.report[name]
+    assert (row["outcome"], row["backup"], row["state"]) == ("no backup in this edition", None, "Active")
+    assert good_night.operations(name) == []
+
+
+def test_every_backup_is_an_event_of_the_asset(good_night, world):
+    events = world.airflow.get("/assets/events", limit=100)["asset_events"]
+    ours = [event for event in events if event["source_run_id"] == good_night.run_id]
+    assert {(event["extra"]["service"], event["extra"]["container"]) for event in ours} == {
+        (name, good_night.backup(name)) for name in WITH_BACKUPS
+    }
+
+
+def test_a_person_can_clear_a_step_and_the_run_is_judged_anew(good_night, world):
+    order = {"dag_run_id": good_night.run_id, "task_ids": ["report"], "only_failed": False, "dry_run": False}
+    world.airflow.post(f"/dags/{DAG_ID}/clearTaskInstances", order)
+    assert world.airflow.wait_run(DAG_ID, good_night.run_id) == "success"
+    (report,) = [
+        each for each in world.airflow.task_instances(DAG_ID, good_night.run_id) if each["task_id"] == "report"
+    ]
+    assert (report["state"], report["try_number"]) == ("success", 2)
+
+
+def test_the_next_night_takes_a_new_backup_of_the_service_that_was_asked_for_and_of_no_other(next_night, world):
+    assert next_night.state == "success"
+    assert set(next_night.report) == {"contosoorders"}
+    assert next_night.operations("contosoorders") == DONE
+    assert next_night.operations("contosonordic") == []
+    assert next_night.reference("contosoorders")["label"] == "before the change of Monday"
+    backup = next_night.backup("contosoorders")
+    assert fits_descriptor(world.content(backup), backup)
+
+
+def test_the_next_night_leaves_the_first_backup_and_its_reference_untouched(good_night, next_night, world):
+    first, second = good_night.backup("contosoorders"), next_night.backup("contosoorders")
+    assert first != second
+    assert set(world.catalog("references", "contosoorders")) == {first, second}
+    written = {blob["name"]: blob["sha256"] for blob in good_night.reference("contosoorders")["blobs"]}
+    assert {name: sha256(data).hexdigest() for name, data in world.content(first).items()} == written
+    began = datetime.fromisoformat(world.airflow.run(DAG_ID, next_night.run_id)["start_date"])
+    reference = f"references/contosoorders/{first}.json"
+    changed = [*world.written(first).values(), world.written(CATALOG)[reference]]
+    assert all(moment < began for moment in changed)
+
+
+def descriptor(world: World, backup: str) -> dict:
+    return json.loads(world.blob(backup, f"{backup}.txt"))
+
+
+def seconds_between(start: str, end: str) -> float:
+    moments = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (start, end)]
+    return (moments[1] - moments[0]).total_seconds()

@@ -1,0 +1,125 @@
+"""After everything else: no secret has left its connection. (conftest puts this file last.)"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import quote
+
+import pytest
+
+from stack.settings import STORAGE_KEY
+from tests.system.world import CATALOG, World
+
+
+@pytest.fixture(scope="module")
+def canaries(world: World) -> set[bytes]:
+    """Every secret in each spelling in which it might be written down."""
+    spellings = [(text, quote(text, safe=""), json.dumps(text)[1:-1]) for text in secrets(world)]
+    return {spelling.encode() for each in spellings for spelling in each}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def traces(good_night, troubled_night) -> None:
+    """There is something to look through, even when this file runs alone."""
+
+
+def test_there_are_secrets_to_look_for(world, canaries):
+    store = (world.stack.home / "emulator/emulator.db").read_bytes()
+    assert len(canaries) > 50
+    assert found(canaries, [("the emulator's own store", store)])
+    assert found(canaries, [("a backup", b"".join(payload(world)))])
+
+
+def test_no_secret_in_any_log(world, canaries):
+    logs = list(log_files(world))
+    assert len(logs) > 300
+    assert any(b"Asked contoso-west-us/proving-html for backup" in content for _, content in logs)
+    assert found(canaries, logs) == []
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["xcom", "rendered_task_instance_fields", "task_state_store", "dag_run", "serialized_dag", "log", "asset_event"],
+)
+def test_no_secret_in_airflows_database(world, canaries, table):
+    rows = list(database(world, table))
+    assert rows
+    assert found(canaries, rows) == []
+
+
+def test_no_secret_in_any_other_table_of_airflows_database(world, canaries):
+    assert found(canaries, (row for table in tables(world) for row in database(world, table))) == []
+
+
+def test_no_secret_in_the_arguments_of_triggers(world, canaries):
+    assert any("proving-1-bkup-stuck" in arguments for arguments in world.triggers_seen)
+    assert found(canaries, [("trigger", arguments.encode()) for arguments in world.triggers_seen]) == []
+
+
+def test_no_secret_in_the_catalog_and_in_descriptors(world, canaries):
+    entries = list(world.content(CATALOG).items())
+    assert len(entries) > 10
+    assert found(canaries, entries) == []
+    descriptors = [(name, world.content(name).get(f"{name}.txt", b"")) for name in world.containers() - {CATALOG}]
+    assert any(content for _, content in descriptors)
+    assert found(canaries, descriptors) == []
+
+
+def test_no_secret_in_the_emulators_journal(world, canaries):
+    journal = json.dumps(world.emulator.journal()).encode()
+    assert found(canaries, [("journal", journal)]) == []
+
+
+def secrets(world: World) -> Iterator[str]:
+    """The account key, our private key, the keys of Airflow, what services know, and what tests have made up."""
+    yield STORAGE_KEY
+    yield from (line for line in key_file(world).splitlines() if line and not line.startswith("-"))
+    yield from json.loads((world.stack.home / "secrets.json").read_text()).values()
+    yield from world.secrets
+    with closing(sqlite3.connect(world.stack.home / "emulator/emulator.db")) as store:
+        services = [json.loads(settings) for (settings,) in store.execute("SELECT settings FROM services")]
+    for settings in services:
+        yield from filter(None, [settings.get("AccessControlKey"), *settings.get("ServiceCertificate", {}).values()])
+        for value in settings.values():
+            if isinstance(value, str):
+                yield from re.findall(r"(?:Password|AccountKey)=([^;]+)", value)
+
+
+def key_file(world: World) -> str:
+    return (world.stack.home / "emulator/pki/management.key").read_text()
+
+
+def found(canaries: set[bytes], places: Iterator[tuple[str, bytes]] | list[tuple[str, bytes]]) -> list[str]:
+    """Places in which a secret stands; the secret itself is not told."""
+    return [name for name, content in places if any(canary in content for canary in canaries)]
+
+
+def log_files(world: World) -> Iterator[tuple[str, bytes]]:
+    for folder in ("logs", "airflow/logs"):
+        for file in (world.stack.home / folder).rglob("*"):
+            if file.is_file():
+                yield str(file), file.read_bytes()
+
+
+def tables(world: World) -> list[str]:
+    with closing(open_database(world)) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+
+def database(world: World, table: str) -> Iterator[tuple[str, bytes]]:
+    with closing(open_database(world)) as connection:
+        for row in connection.execute(f'SELECT * FROM "{table}"'):
+            yield table, "\n".join(map(str, row)).encode()
+
+
+def open_database(world: World) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{world.stack.home}/airflow/airflow.db?mode=ro", uri=True)
+
+
+def payload(world: World) -> Iterator[bytes]:
+    name = next(iter(world.containers() - {CATALOG}))
+    yield from world.content(name).values()

@@ -1,0 +1,115 @@
+"""What a person sees in Airflow's pages, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from stack.browser import launch_options
+from stack.settings import storage_endpoint
+from tests.system.world import DAG_ID, Night, World
+
+STEPS = (
+    "check_that_backup_is_allowed", "wait_for_turn", "wait_until_batches_are_empty", "suspend", "wait_until_suspended",
+    "look_again_at_batches", "back_up", "wait_for_backup", "resume", "verify_backup", "publish_reference",
+)  # fmt: skip
+FORM = {
+    "What": {
+        "Services": "Names of the services to back up, one a line.",
+        "Label": "Kept in the backup references",
+    },
+    "Batches": {
+        "Wait for batches (minutes)": "Nothing is suspended meanwhile.",
+        "I have looked: all batches are empty": "Your word, recorded with your name.",
+        "When nobody can say whether batches are empty": "refuse: do not suspend",
+        "When a message slips into a batch while the service is being suspended": "record the possible loss",
+    },
+}
+PATIENCE = 30_000
+
+
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("screenshots")
+
+
+@pytest.fixture
+def page(request, screenshots) -> Iterator[Page]:
+    """A page whose console has to stay free of errors; a picture of its end is kept."""
+    complaints = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**launch_options())
+        page = browser.new_page(viewport={"width": 1600, "height": 1100})
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+        page.screenshot(path=screenshots / f"{request.node.name}.png")
+        browser.close()
+    assert complaints == []
+
+
+def test_the_graph_shows_the_steps_of_a_service(page, world, good_night):
+    page.goto(run_url(world, good_night))
+    page.get_by_role("button", name=re.compile("Show Graph")).click()
+    page.get_by_role("button", name="Expand all task groups").click()
+    for step in STEPS:
+        expect(page.get_by_test_id(f"rf__node-service.{step}")).to_be_visible()
+    expect(page.get_by_test_id("rf__node-report")).to_be_visible()
+
+
+@pytest.mark.parametrize("section", FORM)
+def test_the_form_explains_every_field(page, world, section):
+    page.goto(f"{world.stack.url}/dags/{DAG_ID}")
+    page.get_by_role("button", name="Trigger Dag").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("button", name=section, exact=True).click()
+    for title, explanation in FORM[section].items():
+        expect(form.get_by_text(re.compile(rf"^{re.escape(title)}\s*\*?$")).first).to_be_visible()
+        expect(form.get_by_text(explanation).first).to_be_visible()
+
+
+def test_the_backup_is_one_click_away(page, world, good_night):
+    page.goto(f"{step_url(world, good_night, 'contosonordic', 'back_up')}/details")
+    link = page.get_by_role("link", name="Backup container")
+    expect(link).to_have_attribute(
+        "href", f"{storage_endpoint(world.stack.ports)}/{good_night.backup('contosonordic')}"
+    )
+
+
+def test_the_catalog_entry_is_one_click_away(page, world, good_night):
+    page.goto(f"{step_url(world, good_night, 'contosonordic', 'publish_reference')}/details")
+    link = page.get_by_role("link", name="Backup reference")
+    expect(link).to_have_attribute(
+        "href",
+        f"{storage_endpoint(world.stack.ports)}/biztalk-backup-catalog/references/contosonordic/"
+        f"{good_night.backup('contosonordic')}.json",
+    )
+
+
+def test_the_log_of_a_step_says_in_a_sentence_what_was_done(page, world, good_night):
+    page.goto(step_url(world, good_night, "contosonordic", "back_up"))
+    expect(
+        page.get_by_text(re.compile(r"Asked contoso-north-europe/contosonordic for backup .*: operation"))
+    ).to_be_visible()
+    expect(page.get_by_text("service.back_up [contosonordic]")).to_be_visible()
+
+
+def test_the_log_of_a_wait_that_failed_says_in_a_sentence_why(page, world, troubled_night):
+    page.goto(step_url(world, troubled_night, "proving-bkup-fails", "wait_for_backup"))
+    expect(
+        page.get_by_text(re.compile("of service .*proving-bkup-fails failed: .*The store is full")).first
+    ).to_be_visible()
+
+
+def run_url(world: World, night: Night) -> str:
+    return f"{world.stack.url}/dags/{DAG_ID}/runs/{night.run_id}"
+
+
+def step_url(world: World, night: Night, service: str, step: str) -> str:
+    return f"{run_url(world, night)}/tasks/service.{step}/mapped/{night.indices[service]}"

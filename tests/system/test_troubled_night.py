@@ -1,0 +1,177 @@
+"""What a person finds in the morning after a night of troubles."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system.services import AT_ONCE, STORIES, SURVIVES
+from tests.system.world import DONE, fits_descriptor
+
+SUSPENDED, RESUMED = ("suspend", "Succeeded"), ("resume", "Succeeded")
+BACKED_UP, NOT_BACKED_UP = ("backup", "Succeeded"), ("backup", "Failed")
+
+
+def test_the_run_is_red_and_names_every_service_that_failed_and_only_those(troubled_night):
+    assert troubled_night.state == "failed"
+    failed = {name for name, row in troubled_night.report.items() if row["outcome"] == "failed"}
+    well = {"contosoorders", "contosoeurope", "proving-suspended", *SURVIVES}
+    assert failed == set(troubled_night.report) - well
+    assert set(troubled_night.report) > {*SURVIVES, *STORIES}
+    assert all(
+        row["reason"] and row["failed_step"] for row in troubled_night.report.values() if row["service"] in failed
+    )
+
+
+def test_only_a_few_services_are_out_of_service_at_the_same_time(troubled_night):
+    # One more than that may be: contosoorders gives up its turn while it waits for its batch.
+    assert 2 < most_at_once(troubled_night) <= AT_ONCE + 1
+
+
+def test_every_trouble_that_was_ordered_has_happened(troubled):
+    _, ordered = troubled
+    assert len(ordered) > 60
+    assert [fault for fault in ordered if not fault["fired"] or fault["remaining"]] == []
+
+
+@pytest.mark.parametrize("name", SURVIVES)
+def test_refused_requests_and_spoiled_answers_do_no_harm(troubled_night, world, name):
+    row = troubled_night.report[name]
+    assert (row["outcome"], row["reason"]) == ("backed up", None)
+    assert troubled_night.operations(name) == DONE
+    assert troubled_night.states[name] == "Active"
+    backup = troubled_night.backup(name)
+    assert fits_descriptor(world.content(backup), backup)
+    assert list(world.catalog("references", name)) == [backup]
+
+
+def test_a_service_that_was_changed_before_the_suspension_is_told_so_and_stays_active(troubled_night):
+    fails(troubled_night, "412-suspend", "suspend", "412", operations=[])
+
+
+def test_a_service_that_was_changed_before_its_backup_is_not_backed_up_and_comes_back(troubled_night):
+    fails(troubled_night, "412-backup", "back_up", "412", operations=[SUSPENDED, RESUMED])
+
+
+def test_a_service_that_cannot_be_suspended_comes_back(troubled_night):
+    said = "The deployment does not stand still."
+    fails(troubled_night, "susp-fails", "wait_until_suspended", said, operations=[("suspend", "Failed"), RESUMED])
+
+
+def test_a_backup_that_fails_leaves_no_reference_and_the_service_comes_back(troubled_night):
+    fails(troubled_night, "bkup-fails", "wait_for_backup", "The store is full.")
+
+
+def test_a_backup_that_does_not_end_is_given_up_and_the_service_comes_back(troubled_night):
+    fails(troubled_night, "1-bkup-stuck", "wait_for_backup", "deadline", operations=[SUSPENDED, BACKED_UP, RESUMED])
+
+
+def test_a_service_that_was_deleted_meanwhile_is_told(troubled_night):
+    operations = [SUSPENDED, BACKED_UP, ("delete", "Succeeded")]
+    fails(troubled_night, "deleted", "wait_for_backup", "holds no BizTalk service", operations=operations, state=None)
+    assert troubled_night.asked("proving-deleted", "resume") == []
+
+
+def test_a_resume_that_is_refused_for_a_while_is_insisted_on(troubled_night):
+    assert troubled_night.asked("proving-412-backup", "resume") == [503, 503, 503, 202]
+
+
+def test_a_suspension_that_does_not_end_is_given_up_and_undone_and_a_resume_that_fails_is_asked_for_again(
+    troubled_night,
+):
+    operations = [SUSPENDED, ("resume", "Failed"), RESUMED]
+    fails(troubled_night, "1-susp-stuck", "wait_until_suspended", "deadline", operations=operations)
+
+
+def test_a_backup_during_which_the_service_was_changed_is_set_aside(troubled_night, world):
+    fails(troubled_night, "1-edited", "publish_reference", "its ETag was", operations=DONE)
+    (note,) = world.catalog("set-aside", "proving-1-edited").values()
+    assert "while it was being backed up" in note["reason"]
+    assert note["reference"]["service"] == "proving-1-edited"
+
+
+def test_a_resume_that_takes_longer_than_its_deadline_is_waited_for_all_the_same(troubled_night):
+    assert troubled_night.asked("proving-1-edited", "resume") == [202]
+    assert troubled_night.step("proving-1-edited", "resume")["try_number"] > 1
+    assert troubled_night.steps("proving-1-edited")["resume"] == "success"
+
+
+def test_where_operations_are_forgotten_the_service_itself_is_believed(troubled_night):
+    assert troubled_night.operations("proving-forgotten") == [SUSPENDED, BACKED_UP]
+    assert set(troubled_night.asked("proving-forgotten", "poll")) == {404}
+    assert troubled_night.steps("proving-forgotten")["publish_reference"] == "success"
+
+
+def test_a_resume_that_a_person_has_given_up_is_told_though_the_backup_counts(troubled_night, world):
+    row = troubled_night.report["proving-forgotten"]
+    assert (row["outcome"], row["failed_step"], row["state"]) == ("failed", "resume", "Suspended")
+    assert troubled_night.states["proving-forgotten"] == "Suspended"
+    assert list(world.catalog("references", "proving-forgotten")) == [troubled_night.backup("proving-forgotten")]
+
+
+def test_a_service_that_was_suspended_before_is_backed_up_and_stays_so(troubled_night):
+    row = troubled_night.report["proving-suspended"]
+    assert (row["outcome"], row["state"]) == ("backed up", "Suspended")
+    assert troubled_night.operations("proving-suspended") == [BACKED_UP]
+    assert troubled_night.states["proving-suspended"] == "Suspended"
+
+
+def test_batches_that_are_drained_in_time_are_waited_for(troubled_night):
+    assert troubled_night.operations("contosoorders") == DONE
+    drain = troubled_night.reference("contosoorders")["drain"]
+    assert (drain["before"]["answer"], drain["after"]["answer"], drain["drained"]) == ("empty", "empty", True)
+    order = [
+        (entry["kind"], entry.get("event"), entry.get("operation")) for entry in troubled_night.journal("contosoorders")
+    ]
+    assert order.index(("traffic", "release", None)) < order.index(("operation", "started", "suspend"))
+
+
+def test_a_batch_that_still_holds_messages_at_the_deadline_is_named_and_nothing_is_suspended(troubled_night, world):
+    reason = troubled_night.report["ContosoRetail"]["reason"]
+    held = next(each for each in world.service("ContosoRetail")["batches"] if each["ReleaseCriteriaType"] == "Size")
+    assert held["AgreementName"] in reason
+    assert held["BatchName"] in reason
+    assert "1 message" in reason
+    assert troubled_night.report["ContosoRetail"]["failed_step"] == "wait_until_batches_are_empty"
+    assert troubled_night.operations("ContosoRetail") == []
+    assert troubled_night.states["ContosoRetail"] == "Active"
+
+
+def test_where_nobody_knows_whether_batches_are_empty_nothing_is_suspended(troubled_night):
+    row = troubled_night.report["contosonordic"]
+    assert row["failed_step"] == "wait_until_batches_are_empty"
+    assert "tracking database" in row["reason"]
+    assert "Nothing was suspended." in row["reason"]
+    assert troubled_night.operations("contosonordic") == []
+
+
+def test_a_message_that_slips_in_is_recorded_in_the_reference(troubled_night):
+    assert troubled_night.operations("contosoeurope") == DONE
+    drain = troubled_night.reference("contosoeurope")["drain"]
+    assert (drain["before"]["answer"], drain["after"]["answer"], drain["drained"]) == ("empty", "active", False)
+    assert sum(batch["messages"] for batch in drain["after"]["batches"]) == 1
+
+
+BACK = [SUSPENDED, NOT_BACKED_UP, RESUMED]
+
+
+def fails(night, story: str, step: str, said: str, operations: list = BACK, state: str | None = "Active") -> None:
+    """The service has failed at this step for this reason, has no reference, and this was done to it."""
+    name = f"proving-{story}"
+    row = night.report[name]
+    assert (row["outcome"], row["failed_step"], row["backup"]) == ("failed", step, None), row
+    assert said in row["reason"]
+    assert night.operations(name) == operations
+    assert (night.states.get(name), row["state"]) == (state, state)
+    assert night.world.catalog("references", name) == {}
+
+
+def most_at_once(night) -> int:
+    """The highest number of services that were suspended, or on their way there or back, at one moment."""
+    down, most = set(), 0
+    for entry in night.world.emulator.journal(kind="state", after=night.after):
+        if entry["after"] == "Suspending":
+            down.add(entry["service"])
+        elif entry["after"] in ("Active", None):
+            down.discard(entry["service"])
+        most = max(most, len(down))
+    return most

@@ -1,0 +1,156 @@
+"""One night in which nearly every service meets a trouble of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.system.services import STORIES, SURVIVES, WITH_BACKUPS
+from tests.system.world import Night, World, until
+
+BUSY = {"kind": "status", "status": 503}
+REFUSALS = {
+    "proving-reset": {"kind": "status", "status": 409, "code": "ConflictError", "message": "Operation not allowed."},
+    "proving-truncated": {"kind": "status", "status": 429, "retry_after": 1},
+    "proving-html": {"kind": "status", "status": 500, "code": "InternalError", "message": "Something broke."},
+    "proving-empty": BUSY,
+    "proving-malformed": BUSY | {"retry_after": 1},
+    "proving-bomb": {"kind": "reset-before"},
+}
+"""How a request to change something is first refused, once, so that it has no effect."""
+
+BAD_POLLS = {
+    "proving-html": [REFUSALS["proving-reset"], REFUSALS["proving-truncated"], REFUSALS["proving-html"]],
+    "proving-empty": [{"kind": "html"}, {"kind": "malformed-xml"}, {"kind": "entity-bomb"}],
+    "proving-malformed": [{"kind": "empty-body"}, {"kind": "reset-before"}, {"kind": "reset-after"}],
+    "proving-bomb": [BUSY, {"kind": "truncated"}, BUSY | {"retry_after": 1}, {"kind": "status", "status": 502}],
+}
+BAD_READS = [
+    REFUSALS["proving-reset"],
+    REFUSALS["proving-truncated"],
+    REFUSALS["proving-html"],
+    BUSY,
+    *({"kind": kind} for kind in ("html", "malformed-xml", "entity-bomb", "empty-body", "truncated")),
+    *({"kind": kind} for kind in ("reset-before", "reset-after")),
+]
+
+
+def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
+    """Order the troubles, run the night, and tidy up.
+
+    :returns: the night, and the faults that were ordered with how often each happened.
+    """
+    emulator = world.emulator
+
+    def trouble(name: str, operation: str, kind: str, count: int | None = 1, **order: object) -> dict:
+        return emulator.fault(kind, operation, service=name, **({"count": count} if count else {}), **order)
+
+    # Every change is refused once, and when it is carried out its answer is spoiled.
+    for name, spoiled in SURVIVES.items():
+        for operation in ("suspend", "backup", "resume"):
+            trouble(name, operation, **REFUSALS[name])
+            trouble(name, operation, spoiled)
+        for bad in BAD_POLLS.get(name, []):
+            trouble(name, "poll", **bad)
+    for bad in BAD_READS[2:6]:
+        emulator.fault(operation="list", count=1, **bad)
+
+    def reads_go_wrong(run_id: str) -> None:
+        world.reaches("proving-reset", "Suspending")
+        for bad in BAD_READS:
+            emulator.fault(operation="get_cloud_service", count=1, **bad)
+
+    # One story a service.
+    trouble("proving-412-suspend", "suspend", "status", status=412, code="PreconditionFailed", message="Changed.")
+    trouble("proving-412-backup", "backup", **BUSY, retry_after=2)
+    trouble("proving-412-backup", "resume", **BUSY, count=3)
+    trouble("proving-susp-fails", "suspend", "operation-fails", message="The deployment does not stand still.")
+    trouble("proving-bkup-fails", "backup", "operation-fails", message="The store is full.")
+    trouble("proving-1-susp-stuck", "suspend", "stuck")
+    trouble("proving-1-susp-stuck", "resume", "operation-fails", message="The deployment does not start.")
+    trouble("proving-1-bkup-stuck", "backup", "stuck")
+    trouble("proving-forgotten", "suspend", "operation-forgotten")
+    trouble("proving-forgotten", "backup", "operation-forgotten")
+    trouble("proving-forgotten", "resume", **BUSY, count=None)
+    trouble("proving-1-edited", "backup", "stuck")
+    trouble("proving-1-edited", "resume", "stuck")
+    deaf = trouble("proving-deleted", "poll", **BUSY, count=None)
+    emulator.admin("POST", "/services/proving-suspended/actions", {"action": "suspend"})
+    world.reaches("proving-suspended", "Suspended")
+
+    def changed_between(run_id: str) -> None:
+        world.tells("proving-412-backup", operation="backup", status=503)
+        world.edit("proving-412-backup")
+
+    def changed_in_mid_backup(run_id: str) -> None:
+        world.reaches("proving-1-edited", "BackingUp")
+        world.edit("proving-1-edited")
+        world.release("proving-1-edited")
+
+    def deleted(run_id: str) -> None:
+        world.tells("proving-deleted", event="ended", operation="backup")
+        assert emulator.request("DELETE", emulator.path("proving-deleted", through=False)).status_code == 202
+        world.reaches("proving-deleted", None)
+        emulator.admin("DELETE", f"/faults/{deaf['id']}")
+
+    def given_up_by_a_person(run_id: str) -> None:
+        until(lambda: len(asked_to_resume("proving-forgotten")) >= 2)
+        world.mark_failed(run_id, "proving-forgotten", "resume")
+
+    def asked_to_resume(name: str) -> list[dict]:
+        return [each for each in emulator.journal(service=name, kind="request") if each["operation"] == "resume"]
+
+    def comes_back_late(run_id: str) -> None:
+        world.is_at(run_id, "proving-1-edited", "resume", "up_for_retry")
+        world.release("proving-1-edited")
+
+    def released_late(name: str):
+        def story(run_id: str) -> None:
+            world.tells(name, operation="resume", status=409)
+            world.release(name)
+
+        return story
+
+    def triggers_are_seen(run_id: str) -> None:
+        world.is_at(run_id, "proving-1-bkup-stuck", "wait_for_backup", "deferred")
+        world.see_triggers()
+
+    # Batches, on the services that have some.
+    agreements = {
+        "contosoorders": world.fill_batch("contosoorders", "Count"),
+        "ContosoRetail": world.fill_batch("ContosoRetail", "Size"),
+    }
+    trouble("contosoeurope", "suspend", **BUSY, retry_after=2)
+
+    def released_in_time(run_id: str) -> None:
+        world.is_at(run_id, "contosoorders", "wait_until_batches_are_empty", "deferred")
+        world.release_batch("contosoorders", agreements["contosoorders"])
+
+    def slips_in(run_id: str) -> None:
+        world.tells("contosoeurope", operation="suspend", status=503)
+        agreements["contosoeurope"] = world.fill_batch("contosoeurope", "Size")
+
+    stories = [
+        reads_go_wrong,
+        changed_between,
+        changed_in_mid_backup,
+        deleted,
+        given_up_by_a_person,
+        comes_back_late,
+        released_late("proving-1-susp-stuck"),
+        released_late("proving-1-bkup-stuck"),
+        triggers_are_seen,
+        released_in_time,
+        slips_in,
+    ]
+    try:
+        with world.without_tracking("contosonordic"):
+            night = world.night([*SURVIVES, *STORIES, *WITH_BACKUPS], stories, drain_deadline_minutes=1)
+        ordered = emulator.admin("GET", "/faults")["faults"]
+    finally:
+        emulator.admin("DELETE", "/faults")
+        for name, agreement in agreements.items():
+            world.release_batch(name, agreement)
+    for name in ("forgotten", "suspended"):
+        emulator.force(f"proving-{name}", "Active")
+    assert emulator.create("proving-deleted", Edition="basic").status_code == 202
+    return night, ordered

@@ -1,0 +1,338 @@
+"""What the tests see of the world: the stack, the emulator's own books, and the blobs, read without our own code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+import requests
+from azure.storage.blob import BlobServiceClient
+from cryptography.fernet import Fernet
+
+from stack import Stack
+from stack.settings import STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
+from tests.emulator.driver import EmulatorProcess
+
+DAG_ID = "biztalk_nightly_backup"
+CATALOG = "biztalk-backup-catalog"
+LAST_TRY = 3
+
+
+def until(look: Callable[[], Any], seconds: float = 180) -> Any:
+    """The first true answer of `look`, which is asked a few times a second; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (answer := look()):
+        assert time.monotonic() < end, f"it did not happen within {seconds:.0f} seconds"
+        time.sleep(0.25)
+    return answer
+
+
+class World:
+    """A running stack with everything around it.
+
+    ``secrets`` are those that tests have made up; ``triggers_seen`` are the arguments of triggers that waited at some
+    moment.
+    """
+
+    def __init__(self, stack: Stack, emulator: EmulatorProcess) -> None:
+        self.stack = stack
+        self.airflow = stack.airflow
+        self.emulator = emulator
+        self.blobs = BlobServiceClient(
+            storage_endpoint(stack.ports),
+            credential=STORAGE_KEY,
+            api_version=STORAGE_API_VERSION,
+            retry_total=0,
+        )
+        self._indices: dict[str, dict[str, int]] = {}
+        self.secrets: set[str] = set()
+        self.triggers_seen: list[str] = []
+
+    # Services, by the emulator's own books.
+
+    def service(self, name: str) -> dict[str, Any]:
+        return self.emulator.admin("GET", f"/services/{name}")
+
+    def state(self, name: str) -> str | None:
+        """None when there is no such service."""
+        services = self.emulator.admin("GET", "/services")["services"]
+        return next((each["state"] for each in services if each["name"] == name), None)
+
+    def reaches(self, name: str, state: str | None, seconds: float = 180) -> None:
+        until(lambda: self.state(name) == state, seconds)
+
+    def tells(self, name: str, seconds: float = 180, after: int = 0, **entry: Any) -> dict[str, Any]:
+        """Wait for an entry of the journal about a service; answers it."""
+
+        def find() -> dict[str, Any] | None:
+            entries = self.emulator.journal(service=name, after=after)
+            return next((found for found in entries if entry.items() <= found.items()), None)
+
+        return until(find, seconds)
+
+    def release(self, name: str) -> None:
+        """Let the running operation of a service end."""
+        self.emulator.admin("POST", f"/operations/{self.service(name)['operation']['id']}/release")
+
+    def edit(self, name: str) -> None:
+        """Change the configuration of a service, so that it has another ETag."""
+        self.emulator.admin("POST", f"/services/{name}/content", {})
+
+    def fill_batch(self, name: str, batch: str) -> str:
+        """Let a message into a batch of this criterion (Count, Size, Timeout, Schedule); answers the agreement."""
+        found = next(each for each in self.service(name)["batches"] if each["ReleaseCriteriaType"] == batch)
+        self.emulator.admin("POST", f"/services/{name}/messages", {"agreement": found["AgreementName"]})
+        return found["AgreementName"]
+
+    def release_batch(self, name: str, agreement: str) -> None:
+        """Let the first batch of an agreement be sent, if it holds messages."""
+        found = next(each for each in self.service(name)["batches"] if each["AgreementName"] == agreement)
+        if found["ActiveMessageCount"]:
+            order = {"agreement": agreement, "batch": found["BatchName"]}
+            self.emulator.admin("POST", f"/services/{name}/batches/release", order)
+
+    @contextmanager
+    def without_tracking(self, name: str) -> Iterator[None]:
+        """The tracking database of a service is away meanwhile."""
+        database = self.stack.emulator.tracking_databases()[name]
+        hidden = database.with_suffix(".hidden")
+        database.rename(hidden)
+        try:
+            yield
+        finally:
+            hidden.replace(database)
+
+    def last_seq(self) -> int:
+        """Number of the journal's last entry."""
+        entries = self.emulator.journal()
+        return entries[-1]["seq"] if entries else 0
+
+    # Blobs.
+
+    def blob(self, container: str, name: str) -> bytes:
+        return self.blobs.get_blob_client(container, name).download_blob().readall()
+
+    def content(self, container: str) -> dict[str, bytes]:
+        """Every blob of a container."""
+        client = self.blobs.get_container_client(container)
+        return {blob.name: self.blob(container, blob.name) for blob in client.list_blobs()}
+
+    def written(self, container: str) -> dict[str, datetime]:
+        """When each blob of a container was last written."""
+        return {blob.name: blob.last_modified for blob in self.blobs.get_container_client(container).list_blobs()}
+
+    def containers(self) -> set[str]:
+        return {container.name for container in self.blobs.list_containers()}
+
+    def catalog(self, folder: str, service: str) -> dict[str, dict[str, Any]]:
+        """Entries of the catalog about a service by the name of the backup; each has to be JSON."""
+        if CATALOG not in self.containers():
+            return {}
+        prefix = f"{folder}/{service.lower()}/"
+        names = [blob.name for blob in self.blobs.get_container_client(CATALOG).list_blobs(prefix)]
+        return {
+            name.removeprefix(prefix).removesuffix(".json"): json.loads(self.blob(CATALOG, name).decode("utf-8"))
+            for name in names
+        }
+
+    # Logs.
+
+    def log(self, dag_id: str, run_id: str, instance: dict[str, Any]) -> str:
+        """Everything that the last try of a task instance has logged, exceptions included."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{instance['task_id']}/logs/{instance['try_number']}"
+        entries = self.airflow.get(path, map_index=instance["map_index"], full_content=True)["content"]
+        return "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
+
+    # Processes of the stack.
+
+    def end_storage(self) -> None:
+        """End Azurite in order, so that nothing that it has acknowledged is lost."""
+        process = self.stack.running()["azurite"]
+        os.kill(process.pid, signal.SIGTERM)
+        until(lambda: not process.alive)
+
+    # Steps of a run that is under way.
+
+    def step(self, run_id: str, service: str, step: str) -> dict[str, Any]:
+        """The task instance of a step of a service as it is now; empty as long as there is none."""
+        try:
+            return self.airflow.get(self._path(run_id, service, step))
+        except requests.HTTPError as refused:
+            if refused.response.status_code == requests.codes.not_found:
+                return {}
+            raise
+
+    def is_at(self, run_id: str, service: str, step: str, state: str, seconds: float = 180) -> None:
+        """Wait until a step of a service is in a state."""
+        until(lambda: self.step(run_id, service, step).get("state") == state, seconds)
+
+    def mark_failed(self, run_id: str, service: str, step: str) -> None:
+        """Fail a step, as a person does in the UI: once more when Airflow's SQLite was too busy (500)."""
+
+        def marked() -> bool:
+            try:
+                self.airflow.patch(self._path(run_id, service, step), {"new_state": "failed"})
+            except requests.HTTPError as refused:
+                if refused.response.status_code != requests.codes.server_error or next(tries) == LAST_TRY:
+                    raise
+                return False
+            return True
+
+        tries = count(1)
+        until(marked)
+
+    def indices(self, run_id: str) -> dict[str, int]:
+        """Map index of each service; empty as long as they are not found."""
+        found = self.airflow.xcom(DAG_ID, run_id, "find_services") or []
+        return {target["service"].rpartition("/")[2]: index for index, target in enumerate(found)}
+
+    def _path(self, run_id: str, service: str, step: str) -> str:
+        if run_id not in self._indices:
+            self._indices[run_id] = until(lambda: self.indices(run_id))
+        return f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/service.{step}/{self._indices[run_id][service]}"
+
+    def see_triggers(self) -> None:
+        """Note the arguments of the triggers that wait now; they are gone when the wait is over."""
+        key = json.loads((self.stack.home / "secrets.json").read_text())["AIRFLOW__CORE__FERNET_KEY"]
+        database = f"file:{self.stack.home}/airflow/airflow.db?mode=ro"
+        with closing(sqlite3.connect(database, uri=True)) as connection:
+            stored = [kwargs for (kwargs,) in connection.execute("SELECT kwargs FROM trigger")]
+        # Airflow enciphers them on some of its ways, and leaves them in the clear on others.
+        self.triggers_seen += [
+            kwargs if kwargs.startswith("{") else Fernet(key).decrypt(kwargs.encode()).decode() for kwargs in stored
+        ]
+
+    # Nights.
+
+    def night(
+        self,
+        services: Iterable[str] = (),
+        stories: Iterable[Callable[[str], None]] = (),
+        seconds: float = 600,
+        **conf: Any,
+    ) -> Night:
+        """Run the nightly DAG to its end.
+
+        :param services: names of the services; none: those of the configuration.
+        :param stories: what happens meanwhile; each gets the run's id and runs in a thread of its own.
+        :param conf: further fields of the form.
+        """
+        self.airflow.wait_for_dag(DAG_ID)
+        after, told = self.last_seq(), list(stories)
+        wanted = {"services": list(services)} if services else {}
+        with ThreadPoolExecutor(max_workers=max(1, len(told))) as threads:
+            run_id = self.airflow.trigger(DAG_ID, {**wanted, **conf})
+            happenings = [threads.submit(story, run_id) for story in told]
+            state = self._end_of(run_id, happenings, seconds)
+            for happening in happenings:
+                happening.result()
+        services_now = self.emulator.admin("GET", "/services")["services"]
+        states = {each["name"]: each["state"] for each in services_now}
+        return Night(self, run_id, state, after, self.last_seq(), states)
+
+    def _end_of(self, run_id: str, happenings: list[Future], seconds: float) -> str:
+        """Wait for the end of a run; a story that fails ends the wait, for the run may wait for it."""
+        deadline = time.monotonic() + seconds
+        while (state := self.airflow.run(DAG_ID, run_id)["state"]) not in ("success", "failed"):
+            for happening in happenings:
+                if happening.done():
+                    happening.result()
+            assert time.monotonic() < deadline, f"the run is still {state} after {seconds:.0f} seconds"
+            time.sleep(0.5)
+        return state
+
+
+@dataclass(frozen=True)
+class Night:
+    """A finished run of the nightly DAG.
+
+    :param after: number of the journal's last entry before it
+    :param until: number of its last entry after it
+    :param states: state of each service after it, by the emulator's own books
+    """
+
+    world: World
+    run_id: str
+    state: str
+    after: int
+    until: int
+    states: dict[str, str]
+
+    @cached_property
+    def report(self) -> dict[str, dict[str, Any]]:
+        """What the run says of each service, by name."""
+        rows = self.world.airflow.xcom(DAG_ID, self.run_id, "report") or []
+        return {row["service"]: row for row in rows}
+
+    @cached_property
+    def instances(self) -> list[dict[str, Any]]:
+        return self.world.airflow.task_instances(DAG_ID, self.run_id)
+
+    @cached_property
+    def indices(self) -> dict[str, int]:
+        """Map index of each service."""
+        return self.world.indices(self.run_id)
+
+    def step(self, service: str, step: str) -> dict[str, Any]:
+        """The task instance of a step of a service."""
+        return next(
+            each
+            for each in self.instances
+            if each["task_id"] == f"service.{step}" and each["map_index"] == self.indices[service]
+        )
+
+    def steps(self, service: str) -> dict[str, str]:
+        """State of each step of a service."""
+        mine = [each for each in self.instances if each["map_index"] == self.indices[service]]
+        return {each["task_id"].removeprefix("service."): each["state"] for each in mine}
+
+    def journal(self, service: str, kind: str | None = None) -> list[dict[str, Any]]:
+        query = {"service": service, "after": self.after} | ({"kind": kind} if kind else {})
+        return [entry for entry in self.world.emulator.journal(**query) if entry["seq"] <= self.until]
+
+    def operations(self, service: str) -> list[tuple[str, str]]:
+        """What was really done to a service: kind and ending of each operation, in the order of their beginning."""
+        entries = self.journal(service, "operation")
+        endings = {entry["operation_id"]: entry["status"] for entry in entries if entry["event"] == "ended"}
+        return [
+            (entry["operation"], endings.get(entry["operation_id"], "InProgress"))
+            for entry in entries
+            if entry["event"] == "started"
+        ]
+
+    def asked(self, service: str, operation: str) -> list[int | None]:
+        """Answer to each request of this kind that the emulator got for a service; None: connection reset."""
+        return [entry["status"] for entry in self.journal(service, "request") if entry["operation"] == operation]
+
+    def backup(self, service: str) -> str:
+        """Container of the backup that the run published."""
+        return self.report[service]["backup"].rpartition("/")[2]
+
+    def reference(self, service: str) -> dict[str, Any]:
+        """The catalog entry of that backup."""
+        return self.world.catalog("references", service)[self.backup(service)]
+
+
+DONE = [("suspend", "Succeeded"), ("backup", "Succeeded"), ("resume", "Succeeded")]
+"""Operations of a backup as it should be."""
+
+
+def fits_descriptor(content: dict[str, bytes], name: str) -> bool:
+    """Whether the blobs of a backup are exactly those that its descriptor lists."""
+    payload = {blob: data for blob, data in content.items() if blob != f"{name}.txt"}
+    listed = json.loads(content[f"{name}.txt"])["blobs"]
+    return bool(listed) and {(blob["name"], blob["size"], blob["sha256"]) for blob in listed} == {
+        (blob, len(data), hashlib.sha256(data).hexdigest()) for blob, data in payload.items()
+    }
