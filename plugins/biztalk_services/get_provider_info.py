@@ -1,8 +1,7 @@
 """Provider information: makes the connection type and the configuration section known to Airflow.
 
 Airflow finds it by the entry point ``apache_airflow_provider`` of the installed package. Without it everything works
-but the
-connection form; the connection then has the type ``generic``.
+but the connection form; the connection then has the type ``generic``.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from tests.emulator.driver import EmulatorProcess
 DAG_ID = "biztalk_nightly_backup"
 CATALOG = "biztalk-backup-catalog"
 LAST_TRY = 3
+LASTING_SECONDS = 3
 
 
 def until(look: Callable[[], Any], seconds: float = 180) -> Any:
@@ -179,16 +180,21 @@ class World:
         until(lambda: self.step(run_id, service, step).get("state") == state, seconds)
 
     def mark_failed(self, run_id: str, service: str, step: str) -> None:
-        """Fail a step, as a person does in the UI: once more when Airflow's SQLite was too busy (500)."""
+        """Fail a step that waits for its next try, as a person does in the UI.
+
+        They do it again when Airflow's SQLite was too busy (500), and when the mark did not last: a try that begins or
+        ends at the same moment takes no notice of it and writes its own state over it.
+        """
 
         def marked() -> bool:
-            try:
-                self.airflow.patch(self._path(run_id, service, step), {"new_state": "failed"})
-            except requests.HTTPError as refused:
-                if refused.response.status_code != requests.codes.server_error or next(tries) == LAST_TRY:
-                    raise
-                return False
-            return True
+            if self.step(run_id, service, step)["state"] == "up_for_retry":
+                try:
+                    self.airflow.patch(self._path(run_id, service, step), {"new_state": "failed"})
+                except requests.HTTPError as refused:
+                    if refused.response.status_code != requests.codes.server_error or next(tries) == LAST_TRY:
+                        raise
+                time.sleep(LASTING_SECONDS)
+            return self.step(run_id, service, step)["state"] == "failed"
 
         tries = count(1)
         until(marked)
@@ -249,9 +255,20 @@ class World:
             for happening in happenings:
                 if happening.done():
                     happening.result()
-            assert time.monotonic() < deadline, f"the run is still {state} after {seconds:.0f} seconds"
+            assert time.monotonic() < deadline, (
+                f"the run is still {state} after {seconds:.0f} seconds: {self._unfinished(run_id)}"
+            )
             time.sleep(0.5)
         return state
+
+    def _unfinished(self, run_id: str) -> dict[str, str]:
+        """State and number of tries of each step that has begun and not ended."""
+        names = {index: name for name, index in self.indices(run_id).items()}
+        return {
+            f"{names.get(each['map_index'], '')} {each['task_id']}": f"{each['state']}, try {each['try_number']}"
+            for each in self.airflow.task_instances(DAG_ID, run_id)
+            if each["state"] not in (None, "success", "failed", "upstream_failed", "skipped")
+        }
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,9 @@ class BizTalkBackupOperator(BizTalkStep):
     XCom: ``operation_id`` (null when it was adopted without one), ``account``, ``container``, ``container_url``,
     ``backup_name``, ``etag`` (of the service before), ``requested_at``.
 
-    **Idempotency:** the intent is stored before the request is sent, the operation after; the container's name
-    follows from the run and
-    is never overwritten. **On retry** and when the task is cleared, a backup that was begun is adopted, never begun
-    again: for another
-    backup start another run.
+    **Idempotency:** the intent is stored before the request is sent, the operation after; the container's name follows
+    from the run and is never overwritten. **On retry** and when the task is cleared, a backup that was begun is
+    adopted, never begun again: for another backup start another run.
 
     :param backup_name: name of the backup, which becomes the name of its container
     :param still: XCom of the wait until the service stood still; when its ``etag`` is not the service's any more, the

@@ -75,8 +75,7 @@ class BizTalkPublishBackupOperator(BizTalkStep):
     Writes the backup reference into the catalog, the last step that makes a backup valid, and pushes it.
 
     XCom ``return_value``: the reference (:class:`biztalk_services.catalog.reference.BackupReference`);
-    ``reference_url``: where it lies. The
-    asset ``biztalk-services-backups`` gets an event with the reference's place.
+    ``reference_url``: where it lies. The asset ``biztalk-services-backups`` gets an event with the reference's place.
 
     A backup during which the service was changed (its ETag differs) is set aside in the catalog, and the step fails.
 
@@ -86,8 +85,7 @@ class BizTalkPublishBackupOperator(BizTalkStep):
     :param storage_conn_id: connection to the storage account
     :param catalog_container: container of the catalog
     :param evidence: ids of the steps whose XComs make up the reference, by what they say: ``checked``, ``drained``,
-        ``still``,
-        ``looked_again``, ``begun``, ``ended``, ``verified``
+        ``still``, ``looked_again``, ``begun``, ``ended``, ``verified``
     :param backup_label: what a person wanted to say about the backup
     """
 

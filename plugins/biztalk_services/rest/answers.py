@@ -105,9 +105,9 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that the ``Retry-After`` of an answer asks to wait, given in seconds or as a date (RFC 9110); "
-    "None when absent or not
-    understood.
+    """Seconds that the ``Retry-After`` of an answer asks to wait, given in seconds or as a date (RFC 9110).
+
+    None when it is absent or not understood.
 
     :param now: aware time for the date form; default is the present.
     """

@@ -49,8 +49,8 @@ class BizTalkServicesError(Exception):
 
 
 class AuthenticationFailed(BizTalkServicesError):
-    """The management certificate was not accepted (403 ``AuthenticationFailed``, 401, or refused in the TLS "
-    "handshake)."""
+    """The management certificate was not accepted (403 ``AuthenticationFailed``, 401, or refused in the TLS
+    handshake)."""
 
 
 class SubscriptionDisabled(BizTalkServicesError):

@@ -21,8 +21,8 @@ _CHUNK = 65536
 
 
 class NotConnected(Exception):
-    """No connection came about, so nothing was sent. ``reason`` says why; ``untrusted`` when the server's "
-    "certificate was refused."""
+    """No connection came about, so nothing was sent. ``reason`` says why; ``untrusted`` when the server's
+    certificate was refused."""
 
     def __init__(self, reason: str, *, untrusted: bool = False) -> None:
         super().__init__(reason)

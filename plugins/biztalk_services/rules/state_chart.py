@@ -80,8 +80,8 @@ def may_be(state: str, transitional: str) -> bool:
 
 
 def is_settled(state: str) -> bool:
-    """Whether the service stays in this state, well or failed, until somebody asks for something; an unknown "
-    "state never counts."""
+    """Whether the service stays in this state, well or failed, until somebody asks for something; an unknown
+    state never counts."""
     return state_kind(state) in (StateKind.SETTLED, StateKind.FAILED)
 
 

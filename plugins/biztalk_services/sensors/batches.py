@@ -18,8 +18,7 @@ class BizTalkBatchDrainSensor(WaitSensor):
     Waits until no batch of a service holds messages: a backup never contains them.
 
     XCom: the batch report (``answer``: *empty*, or *unknown* where the run accepts that). Fails, before anything is
-    suspended, when
-    batches still hold messages at the deadline, naming them, and when nobody can say.
+    suspended, when batches still hold messages at the deadline, naming them, and when nobody can say.
 
     :param tracking_conn_id: SQL connection to the service's tracking database
     :param query: drain query; empty: the one for the emulator's tracking schema

@@ -54,8 +54,7 @@ class WaitTrigger(BaseTrigger):
     Looks until the wait is over, then ends the task without a worker.
 
     It only reads, so that it may run twice. Everything it needs is in its arguments, which hold no secret, so that
-    another triggerer can
-    go on with it at any moment; the deadline is absolute for the same reason.
+    another triggerer can go on with it at any moment; the deadline is absolute for the same reason.
 
     :param deadline: moment at which the wait fails, ISO 8601 with offset
     :param since: moment at which the wait began, ISO 8601 with offset; how often to look follows from it
