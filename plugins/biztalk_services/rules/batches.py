@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Literal
+
+from biztalk_services.rules import cells
 
 Answer = Literal["empty", "active", "unknown"]
 
@@ -114,7 +115,7 @@ class BatchReport:
             return cls(
                 answer=values["answer"],
                 batches=tuple(
-                    ActiveBatch(row["agreement"], row["batch"], row["messages"], _moment(row["oldest"]))
+                    ActiveBatch(row["agreement"], row["batch"], row["messages"], cells.moment(row["oldest"], "oldest"))
                     for row in values["batches"]
                 ),
                 source=values["source"],
@@ -164,39 +165,11 @@ def from_rows(
 
 def _batch(row: Mapping[str, Any]) -> ActiveBatch:
     return ActiveBatch(
-        _name(row["agreement"], "agreement"),
-        _name(row["batch"], "batch"),
-        _number(row["messages"]),
-        _moment(row["oldest"]),
+        cells.name(row["agreement"], "agreement"),
+        cells.name(row["batch"], "batch"),
+        cells.count(row["messages"], "messages"),
+        cells.moment(row["oldest"], "oldest"),
     )
-
-
-def _name(value: Any, column: str) -> str:
-    text = str(value).strip() if value is not None and not isinstance(value, bytes) else ""
-    if not text:
-        raise ValueError(f"{column} is empty")
-    return text
-
-
-def _number(value: Any) -> int:
-    whole = isinstance(value, (int, Decimal, float)) and not isinstance(value, bool) and value == value // 1
-    if not whole or value < 0:
-        raise ValueError(f"messages is {str(value)[:40]!r}, not a count")
-    return int(value)
-
-
-def _moment(value: Any) -> datetime | None:
-    """A time as aware UTC; a naive one is UTC already."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise ValueError(f"oldest is {value[:40]!r}, not an ISO 8601 time") from None
-    if not isinstance(value, datetime):
-        raise ValueError(f"oldest is {str(value)[:40]!r}, not a time")
-    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _iso(value: datetime | None) -> str | None:
