@@ -1,6 +1,7 @@
 """The catalog: all backup references, kept in blob storage beside the backups, so that it outlives Airflow.
 
 A reference is written last, once its backup was verified, and never overwritten: what the catalog lists is whole.
+Beside it may lie the inventory of the service at the backup, written once too.
 """
 
 from __future__ import annotations
@@ -16,20 +17,24 @@ from azure.storage.blob import BlobServiceClient, ContentSettings
 from biztalk_services.catalog.reference import BackupReference, ReferenceUnusable
 from biztalk_services.catalog.storage import StorageNotFound, storage_errors
 from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rules.backup_rules import is_backup_name
+from biztalk_services.rules.differences import differences
+from biztalk_services.rules.inventory import Inventory, InventoryUnusable
 
 log = logging.getLogger(__name__)
 
 DEFAULT_CONTAINER = "biztalk-backup-catalog"
 _FOLDER = "references"
 _SET_ASIDE = "set-aside"
+_INVENTORIES = "inventories"
 
 
 class NotInCatalog(BizTalkServicesError):
-    """The catalog has no such reference."""
+    """The catalog has no such reference or inventory."""
 
 
 class AlreadyPublished(BizTalkServicesError):
-    """The catalog has another reference under this name; nothing in it is overwritten."""
+    """The catalog has another reference or inventory under this name; nothing in it is overwritten."""
 
 
 class Catalog:
@@ -129,6 +134,63 @@ class Catalog:
             raise NotInCatalog(f"Catalog {self._place} has no backup of service {service}. Take one first.")
         return found[0]
 
+    def record_inventory(self, backup_name: str, inventory: Inventory) -> tuple[Inventory, str]:
+        """Write what the service held at a backup, once. Where one lies that does not contradict it, that one stays:
+        it was taken closer to the backup.
+
+        :param backup_name: name of the backup.
+        :returns: the recorded inventory, and the URL of its blob.
+        :raises AlreadyPublished: another inventory has this name.
+        :raises InventoryUnusable: this is not the name of a backup, or what is there cannot be read.
+        :raises StorageError: the account was not reached or refused.
+        """
+        if not is_backup_name(backup_name):
+            raise InventoryUnusable(f"{backup_name!r} is not the name of a backup, so its inventory has no place.")
+        path = _path(inventory.service, backup_name, _INVENTORIES)
+        if not self._write_once(path, inventory.to_bytes()):
+            recorded = self._read_inventory(path, inventory.service)
+            if any(found.change != "not comparable" for found in differences(recorded, inventory)):
+                raise AlreadyPublished(
+                    f"Catalog {self._place} holds another inventory as {path}; an inventory is never overwritten. "
+                    "Take the backup under a new name."
+                )
+            inventory = recorded
+        return inventory, self._url(path)
+
+    def inventory(self, service: str, backup_name: str) -> Inventory:
+        """What a service held at a backup.
+
+        :param service: name of the service, any case.
+        :param backup_name: name of the backup.
+        :raises NotInCatalog: nobody recorded it.
+        :raises InventoryUnusable: what is there cannot be read.
+        :raises StorageError: the account was not reached or refused.
+        """
+        try:
+            return self._read_inventory(_path(service, backup_name, _INVENTORIES), service)
+        except StorageNotFound:
+            raise NotInCatalog(
+                f"Catalog {self._place} has no inventory of service {service} at backup {backup_name}. "
+                "What the backup holds can only be seen in the backup itself."
+            ) from None
+
+    def _read_inventory(self, path: str, service: str) -> Inventory:
+        content = self._content(path)
+        try:
+            inventory = Inventory.from_bytes(content)
+        except InventoryUnusable as error:
+            raise InventoryUnusable(f"{path} in catalog {self._place}: {error}") from None
+        if inventory.service.lower() != service.lower():
+            raise InventoryUnusable(
+                f"{path} in catalog {self._place} is the inventory of service {inventory.service}, which belongs "
+                "elsewhere. Restore the blob, or move it away."
+            )
+        return inventory
+
+    def _content(self, path: str) -> bytes:
+        with storage_errors(f"read {path} from catalog {self._place}"):
+            return self._container.download_blob(path).readall()
+
     def _write_once(self, path: str, content: bytes) -> bool:
         """Write a blob; False when there is one of this name already, which then stays."""
         with storage_errors(f"write {path} into catalog {self._place}"):
@@ -154,8 +216,7 @@ class Catalog:
                 raise
 
     def _read(self, path: str) -> BackupReference:
-        with storage_errors(f"read reference {path} from catalog {self._place}"):
-            content = self._container.download_blob(path).readall()
+        content = self._content(path)
         try:
             reference = BackupReference.from_dict(json.loads(content))
         except (ValueError, RecursionError):

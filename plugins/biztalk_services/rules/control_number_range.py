@@ -7,9 +7,12 @@ suffix and rollover; the X12 and EDIFACT standards for the widths.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from biztalk_services.rules.inventory import Inventory
 
 HIGHEST = 999_999_999
 """The highest bound that the settings take."""
@@ -83,6 +86,42 @@ class Range:
         """
         digits = WIDTHS.get(protocol.upper(), 9) - len(self.prefix) - len(self.suffix)
         return min(HIGHEST, 10 ** max(digits, 0) - 1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a service numbers.
+
+    :param agreement: name of the agreement.
+    :param kind: of the control number.
+    :param protocol: of the agreement, ``X12`` or ``EDIFACT``.
+    :param range: what the numbers are taken from.
+    """
+
+    agreement: str
+    kind: str
+    protocol: str
+    range: Range
+
+
+UNREADABLE = Range(0, 0)
+"""Stands for a range that is there but cannot be read; no service gives out a number from it."""
+
+
+def ranges_of(inventory: Inventory) -> Iterator[Place]:
+    """All ranges in the protocol settings of an inventory."""
+    protocols = {item.name: item.attributes.get("ProtocolName") for item in inventory.items if item.kind == "agreement"}
+    for item in inventory.items:
+        if item.kind == "protocol settings":
+            kind_of_settings = str(item.attributes.get("Type") or "").removesuffix("ProtocolSettings")
+            protocol = str(protocols.get(item.name) or kind_of_settings).upper()
+            for kind in _NAMES:
+                try:
+                    found = range_from_settings(item.attributes, kind)
+                except ValueError:
+                    found = UNREADABLE
+                if found:
+                    yield Place(item.name, kind, protocol, found)
 
 
 def range_from_settings(settings: Mapping[str, Any], kind: str) -> Range | None:

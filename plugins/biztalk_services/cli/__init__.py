@@ -1,0 +1,1 @@
+"""The command line, for the day on which there is no Airflow: one function a command."""

@@ -1,0 +1,108 @@
+"""Inventories in the catalog, on a real Azurite."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from biztalk_services.catalog.catalog import AlreadyPublished, Catalog, NotInCatalog
+from biztalk_services.catalog.storage import StorageUnreachable
+from biztalk_services.rules.inventory import InventoryUnusable
+
+from tests.catalog.azurite import Azurite, free_port
+from tests.catalog.samples import reference
+from tests.rules.inventories import NOW, inventory
+
+NAME = "orders-20260101-020000"
+
+
+@pytest.fixture
+def catalog(client, container_name) -> Catalog:
+    return Catalog(client, container_name)
+
+
+def test_records_and_reads(catalog, client, container_name):
+    recorded, url = catalog.record_inventory(NAME, inventory())
+    assert recorded == inventory()
+    assert url.endswith(f"/devstoreaccount1/{container_name}/inventories/orders/{NAME}.json")
+    assert catalog.inventory("ORDERS", NAME) == inventory()
+    blob = client.get_blob_client(container_name, f"inventories/orders/{NAME}.json")
+    assert blob.download_blob().readall() == inventory().to_bytes()
+    assert blob.get_blob_properties().content_settings.content_type == "application/json; charset=utf-8"
+
+
+def test_references_stay_as_they_are(catalog):
+    catalog.record_inventory(NAME, inventory())
+    assert catalog.list() == []
+    catalog.publish(reference())
+    assert catalog.list() == [reference()]
+    assert catalog.latest("orders") == reference()
+    assert catalog.inventory("orders", NAME) == inventory()
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        inventory(),
+        inventory(taken_at=NOW + timedelta(minutes=5)),
+        inventory(control_numbers=()),
+        inventory(parts={"partner management": "It did not answer.", "control numbers": None}, items=()),
+        inventory(counts={}),
+    ],
+)
+def test_the_first_one_stays(catalog, again):
+    first = catalog.record_inventory(NAME, inventory())
+    assert catalog.record_inventory(NAME, again) == first
+    assert catalog.inventory("orders", NAME) == inventory()
+
+
+@pytest.mark.parametrize("change", [{"items": ()}, {"edition": "standard"}, {"settings": {}}])
+def test_another_one_is_refused(catalog, change):
+    catalog.record_inventory(NAME, inventory())
+    with pytest.raises(AlreadyPublished, match="never overwritten") as caught:
+        catalog.record_inventory(NAME, inventory(**change))
+    assert caught.value.advice == "stop"
+    assert catalog.inventory("orders", NAME) == inventory()
+
+
+def test_none_was_recorded(catalog):
+    with pytest.raises(NotInCatalog, match=f"no inventory of service orders at backup {NAME}"):
+        catalog.inventory("orders", NAME)
+    catalog.record_inventory(NAME, inventory())
+    for service, name in (("orders", "orders-20260102-020000"), ("billing", NAME)):
+        with pytest.raises(NotInCatalog):
+            catalog.inventory(service, name)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "X"])
+def test_it_lies_nowhere_else(catalog, name):
+    with pytest.raises(InventoryUnusable, match="not the name of a backup"):
+        catalog.record_inventory(name, inventory())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", inventory().to_bytes()[:-30], inventory(service="billing").to_bytes()])
+def test_an_unusable_record_is_named(catalog, client, container_name, content):
+    client.create_container(container_name)
+    client.get_blob_client(container_name, f"inventories/orders/{NAME}.json").upload_blob(content)
+    for call in (lambda: catalog.inventory("orders", NAME), lambda: catalog.record_inventory(NAME, inventory())):
+        with pytest.raises(InventoryUnusable) as caught:
+            call()
+        assert f"inventories/orders/{NAME}.json in catalog devstoreaccount1/{container_name}" in str(caught.value)
+
+
+def test_azurite_down(container_name, azurite: Azurite):
+    gone = Azurite(azurite.folder, free_port(), azurite.process)
+    with gone.client() as client:
+        catalog = Catalog(client, container_name)
+        for call in (lambda: catalog.inventory("orders", NAME), lambda: catalog.record_inventory(NAME, inventory())):
+            with pytest.raises(StorageUnreachable) as caught:
+                call()
+            assert caught.value.advice == "retry"
+
+
+def test_a_later_inventory_is_another_one(catalog):
+    later = replace(inventory(), taken_at=NOW + timedelta(days=1), edition="standard")
+    catalog.record_inventory(NAME, inventory())
+    catalog.record_inventory("orders-20260102-020000", later)
+    assert catalog.inventory("orders", "orders-20260102-020000") == later

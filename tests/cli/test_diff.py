@@ -1,0 +1,108 @@
+"""``python -m biztalk_services diff``: in this process, and as people run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from biztalk_services.__main__ import main
+from biztalk_services.rules.inventory import Item
+
+from tests.conftest import ROOT
+from tests.rules.inventories import inventory
+
+SAME, DIFFERENT, UNREADABLE = 0, 1, 2
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(name: str, **changes: Any) -> str:
+        file = tmp_path / name
+        file.write_bytes(inventory(**{"counts": {"agreements": 1}} | changes).to_bytes())
+        return str(file)
+
+    return write
+
+
+def test_the_same(write, capsys):
+    assert main(["diff", write("a"), write("b")]) == SAME
+    assert capsys.readouterr() == ("Nothing differs.\n", "")
+
+
+def test_a_table(write, capsys):
+    arguments = ["diff", write("a"), write("b", edition="standard", counts={"agreements": 2}), "--allow", "settings"]
+    assert main(arguments) == DIFFERENT
+    assert capsys.readouterr().out.splitlines() == [
+        "what                  change             before     after",
+        "setting Edition       changed (allowed)  'premium'  'standard'",
+        "number of agreements  changed            1          2",
+    ]
+    assert main([*arguments, "--allow", "counts.agreements"]) == SAME
+
+
+def test_json(write, capsys):
+    arguments = ["diff", write("a"), write("b", edition="standard"), "--json"]
+    assert main(arguments) == DIFFERENT
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["same"] is False
+    assert [each["path"] for each in answer["differences"]] == ["settings.Edition"]
+    assert main([*arguments, "--allow", "settings.Edition"]) == SAME
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["same"], answer["differences"][0]["allowed"]) == (True, True)
+
+
+def test_what_cannot_be_compared_is_not_the_same(write, capsys):
+    unread = inventory().parts | {"control numbers": "The database is gone."}
+    assert main(["diff", write("a"), write("b", parts=unread)]) == DIFFERENT
+    assert "control numbers  not comparable  -       'The database is gone.'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"schema_version": 99}'])
+def test_a_file_that_cannot_be_read(write, tmp_path, capsys, content):
+    other = tmp_path / "other"
+    if content is not None:
+        other.write_bytes(content)
+    for files in ((write("a"), str(other)), (str(other), write("a"))):
+        assert main(["diff", *files]) == UNREADABLE
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(str(other))
+    assert main(["diff", str(tmp_path), write("a")]) == UNREADABLE
+
+
+@pytest.mark.parametrize("arguments", [[], ["mend"], ["diff", "a"]])
+def test_a_wrong_call(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == UNREADABLE
+    assert "usage: python -m biztalk_services" in capsys.readouterr().err
+
+
+def test_it_needs_no_airflow_and_prints_anything(write):
+    odd = (Item("partner", "Übermorgen \ud800 \x1b[31m", {}),)
+    program = (
+        "import sys; from biztalk_services.__main__ import main; code = main(sys.argv[1:]); "
+        "print(sorted(name for name in sys.modules if name.partition('.')[0] in ('airflow', 'azure'))); sys.exit(code)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "plugins")}
+    files = write("a"), write("b", items=odd)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "diff", *files], capture_output=True, env=environment, timeout=60, check=False
+    )
+    assert done.returncode == DIFFERENT, done.stderr
+    assert done.stdout.decode().splitlines()[-1] == "[]"
+    assert "Übermorgen \\ud800" in done.stdout.decode()
+    assert b"\x1b" not in done.stdout
+    module = subprocess.run(
+        [sys.executable, "-m", "biztalk_services", "diff", *files],
+        capture_output=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert (module.returncode, module.stdout) == (DIFFERENT, done.stdout.rpartition(b"[]")[0])
