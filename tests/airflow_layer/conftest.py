@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.rest import client as client_module
+from biztalk_services.rest import server as server_module
 from biztalk_services.sensors import wait as wait_sensors
 from biztalk_services.triggers import wait as wait_triggers
 
@@ -65,7 +65,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def connections(emulator: EmulatorProcess, azurite: Azurite, connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow's connections to emulator, Azurite and tracking database; pauses between repeated reads take no time."""
-    monkeypatch.setattr(client_module, "sleep", lambda seconds: None)
+    monkeypatch.setattr(server_module, "sleep", lambda seconds: None)
     connect("biztalk_default", management(emulator))
     connect("biztalk_backup_storage", storage(azurite))
     tracking = emulator.admin("GET", f"/services/{NAME}")["tracking_database"]

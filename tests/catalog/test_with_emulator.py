@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from biztalk_services.catalog.storage import StorageAccount
 from biztalk_services.catalog.verification import read_back
-from biztalk_services.rest import client as client_module
+from biztalk_services.rest import server as server_module
 from biztalk_services.rest.client import BizTalkServicesClient
 from biztalk_services.rest.credentials import ManagementCredentials
 from biztalk_services.rest.errors import (
@@ -73,7 +73,7 @@ def connect(emulator: EmulatorProcess, credentials: ManagementCredentials | None
 
 @pytest.fixture
 def services(emulator: EmulatorProcess, monkeypatch) -> Iterator[BizTalkServicesClient]:
-    monkeypatch.setattr(client_module, "sleep", lambda seconds: None)
+    monkeypatch.setattr(server_module, "sleep", lambda seconds: None)
     with connect(emulator) as made:
         yield made
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from biztalk_services.rest import client as client_module
+from biztalk_services.rest import server as server_module
 from biztalk_services.rest.client import BizTalkServicesClient
 from biztalk_services.rest.credentials import ManagementCredentials
+from biztalk_services.rest.partner_management import PartnerManagementClient
 
+from tests.rest.partner_samples import KEY
 from tests.rest.pki import Identity, identity
 from tests.rest.scripted_server import ScriptedServer
 
@@ -43,10 +45,17 @@ def server(ca: Identity, ca_file: Path, tmp_path: Path) -> Iterator[ScriptedServ
 
 
 @pytest.fixture
+def open_server(ca: Identity, ca_file: Path, tmp_path: Path) -> Iterator[ScriptedServer]:
+    """A server that asks for no client certificate."""
+    with ScriptedServer(identity("server", ca), ca_file, tmp_path, asks_certificate=False) as running:
+        yield running
+
+
+@pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between tries; they are noted, not waited."""
     noted: list[float] = []
-    monkeypatch.setattr(client_module, "sleep", noted.append)
+    monkeypatch.setattr(server_module, "sleep", noted.append)
     return noted
 
 
@@ -70,3 +79,25 @@ def client(
     connect: Callable[..., BizTalkServicesClient], server: ScriptedServer, pauses: list[float]
 ) -> BizTalkServicesClient:
     return connect(server.port)
+
+
+@pytest.fixture
+def partner_client(ca_file: Path) -> Iterator[Callable[..., PartnerManagementClient]]:
+    """Makes clients of service orders' partner management; they are closed at the end."""
+    made: list[PartnerManagementClient] = []
+
+    def make(port: int, **options: object) -> PartnerManagementClient:
+        settings = {"namespace": "contoso-acs", "key": KEY, "ca_bundle": ca_file, "timeout": (2.0, 2.0)} | options
+        made.append(PartnerManagementClient("orders", endpoint=f"https://127.0.0.1:{port}", **settings))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def partners(
+    partner_client: Callable[..., PartnerManagementClient], open_server: ScriptedServer, pauses: list[float]
+) -> PartnerManagementClient:
+    return partner_client(open_server.port)

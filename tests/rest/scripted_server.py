@@ -68,6 +68,7 @@ class ScriptedServer:
     ca_file: Path
     folder: Path
     tls13: bool = True
+    asks_certificate: bool = True
     asked: list[Asked] = field(default_factory=list)
     script: list[Step] = field(default_factory=list)
 
@@ -76,7 +77,7 @@ class ScriptedServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         context.load_verify_locations(self.ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_REQUIRED if self.asks_certificate else ssl.CERT_NONE
         if not self.tls13:
             context.maximum_version = ssl.TLSVersion.TLSv1_2
         self._context = context

@@ -22,7 +22,7 @@ from biztalk_services.rest.messages import (
     parse_services,
     parse_xml,
 )
-from biztalk_services.rest.redaction import looks_secret, redact
+from biztalk_services.rest.redaction import looks_secret, redact, secrets_of
 from biztalk_services.rest.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES, canonical_state
 from hypothesis import given
 from hypothesis import strategies as st
@@ -234,3 +234,36 @@ def test_what_looks_secret():
     assert looks_secret("-----BEGIN PRIVATE KEY-----\nabc")
     assert not looks_secret(redact("AccountKey=abc; Password=x.") + ".")
     assert not looks_secret("The significance of a key: it opens.")
+    assert looks_secret('Authorization: WRAP access_token="abc"')
+    assert looks_secret("wrap_name=owner&wrap_password=abc")
+
+
+@pytest.mark.parametrize(
+    ("connection_string", "secrets"),
+    [
+        ("AccountName=a;AccountKey=abc==;BlobEndpoint=https://b/", ["abc=="]),
+        ("BlobEndpoint=https://b/; SharedAccessSignature = sv=1&sig=x ", ["sv=1&sig=x"]),
+        ('User ID=u; PASSWORD="a;b""c";Encrypt=True', ['"a;b""c"', 'a;b"c']),
+        ("Pwd='it''s';", ["'it''s'", "it's"]),
+        ("Password=open", ["open"]),
+        ("Password='unclosed;x", ["'unclosed"]),
+        ("Password=;AccountKey=", []),
+        ("no pairs", []),
+        ("", []),
+    ],
+)
+def test_the_secrets_of_a_connection_string(connection_string, secrets):
+    assert list(secrets_of(connection_string)) == [text for text in [connection_string, *secrets] if text]
+
+
+def test_a_longer_secret_is_hidden_before_one_that_it_holds():
+    assert redact("key abc-def.", ("abc", "abc-def")) == "key ***."
+
+
+def test_an_error_hides_exact_secrets_before_anything_is_cut():
+    secret = "two words"
+    for lead in ("Password=", "x" * 1995, ""):
+        body = f"<Error><Code>{secret}</Code><Message>{lead}{secret}</Message></Error>"
+        found = parse_error(body.encode(), (secret,))
+        assert "words" not in f"{found}"
+        assert "two" not in f"{found}"

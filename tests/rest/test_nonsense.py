@@ -8,7 +8,6 @@ import threading
 import time
 
 import pytest
-from biztalk_services.rest.client import TRIES
 from biztalk_services.rest.errors import (
     BizTalkServicesError,
     OutcomeUnknown,
@@ -18,6 +17,7 @@ from biztalk_services.rest.errors import (
     Unreachable,
 )
 from biztalk_services.rest.messages import LARGEST_ANSWER, ServiceAddress
+from biztalk_services.rest.server import TRIES
 
 from tests.rest.samples import REQUEST_ID, cloud_service, error, fleet, resource
 from tests.rest.scripted_server import answer, drip, reset, silence

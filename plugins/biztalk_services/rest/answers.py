@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -19,7 +20,7 @@ from biztalk_services.rest.errors import (
     Throttled,
     UnexpectedAnswer,
 )
-from biztalk_services.rest.messages import parse_error
+from biztalk_services.rest.messages import ErrorBody, parse_error
 from biztalk_services.rest.redaction import redact
 from biztalk_services.rest.transport import Answer
 
@@ -27,33 +28,64 @@ SUCCESSES = (200, 201, 202)
 """The pages say 202 where working code saw 200, and the other way round; what happened is said in the body."""
 
 
-def refusal(asked: str, answer: Answer, *, change: bool, secrets: tuple[str, ...] = ()) -> BizTalkServicesError | None:
+def _no_other_words(status: int, said: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """How one API, or one request of it, refuses; the defaults are those of the management API.
+
+    :param api: what answers, for an answer that is not in its language.
+    :param look: what tells whether a change was carried out, as an order.
+    :param successes: statuses that are no refusal.
+    :param said: reads code and message of an error body, without the given exact secrets.
+    :param kinds: status -> error, where it is not the usual one.
+    :param words: (status, message that came with it) -> what to do, None for the usual sentence.
+    """
+
+    api: str = "the management API"
+    look: str = "Look at the service's state"
+    successes: tuple[int, ...] = SUCCESSES
+    said: Callable[[bytes, tuple[str, ...]], ErrorBody] = parse_error
+    kinds: Mapping[int, type[BizTalkServicesError]] = field(default_factory=dict)
+    words: Callable[[int, str], str | None] = _no_other_words
+
+
+MANAGEMENT = Refusals()
+
+
+def refusal(
+    asked: str, answer: Answer, *, change: bool, secrets: tuple[str, ...] = (), refusals: Refusals = MANAGEMENT
+) -> BizTalkServicesError | None:
     """The error behind an answer, None when it is a success.
 
     :param asked: what was asked of whom, to begin the sentence with (``Asked https://host to suspend cloud/name``).
     :param answer: what came back.
     :param change: whether the request was to change something, so that a failure on the way leaves its outcome open.
     :param secrets: exact values that must not be repeated.
+    :param refusals: how the one that was asked refuses.
     """
-    if answer.status in SUCCESSES:
+    if answer.status in refusals.successes:
         return None
-    said = parse_error(answer.body)
-    code = said.code and redact(said.code, secrets, limit=64)
+    said = refusals.said(answer.body, secrets)
     facts = {
         "status": answer.status,
-        "code": code,
+        "code": said.code,
         "request_id": request_id(answer.headers),
         "retry_after": retry_after(answer.headers),
     }
     came = f"{asked}; it answered {answer.status}"
-    came += f" {code}" if code else ""
-    came += f": {redact(said.message, secrets).rstrip('.')}." if said.message else "."
-    kind, advice, what_to_do = _judge(answer.status, said.code, facts["retry_after"] is not None, change)
+    came += f" {said.code}" if said.code else ""
+    came += f": {said.message.rstrip('.')}." if said.message else "."
+    kind, advice, what_to_do = _judge(answer.status, said.code, facts["retry_after"] is not None, change, refusals)
+    kind = refusals.kinds.get(answer.status, kind)
+    what_to_do = refusals.words(answer.status, said.message or "") or what_to_do
     return kind(f"{came} {what_to_do}", advice=advice, **facts)
 
 
 def _judge(
-    status: int, code: str | None, says_when: bool, change: bool
+    status: int, code: str | None, says_when: bool, change: bool, refusals: Refusals
 ) -> tuple[type[BizTalkServicesError], str | None, str]:
     folded = (code or "").lower()
     if status == 403 and folded == "subscriptiondisabled":
@@ -84,7 +116,7 @@ def _judge(
         return (
             ServerTroubled,
             "look",
-            "The change may have been started; look at the service's state before asking again.",
+            f"The change may have been started. {refusals.look} before asking again.",
         )
     if status >= 500:
         return ServerTroubled, None, "The trouble is on the service's side; ask again later."
@@ -94,9 +126,9 @@ def _judge(
         return (
             OutcomeUnknown,
             None,
-            "Nobody can say whether the change was carried out; look at the service's state first.",
+            f"Nobody can say whether the change was carried out. {refusals.look} first.",
         )
-    return UnexpectedAnswer, None, "This is not how the management API answers; check host, port and proxies."
+    return UnexpectedAnswer, None, f"This is not how {refusals.api} answers; check host, port and proxies."
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

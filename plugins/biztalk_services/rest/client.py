@@ -8,56 +8,49 @@ about, so that nothing can have arrived. What the service does afterwards is ask
 
 from __future__ import annotations
 
-import logging
 import re
-import string
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from time import monotonic, sleep
 from types import TracebackType
 from typing import Literal, TypeVar
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
-from biztalk_services.rest.answers import refusal, request_id
+from biztalk_services.rest.answers import MANAGEMENT, Refusals
 from biztalk_services.rest.credentials import ManagementCredentials
 from biztalk_services.rest.errors import (
     AddressUnusable,
-    AuthenticationFailed,
-    BizTalkServicesError,
+    OperationNotAllowed,
     OperationNotFound,
     OutcomeUnknown,
-    ServerNotTrusted,
+    RequestUnusable,
     ServiceNotFound,
-    UnexpectedAnswer,
-    Unreachable,
 )
 from biztalk_services.rest.messages import (
     OperationStatus,
     Service,
     ServiceAddress,
-    Unreadable,
     backup_body,
     bare_operation_id,
     parse_operation,
     parse_services,
     parse_xml,
 )
-from biztalk_services.rest.transport import Answer, AnswerLost, CertificateRefused, NotConnected, Transport
-
-log = logging.getLogger(__name__)
+from biztalk_services.rest.redaction import secrets_of
+from biztalk_services.rest.restore_messages import RestoreValues, restore_body
+from biztalk_services.rest.server import Server, header_value
 
 DEFAULT_HOST = "management.core.windows.net"
 DEFAULT_API_VERSION = "2013-04-26"
-TRIES = 3
-LONGEST_PAUSE = 30.0
-"""Seconds of Retry-After that a call waits itself; when asked for more it raises, and the caller may wait."""
-
 _PROVIDER = "biztalkservices"
 _TYPE = "biztalk"
-_PRINTABLE = string.punctuation + " "
-_ACTIONS = {"suspend": "suspend", "resume": "resume", "backup": "back up"}
+_NO_SERVICE = "00000000-0000-0000-0000-000000000000"
+"""An ETag that no service has."""
+
+_NAME_HELD = re.compile(r"(?i)\b(held|holds?|reserved|released?|recently|was deleted|been deleted|not yet|again)\b")
+_NAME_TAKEN = re.compile(r"(?i)\b(exists?|existing|in use|taken|alive|living)\b")
+"""How plain English tells the two apart; the documents print no message for either."""
 
 T = TypeVar("T")
 
@@ -97,17 +90,17 @@ class BizTalkServicesClient:
         self.subscription_id = subscription_id
         self._credentials = credentials
         bracketed = f"[{host.strip('[]')}]" if ":" in host else host
-        self._origin = f"https://{bracketed}:{port}"
         self._headers = {
             "x-ms-version": api_version,
             "User-Agent": f"biztalk-services-airflow/{_own_version()}",
             "Accept": "application/xml",
             "Content-Type": "application/xml",
         }
-        self._transport = Transport(self._origin, credentials.ssl_context(ca_bundle), timeout)
+        context = credentials.ssl_context(ca_bundle)
+        self._server = Server(f"https://{bracketed}:{port}", context, timeout, handshake=self._handshake)
 
     def __repr__(self) -> str:
-        return f"<BizTalkServicesClient {self._origin}/{self.subscription_id}>"
+        return f"<BizTalkServicesClient {self._server.origin}/{self.subscription_id}>"
 
     def __enter__(self) -> BizTalkServicesClient:
         return self
@@ -119,7 +112,7 @@ class BizTalkServicesClient:
 
     def close(self) -> None:
         """Close the connections. The client may still be used; it opens new ones."""
-        self._transport.close()
+        self._server.close()
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -158,7 +151,8 @@ class BizTalkServicesClient:
 
         Asked of the service (dn232425), and of the subscription (ee460783) where the service does not know it.
 
-        :param operation_id: what ``suspend``, ``resume`` or ``begin_backup`` returned; with or without dashes.
+        :param operation_id: what a change returned (``suspend``, ``begin_backup``, ``restore``, ...); with or without
+            dashes.
         :raises OperationNotFound: neither knows it.
         :raises BizTalkServicesError: the service refused, or could not be reached or understood.
         :raises AddressUnusable: the id is no operation id.
@@ -171,7 +165,7 @@ class BizTalkServicesClient:
             except ServiceNotFound:
                 continue
         raise OperationNotFound(
-            f"Asked {self._origin} to {asked}; neither the service nor the subscription knows it (404). "
+            f"Asked {self._server.origin} to {asked}; neither the service nor the subscription knows it (404). "
             "Look at the service's state to learn what became of it.",
             status=404,
         )
@@ -183,7 +177,7 @@ class BizTalkServicesClient:
         """
         services = self.list_services()
         sentence = (
-            f"{self._origin} accepts the management certificate {self._credentials.subject} for subscription "
+            f"{self._server.origin} accepts the management certificate {self._credentials.subject} for subscription "
             f"{self.subscription_id}. BizTalk services there: {_names(services) or 'none'}."
         )
         warning = self._credentials.expiry_warning()
@@ -199,11 +193,13 @@ class BizTalkServicesClient:
         :raises OutcomeUnknown: sent, but the answer was lost; look at the state.
         :raises BizTalkServicesError: refused, or not reached.
         """
-        return self._change(address, "suspend", client_request_id)
+        target = f"{_resource(address)}?comp=suspend"
+        return self._change("POST", target, f"suspend service {address}", client_request_id)
 
     def resume(self, address: ServiceAddress, *, client_request_id: str) -> str:
         """Ask for resumption. Parameters, return and errors as :meth:`suspend`."""
-        return self._change(address, "resume", client_request_id)
+        target = f"{_resource(address)}?comp=resume"
+        return self._change("POST", target, f"resume service {address}", client_request_id)
 
     def begin_backup(
         self,
@@ -226,13 +222,75 @@ class BizTalkServicesClient:
         :raises BizTalkServicesError: refused, or not reached.
         """
         return self._change(
-            address,
-            "backup",
+            "POST",
+            f"{_resource(address)}?comp=backup",
+            f"back up service {address}",
             client_request_id,
             body=backup_body(store_connection_string, backup_name),
             if_match=if_match,
-            secrets=_secrets_of(store_connection_string),
+            secrets=secrets_of(store_connection_string),
         )
+
+    def restore(
+        self,
+        address: ServiceAddress,
+        *,
+        store_connection_string: str,
+        backup_name: str,
+        values: RestoreValues,
+        client_request_id: str,
+    ) -> str:
+        """Ask for a service to be restored from a backup (dn232344); it will be ``Suspended``, or ``RestoreFailed``.
+
+        The page demands an ``If-Match``, which means nothing for a name that is free; the one that is sent fits no
+        service, so that one which exists is not replaced.
+
+        :param address: where the service shall live; its name must be free, its cloud service must exist.
+        :param store_connection_string: of the storage account that holds the backup, with its key; goes into the body
+            and nowhere else.
+        :param backup_name: name of backup and container.
+        :param values: what is not to be taken from the backup; what is given is checked at once, what is not given
+            only when it is used.
+        :param client_request_id: our name for the request; required.
+        :returns: operation id, 32 hex digits.
+        :raises RequestUnusable: something cannot be sent as it is given; nothing was sent.
+        :raises BadRequest: the backup cannot be reached or restored so, or given values are refused.
+        :raises OperationNotAllowed: the name is taken by a service, or still held after one was deleted.
+        :raises OutcomeUnknown: sent, but the answer was lost; look whether the service exists.
+        :raises BizTalkServicesError: refused, or not reached.
+        """
+        if not client_request_id.strip():
+            raise RequestUnusable(
+                f"The restore of service {address} has no client request id, which a restore requires. Give it one "
+                "that is derived from the run."
+            )
+        return self._change(
+            "PUT",
+            _resource(address, passing_through=False),
+            f"restore service {address}",
+            client_request_id,
+            body=restore_body(store_connection_string, backup_name, values),
+            if_match=_NO_SERVICE,
+            secrets=secrets_of(store_connection_string) + values.secrets(),
+            refusals=_RESTORE,
+        )
+
+    def delete(self, address: ServiceAddress, *, client_request_id: str, if_match: str | None = None) -> str:
+        """Ask for a service to be deleted with everything deployed to it; its public address goes to somebody else.
+
+        The name is not free at once when the operation has succeeded.
+
+        :param client_request_id: our name for the request.
+        :param if_match: ETag that the service must still have, bare; None: whatever it has.
+        :returns: operation id, 32 hex digits.
+        :raises ServiceNotFound: there is no such service (any more).
+        :raises PreconditionFailed: the service has another ETag.
+        :raises OutcomeUnknown: sent, but the answer was lost; look whether the service exists.
+        :raises BizTalkServicesError: refused, or not reached.
+        """
+        target = _resource(address, passing_through=False)
+        asked = f"delete service {address}"
+        return self._change("DELETE", target, asked, client_request_id, if_match=if_match, refusals=_DELETE)
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
@@ -240,120 +298,80 @@ class BizTalkServicesClient:
         return self._read(target, asked, parse_services)
 
     def _read(self, target: str, asked: str, parse: Callable[[Element], T]) -> T:
-        for attempt in range(1, TRIES + 1):
-            try:
-                answer = self._exchange("GET", target, asked, self._headers)
-                try:
-                    return parse(parse_xml(answer.body))
-                except Unreadable as error:
-                    raise UnexpectedAnswer(
-                        f"Asked {self._origin} to {asked}; it answered {answer.status}, but {error}. "
-                        "Ask again later; if it stays so, check host, port and proxies.",
-                        status=answer.status,
-                        request_id=request_id(answer.headers),
-                    ) from None
-            except BizTalkServicesError as error:
-                if error.advice != "retry" or attempt == TRIES or (error.retry_after or 0) > LONGEST_PAUSE:
-                    raise
-                self._pause(attempt, error)
-        raise AssertionError("unreachable")
+        return self._server.read(
+            f"/{self.subscription_id}{target}", asked, self._headers, lambda answer: parse(parse_xml(answer.body))
+        )
 
     def _change(
         self,
-        address: ServiceAddress,
-        action: Literal["suspend", "resume", "backup"],
+        method: Literal["POST", "PUT", "DELETE"],
+        target: str,
+        asked: str,
         client_request_id: str,
         *,
         body: bytes | None = None,
         if_match: str | None = None,
         secrets: tuple[str, ...] = (),
+        refusals: Refusals = MANAGEMENT,
     ) -> str:
-        asked = f"{_ACTIONS[action]} service {address}"
-        headers = self._headers | {"x-ms-client-request-id": quote(client_request_id, safe=_PRINTABLE)}
+        headers = self._headers | {"x-ms-client-request-id": header_value(client_request_id)}
         if if_match:
-            headers["If-Match"] = quote(if_match, safe=_PRINTABLE)
-        target = f"{_resource(address)}?comp={action}"
-        for attempt in range(1, TRIES + 1):
-            try:
-                answer = self._exchange("POST", target, asked, headers, body, secrets)
-                break
-            except Unreachable as error:
-                if error.advice != "retry" or attempt == TRIES:
-                    raise
-                self._pause(attempt, error)
+            headers["If-Match"] = header_value(if_match)
+        target = f"/{self.subscription_id}{target}"
+        answer = self._server.change(method, target, asked, headers, body, secrets=secrets, refusals=refusals)
         try:
             return bare_operation_id(answer.headers.get("x-ms-request-id", ""))
         except AddressUnusable:
             raise OutcomeUnknown(
-                f"Asked {self._origin} to {asked}; it answered {answer.status} without a usable x-ms-request-id. "
-                "Look at the service's state to learn whether it was begun.",
+                f"Asked {self._server.origin} to {asked}; it answered {answer.status} without a usable "
+                f"x-ms-request-id. {refusals.look} to learn whether it was begun.",
                 status=answer.status,
             ) from None
 
-    def _exchange(
-        self,
-        method: Literal["GET", "POST"],
-        target: str,
-        asked: str,
-        headers: dict[str, str],
-        body: bytes | None = None,
-        secrets: tuple[str, ...] = (),
-    ) -> Answer:
-        """One request; its answer if it is a success, else the error that it means."""
-        change = method != "GET"
-        began = monotonic()
-        failure: BizTalkServicesError | None = None
-        try:
-            answer = self._transport.exchange(method, f"/{self.subscription_id}{target}", headers, body)
-        except NotConnected as error:
-            kind = ServerNotTrusted if error.untrusted else Unreachable
-            what_to_do = (
-                "Its certificate is not one that we trust; set ca_bundle in the connection to the CA that signed it."
-                if error.untrusted
-                else "Nothing was sent. Check host, port and network; it may be down for the moment."
-            )
-            failure = kind(f"Could not connect to {self._origin} to {asked} ({error.reason}). {what_to_do}")
-        except CertificateRefused as error:
-            failure = AuthenticationFailed(
-                f"Asked {self._origin} to {asked}; it refused the management certificate "
-                f"{self._credentials.subject} in the TLS "
-                f"handshake ({error}). Check that this certificate is uploaded to the subscription and not expired."
-            )
-        except AnswerLost as error:
-            what_to_do = "Look at the service's state before asking again." if change else "Ask again later."
-            failure = (OutcomeUnknown if change else UnexpectedAnswer)(
-                f"Asked {self._origin} to {asked}; no whole answer came back ({error.reason}). {what_to_do}"
-            )
-        else:
-            failure = refusal(f"Asked {self._origin} to {asked}", answer, change=change, secrets=secrets)
-        log.debug(
-            "%s %s: %s in %.3f s", method, target, failure or f"{answer.status} {request_id(answer.headers)}",
-            monotonic() - began,
-        )  # fmt: skip
-        if failure:
-            raise failure
-        return answer
-
-    def _pause(self, attempt: int, error: BizTalkServicesError) -> None:
-        seconds = error.retry_after if error.retry_after is not None else 0.25 * 4 ** (attempt - 1)
-        log.info("Try %s of %s failed, next in %.2f s: %s", attempt, TRIES, seconds, error)
-        sleep(seconds)
+    def _handshake(self, reason: str) -> str:
+        return (
+            f"it refused the management certificate {self._credentials.subject} in the TLS handshake ({reason}). "
+            "Check that this certificate is uploaded to the subscription and not expired."
+        )
 
 
-def _resource(address: ServiceAddress) -> str:
-    """Path of a service behind the resource provider: POST and poll go through ``~`` (dn232419, dn232425)."""
+def _restore_words(status: int, said: str) -> str | None:
+    if status == 404:
+        return "A service is restored into a cloud service that exists; check subscription id and cloud service."
+    if status not in (409, 412):
+        return None
+    held, taken = bool(_NAME_HELD.search(said)), status == 412 or bool(_NAME_TAKEN.search(said))
+    if taken and not held:
+        return (
+            "A service of this name exists, and a restore never replaces one. Restore under another name, or back the "
+            "service up and delete it first."
+        )
+    if held and not taken:
+        return (
+            "The name is still held after the service that had it was deleted, for a time that nobody documents. Ask "
+            "again later, or restore under another name."
+        )
+    return (
+        "A name is refused while a service has it, and for a time after that service was deleted. List the services to "
+        "tell which; restore under another name, or ask again later."
+    )
+
+
+_RESTORE = Refusals(
+    look="Look whether the service exists and in which state", kinds={412: OperationNotAllowed}, words=_restore_words
+)
+_DELETE = Refusals(look="Look whether the service still exists")
+
+
+def _resource(address: ServiceAddress, *, passing_through: bool = True) -> str:
+    """Path of a service behind the resource provider: POST and poll go through ``~`` (dn232419, dn232425), PUT and
+    DELETE do not (dn232416, dn232344)."""
     cloud_service, name = quote(address.cloud_service, safe=""), quote(address.name, safe="")
-    return f"/cloudservices/{cloud_service}/resources/{_PROVIDER}/~/{_TYPE}/{name}"
+    return f"/cloudservices/{cloud_service}/resources/{_PROVIDER}/{'~/' if passing_through else ''}{_TYPE}/{name}"
 
 
 def _names(services: list[Service]) -> str:
     return ", ".join(str(service.address) for service in services)
-
-
-def _secrets_of(connection_string: str) -> tuple[str, ...]:
-    pairs = (part.partition("=") for part in connection_string.split(";"))
-    keys = tuple(value for name, _, value in pairs if name.strip().lower() in ("accountkey", "sharedaccesssignature"))
-    return (connection_string, *keys)
 
 
 def _own_version() -> str:

@@ -142,7 +142,7 @@ class ManagementCredentials:
         :param ca_bundle: PEM file, directory of CAs or PEM text to trust; default is the public CAs (certifi).
         :raises CertificateUnusable: OpenSSL does not take the certificate, or the bundle cannot be read.
         """
-        context = _trusting(ca_bundle)
+        context = trusting_context(ca_bundle)
         passphrase = secrets.token_urlsafe(32)
         chain = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self._chain)
         key = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
@@ -161,7 +161,12 @@ class ManagementCredentials:
         return context
 
 
-def _trusting(ca_bundle: str | Path | None) -> ssl.SSLContext:
+def trusting_context(ca_bundle: str | Path | None = None) -> ssl.SSLContext:
+    """A client context that trusts only the given CAs and presents no certificate.
+
+    :param ca_bundle: PEM file, directory of CAs or PEM text to trust; default is the public CAs (certifi).
+    :raises CertificateUnusable: the bundle cannot be read.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -50,7 +50,12 @@ class BizTalkServicesError(Exception):
 
 class AuthenticationFailed(BizTalkServicesError):
     """The management certificate was not accepted (403 ``AuthenticationFailed``, 401, or refused in the TLS
-    handshake)."""
+    handshake), or partner management did not accept a token that was just issued."""
+
+
+class AccessControlRefused(BizTalkServicesError):
+    """The Access Control Service gives no token for partner management (401 and other refusals), or there is no key to
+    ask it with."""
 
 
 class SubscriptionDisabled(BizTalkServicesError):
@@ -119,6 +124,10 @@ class UnexpectedAnswer(BizTalkServicesError):
 
 class AddressUnusable(BizTalkServicesError, ValueError):
     """A host, subscription, service or operation cannot be what it is given as; found before any request was made."""
+
+
+class RequestUnusable(BizTalkServicesError, ValueError):
+    """What should be sent cannot be sent as it is given; found before any request was made."""
 
 
 class CertificateUnusable(BizTalkServicesError):

@@ -25,6 +25,9 @@ from biztalk_services.rest.states import canonical_state
 LARGEST_ANSWER = 4 * 1024 * 1024
 """Bytes of the largest answer that is read."""
 
+LONGEST_MESSAGE = 2000
+"""Characters of an error message that are kept; a restore is refused with all its violations in one."""
+
 Result = Literal["InProgress", "Succeeded", "Failed"]
 _RESULTS: dict[str, Result] = {"inprogress": "InProgress", "succeeded": "Succeeded", "failed": "Failed"}
 
@@ -181,8 +184,11 @@ def parse_operation(root: Element, operation_id: str) -> OperationStatus:
     return _operation(root, asked)
 
 
-def parse_error(body: bytes) -> ErrorBody:
-    """Code and message of an error body; both None when it is no error body. Never raises."""
+def parse_error(body: bytes, secrets: tuple[str, ...] = ()) -> ErrorBody:
+    """Code and message of an error body; both None when it is no error body. Never raises.
+
+    :param secrets: exact values that the message must not repeat.
+    """
     try:
         root = parse_xml(body)
     except Unreadable:
@@ -191,7 +197,8 @@ def parse_error(body: bytes) -> ErrorBody:
     if error is None:
         return ErrorBody(None, None)
     message = _text(error, "Message")
-    return ErrorBody(_text(error, "Code") or _text(error, "ExtendedCode"), message and redact(message))
+    code = _text(error, "Code") or _text(error, "ExtendedCode")
+    return ErrorBody(code and redact(code, secrets, limit=64), message and redact(message, secrets, LONGEST_MESSAGE))
 
 
 def bare_operation_id(operation_id: str) -> str:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 
-_SECRET_NAMES = "AccountKey|SharedAccess(?:Key|Signature)|Password|Pwd|[A-Z]*Secret|AccessControlKey|IssuerKey|sig"
+_SECRET_NAMES = (
+    "AccountKey|SharedAccess(?:Key|Signature)|(?:wrap_)?Password|Pwd|[A-Z]*Secret|AccessControlKey|IssuerKey|sig"
+    "|(?:wrap_)?access_token"
+)
 _SECRET_PAIR = re.compile(rf"(?i)\b({_SECRET_NAMES})([\"']?\s*[=:>]\s*)(\"[^\"]*\"|'[^']*'|[^;&\s<\"']+)")
 _PEM_BLOCK = re.compile(r"-----BEGIN [^-]*-----.*?(-----END [^-]*-----|\Z)", re.DOTALL)
+_SECRET_PARTS = ("accountkey", "sharedaccesskey", "sharedaccesssignature", "password", "pwd")
+_PART = re.compile(r"\s*([^=;]+?)\s*=\s*(\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[^;]*)(?:;|\Z)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 HIDDEN = "***"
@@ -19,7 +24,7 @@ def redact(text: str, secrets: tuple[str, ...] = (), limit: int = 500) -> str:
     :param secrets: exact values to hide wherever they occur.
     :param limit: most characters to keep.
     """
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):
         if secret:
             text = text.replace(secret, HIDDEN)
     text = _PEM_BLOCK.sub(HIDDEN, text)
@@ -32,3 +37,21 @@ def looks_secret(text: str) -> bool:
     """Whether a text holds something that ``redact`` would hide."""
     shown = any(not pair[3].startswith(HIDDEN) for pair in _SECRET_PAIR.finditer(text))
     return shown or bool(_PEM_BLOCK.search(text))
+
+
+def secrets_of(connection_string: str) -> tuple[str, ...]:
+    """What must not be repeated of a connection string (storage or ADO.NET): the whole, each key and each password.
+
+    :param connection_string: ``name=value`` pairs separated by semicolons; a value may stand in quotes.
+    """
+    found = [connection_string]
+    for name, value in _PART.findall(connection_string):
+        if name.lower() in _SECRET_PARTS:
+            found += [value.strip(), _unquoted(value.strip())]
+    return tuple(secret for secret in dict.fromkeys(found) if secret)
+
+
+def _unquoted(value: str) -> str:
+    quote = value[:1]
+    quoted = len(value) > 1 and quote in ("'", '"') and value.endswith(quote)
+    return value[1:-1].replace(quote * 2, quote) if quoted else value

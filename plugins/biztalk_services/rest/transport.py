@@ -102,11 +102,14 @@ class _Adapter(HTTPAdapter):
         conn.cert_reqs = "CERT_REQUIRED"
 
 
+Method = Literal["GET", "POST", "PUT", "DELETE", "MERGE"]
+
+
 class Transport:
     """HTTPS exchanges with one server under one TLS context.
 
     :param origin: ``https://host:port``.
-    :param context: presents our certificate and decides whom to trust.
+    :param context: presents our certificate, if any, and decides whom to trust.
     :param timeout: seconds to connect, seconds until the whole answer is there.
     """
 
@@ -122,9 +125,7 @@ class Transport:
     def close(self) -> None:
         self._session.close()
 
-    def exchange(
-        self, method: Literal["GET", "POST"], target: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> Answer:
+    def exchange(self, method: Method, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """One request, one answer; sent at most once, redirects not followed.
 
         :param target: path and query, encoded.

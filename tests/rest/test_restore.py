@@ -1,0 +1,346 @@
+"""Restore and delete: what is sent, what is refused before, and what the service's refusals come to."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import dataclasses
+import logging
+import pickle
+import socket
+from xml.etree.ElementTree import fromstring
+
+import pytest
+from biztalk_services.rest.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    BizTalkServicesError,
+    OperationNotAllowed,
+    OutcomeUnknown,
+    PreconditionFailed,
+    RequestUnusable,
+    ServerTroubled,
+    ServiceNotFound,
+    Throttled,
+    Unreachable,
+)
+from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.rest.restore_messages import RestoreValues, restore_body
+from biztalk_services.rest.server import TRIES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.rest.conftest import SUBSCRIPTION
+from tests.rest.samples import ETAG, REQUEST_ID, error
+from tests.rest.scripted_server import answer, drip, reset, silence
+from tests.rest.test_nonsense import NONSENSE, free_port, hang_up_after
+
+ORDERS = ServiceAddress("contoso-west", "orders")
+RESOURCE = f"/{SUBSCRIPTION}/cloudservices/contoso-west/resources/biztalkservices/biztalk/orders"
+STORE = "BlobEndpoint=https://b/;AccountName=backups;AccountKey=canary-store==;DefaultEndpointsProtocol=https"
+PFX = base64.b64encode(b"canary pfx").decode()
+ACCEPTED = answer(202, x_ms_request_id=REQUEST_ID, ETag=ETAG)
+
+VALUES = RestoreValues(
+    edition="premium",
+    unit_count=2,
+    custom_domain_url="edi.contoso.example",
+    service_version="1.1.0",
+    tracking_store="Data Source=tcp:db;Initial Catalog=Copy;User ID=edi;Password='canary; sql''s'",
+    archive_store="AccountName=archive;AccountKey=canary-archive",
+    monitoring_store="AccountName=monitoring;AccountKey=canary-monitoring",
+    acs_namespace="contoso-acs",
+    acs_key="canary acs key",
+    certificate=PFX,
+    certificate_password="canary pfx password",
+)
+SECRETS = ("canary", PFX)
+
+
+def restore(client, values: RestoreValues = VALUES, **changes: str) -> str:
+    given = {"store_connection_string": STORE, "backup_name": "orders-1", "client_request_id": "restore:1"} | changes
+    return client.restore(ORDERS, values=values, **given)
+
+
+def delete(client) -> str:
+    return client.delete(ORDERS, client_request_id="delete:1")
+
+
+both = pytest.mark.parametrize("change", [restore, delete])
+
+
+# --- what is sent ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_restore_is_put_where_the_service_shall_live(client, server, status):
+    server.script = [answer(status, x_ms_request_id=REQUEST_ID.upper())]
+    assert restore(client) == REQUEST_ID
+    (asked,) = server.asked
+    assert (asked.method, asked.target) == ("PUT", RESOURCE)
+    assert asked.headers["content-type"] == "application/xml"
+    assert asked.headers["x-ms-version"] == "2013-04-26"
+    assert asked.headers["x-ms-client-request-id"] == "restore:1"
+    assert asked.headers["if-match"] == "00000000-0000-0000-0000-000000000000"
+    assert asked.body == restore_body(STORE, "orders-1", VALUES)
+
+
+def test_the_body_has_the_tree_of_create_beside_the_backups_place():
+    assert restore_body(STORE, "orders-1", VALUES).partition(b"\n")[2].decode() == (
+        "<Resource><SchemaVersion>1.0</SchemaVersion><Plan /><IntrinsicSettings><ServiceRestoreSettings>"
+        f"<BackupStoreConnectionString>{STORE}</BackupStoreConnectionString><BackupName>orders-1</BackupName>"
+        "<ServiceSettings><CustomDomainUrl>edi.contoso.example</CustomDomainUrl><ServiceVersion>1.1.0</ServiceVersion>"
+        "<Edition>premium</Edition><UnitCount>2</UnitCount>"
+        f"<ServiceCertificate><Data>{PFX}</Data><Password>canary pfx password</Password></ServiceCertificate>"
+        f"<TrackingStoreConnectionString>{VALUES.tracking_store}</TrackingStoreConnectionString>"
+        f"<ArchiveStoreConnectionString>{VALUES.archive_store}</ArchiveStoreConnectionString>"
+        f"<MonitoringStoreConnectionString>{VALUES.monitoring_store}</MonitoringStoreConnectionString>"
+        "<AccessControlNamespace>contoso-acs</AccessControlNamespace>"
+        "<AccessControlKey>canary acs key</AccessControlKey>"
+        "</ServiceSettings></ServiceRestoreSettings></IntrinsicSettings></Resource>"
+    )
+
+
+def test_what_is_not_given_is_not_sent():
+    root = fromstring(restore_body(STORE, "orders-1", RestoreValues()))
+    assert root.find(".//ServiceSettings") is None
+    root = fromstring(restore_body(STORE, "orders-1", RestoreValues(certificate=PFX)))
+    assert [child.tag for child in root.find(".//ServiceSettings")] == ["ServiceCertificate"]
+    assert [child.tag for child in root.find(".//ServiceCertificate")] == ["Data"]
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=30).filter(str.strip))
+def test_every_character_arrives(text):
+    root = fromstring(restore_body(text, text, RestoreValues(acs_key=text, tracking_store=text)))
+    for element in (
+        "BackupStoreConnectionString",
+        "BackupName",
+        "AccessControlKey",
+        "TrackingStoreConnectionString",
+    ):
+        assert root.findtext(f".//{element}") == text
+
+
+@pytest.mark.parametrize("if_match", [None, ETAG])
+def test_a_delete_names_the_service_and_what_it_must_still_be(client, server, if_match):
+    server.script = [ACCEPTED]
+    assert client.delete(ORDERS, client_request_id="d", if_match=if_match) == REQUEST_ID
+    (asked,) = server.asked
+    assert (asked.method, asked.target, asked.body) == ("DELETE", RESOURCE, b"")
+    assert asked.headers["x-ms-client-request-id"] == "d"
+    assert asked.headers.get("if-match") == if_match
+
+
+# --- what is refused before anything is sent -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", [each.name for each in dataclasses.fields(RestoreValues)])
+@pytest.mark.parametrize("value", ["", " \n", "canary\x00", "canary\ud800", b"canary", 1.5])
+def test_a_value_that_cannot_be_sent_is_named_and_not_shown(field, value):
+    with pytest.raises(RequestUnusable, match=field) as caught:
+        RestoreValues(**{field: value})
+    assert "canary" not in repr(caught.value)
+    assert caught.value.advice == "stop"
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"unit_count": 0}, "1 or more"),
+        ({"unit_count": True}, "whole number"),
+        ({"certificate": "canary-no-base64"}, "not base64"),
+        ({"certificate": "canaryé"}, "not base64"),
+        ({"certificate_password": "canary"}, "without certificate"),
+    ],
+)
+def test_values_that_make_no_sense(values, says):
+    with pytest.raises(RequestUnusable, match=says) as caught:
+        RestoreValues(**values)
+    assert "canary" not in repr(caught.value) + repr(caught.value.__context__)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"client_request_id": " "}, {"backup_name": ""}, {"store_connection_string": ""}, {"backup_name": "a\x01"}],
+)
+def test_a_restore_without_what_it_requires_is_not_sent(client, server, changes):
+    server.script = [ACCEPTED]
+    with pytest.raises(RequestUnusable):
+        restore(client, **changes)
+    assert server.asked == []
+
+
+# --- what the service refuses ----------------------------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "advice"),
+    [
+        (400, "BadRequest", BadRequest, "stop"),
+        (403, "AuthenticationFailed", AuthenticationFailed, "stop"),
+        (404, "ResourceNotFound", ServiceNotFound, "stop"),
+        (409, "ConflictError", OperationNotAllowed, "look"),
+        (429, "", Throttled, "retry"),
+        (500, "InternalError", ServerTroubled, "look"),
+        (503, "ServerBusy", Throttled, "retry"),
+        (503, "", ServerTroubled, "look"),
+    ],
+)
+def test_a_refusal_is_told_once_and_the_request_sent_once(client, server, change, status, code, kind, advice):
+    server.script = [answer(status, error(code) if code else "", x_ms_request_id=REQUEST_ID)]
+    with pytest.raises(kind) as caught:
+        change(client)
+    assert type(caught.value) is kind
+    assert (caught.value.advice, caught.value.status, caught.value.request_id) == (advice, status, REQUEST_ID)
+    assert f"{change.__name__} service contoso-west/orders" in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "advised"),
+    [
+        ("The name orders is in use by an existing service.", "A service of this name exists"),
+        ("A BizTalk service named orders already exists", "A service of this name exists"),
+        ("The name orders is still held; its service was deleted 5 s ago.", "still held after"),
+        ("The name of a recently deleted service is reserved.", "still held after"),
+        ("Operation not allowed", "List the services to tell which"),
+        ("The name exists or was deleted.", "List the services to tell which"),
+        ("", "List the services to tell which"),
+    ],
+)
+def test_a_name_that_is_not_free_is_explained_as_far_as_the_service_does(client, server, said, advised):
+    server.script = [answer(409, error("ConflictError", said))]
+    with pytest.raises(OperationNotAllowed, match=advised) as caught:
+        restore(client)
+    assert said.rstrip(".") in str(caught.value)
+
+
+def test_an_etag_that_is_compared_means_that_the_name_is_taken(client, server):
+    server.script = [answer(412, error("PreconditionFailed", "ETag"))]
+    with pytest.raises(OperationNotAllowed, match="A service of this name exists") as caught:
+        restore(client)
+    assert caught.value.status == 412
+
+
+def test_a_restore_into_a_cloud_service_that_is_not_there(client, server):
+    server.script = [answer(404, error("ResourceNotFound"))]
+    with pytest.raises(ServiceNotFound, match="a cloud service that exists"):
+        restore(client)
+
+
+def test_a_delete_of_a_changed_service(client, server):
+    server.script = [answer(412, error("PreconditionFailed"))]
+    with pytest.raises(PreconditionFailed, match="changed meanwhile"):
+        client.delete(ORDERS, client_request_id="d", if_match=ETAG)
+
+
+def test_all_violations_of_a_restore_are_told(client, server):
+    violations = " ".join(f"{number}. This value of the request is refused by a rule." for number in range(1, 21))
+    server.script = [answer(400, error("BadRequest", violations))]
+    with pytest.raises(BadRequest, match=r"20\. This value of the request is refused by a rule"):
+        restore(client)
+
+
+# --- what is lost on the way -----------------------------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize("name", [name for name in NONSENSE if name not in ("no state", "no name", "path as name")])
+def test_an_answer_of_nonsense_leaves_the_outcome_unknown(client, server, change, name):
+    server.script = [hang_up_after(NONSENSE[name])]
+    with pytest.raises(OutcomeUnknown, match="Look whether the service") as caught:
+        change(client)
+    assert caught.value.advice == "look"
+    assert len(server.asked) == 1
+
+
+@both
+@pytest.mark.parametrize("step", [reset, silence(0), silence(1.5), drip(ACCEPTED, 0.1)], ids=range(4))
+def test_a_lost_answer_leaves_the_outcome_unknown(connect, server, pauses, change, step):
+    server.script = [step]
+    with pytest.raises(OutcomeUnknown, match="no whole answer") as caught:
+        change(connect(server.port, timeout=(0.5, 0.5)))
+    assert caught.value.advice == "look"
+    assert len(server.asked) == 1
+
+
+@both
+def test_what_was_not_sent_is_tried_again(connect, pauses, change):
+    with pytest.raises(Unreachable) as caught:
+        change(connect(free_port()))
+    assert caught.value.advice == "retry"
+    assert len(pauses) == TRIES - 1
+
+
+@both
+def test_a_change_is_not_risked_on_a_kept_connection(client, server, change):
+    def answer_once_then_die(connection: socket.socket) -> None:
+        connection.sendall(answer(404))
+        if connection.recv(65536):
+            reset(connection)
+
+    server.script = [answer_once_then_die, ACCEPTED]
+    with pytest.raises(BizTalkServicesError):
+        client.get_service(ORDERS)
+    assert change(client) == REQUEST_ID
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def everything(error: BaseException) -> str:
+    context = error.__context__
+    return f"{error} {error!r} {error.__dict__} {context} {context and context.__dict__}"
+
+
+def test_no_secret_is_shown_kept_or_pickled():
+    assert not any(secret in repr(VALUES) for secret in SECRETS)
+    assert "contoso-acs" in repr(VALUES)
+    for carry in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match="not pickled"):
+            carry(VALUES)
+
+
+@pytest.mark.parametrize("secret", VALUES.secrets())
+@pytest.mark.parametrize("lead", ["Cannot use ", "Password=", "x" * 1990])
+def test_no_echo_of_a_secret_is_repeated(client, server, caplog, secret, lead):
+    caplog.set_level(logging.DEBUG)
+    text = (lead + secret).replace("&", "&amp;").replace("<", "&lt;")
+    server.script = [answer(400, error(f"Bad{secret}" if lead == "Cannot use " else "BadRequest", text))]
+    with pytest.raises(BadRequest) as caught:
+        restore(client)
+    told = everything(caught.value) + caplog.text
+    for part in (*SECRETS, secret[:8]):
+        assert part not in told.replace("Cannot use ", "")
+
+
+@pytest.mark.parametrize("step", [ACCEPTED, reset, answer(302, Location="/x"), answer(202)])
+def test_no_secret_is_logged(client, server, caplog, step):
+    caplog.set_level(logging.DEBUG)
+    server.script = [step]
+    trouble: BizTalkServicesError | None = None
+    try:
+        restore(client)
+    except BizTalkServicesError as error:
+        trouble = error
+    told = caplog.text + (everything(trouble) if trouble else "")
+    assert "PUT" in told
+    assert not any(secret in told for secret in SECRETS)
+
+
+def test_every_secret_is_known_as_one():
+    assert set(VALUES.secrets()) == {
+        VALUES.tracking_store,
+        "'canary; sql''s'",
+        "canary; sql's",
+        VALUES.archive_store,
+        "canary-archive",
+        VALUES.monitoring_store,
+        "canary-monitoring",
+        VALUES.acs_key,
+        VALUES.certificate,
+        VALUES.certificate_password,
+    }
+    assert RestoreValues().secrets() == ()
