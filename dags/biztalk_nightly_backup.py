@@ -6,7 +6,7 @@ Backs up every service of the subscription whose edition has backups, each on it
 1. check that the backup is allowed, before anything is done
 2. wait until no batch holds messages: a backup never contains them
 3. suspend the service
-4. back it up into a new container of the storage account
+4. back it up into a new container of the storage account; beside that record what it holds
 5. bring the service back; beside that read the backup, and publish its reference in the catalog
 
 The run is green only when every service was backed up, read back and is as it was before. Start it by hand with the
@@ -30,6 +30,7 @@ from biztalk_services.notifications.alert import AlertNotifier, OverdueNotifier
 from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
 from biztalk_services.operators.batches import FAIL, RECORD, BizTalkLookAgainOperator
 from biztalk_services.operators.find import BizTalkFindServicesOperator
+from biztalk_services.operators.inventory import BizTalkRecordInventoryOperator
 from biztalk_services.operators.publish import BizTalkPublishBackupOperator, BizTalkVerifyBackupOperator
 from biztalk_services.operators.report import BizTalkReportOperator
 from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
@@ -181,6 +182,14 @@ with DAG(
             **at,
             **batches,
         )
+        inventory = BizTalkRecordInventoryOperator(
+            task_id="record_inventory",
+            backup_name=backup["backup_name"],
+            storage_conn_id=settings.storage_conn_id,
+            catalog_container=settings.catalog_container,
+            execution_timeout=timedelta(minutes=5),
+            **at,
+        )
         back_up = BizTalkBackupOperator(task_id="back_up", still=still.output, **at, **backup)
         backed_up = BizTalkOperationSensor(
             task_id="wait_for_backup",
@@ -215,11 +224,11 @@ with DAG(
             **record,
         )
 
-        check >> turn >> drain >> suspend >> still >> [back_up, look_again]
+        check >> turn >> drain >> suspend >> still >> [back_up, look_again, inventory]
         back_up >> backed_up
         [backed_up, look_again] >> resume
         backed_up >> verify
-        [verify, look_again] >> publish
+        [verify, look_again, inventory] >> publish
 
     backups = back_up_service.expand(target=find.output)
     report = BizTalkReportOperator(
@@ -230,6 +239,8 @@ with DAG(
         still="service.wait_until_suspended",
         back="service.resume",
         published="service.publish_reference",
+        storage_conn_id=settings.storage_conn_id,
+        catalog_container=settings.catalog_container,
         trigger_rule="all_done",
     )
     # The arrow from a group leaves its teardowns out.

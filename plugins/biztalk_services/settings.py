@@ -63,6 +63,34 @@ class Settings:
     night_deadline_minutes: int = _option(
         240, "An alert fires when a nightly run takes longer; a service that has not had its turn by then is given up."
     )
+    acs_conn_id: str = _option(
+        "biztalk_acs_{namespace}",
+        "Connection to the Access Control namespace of a service, which guards its partner management; {namespace} "
+        "stands "
+        "for its name in lower case.",
+    )
+    sql_conn_id: str = _option(
+        "biztalk_sql_{database}",
+        "Connection with server, database, user and password as a service itself uses its tracking database; "
+        "{database} "
+        "stands for its name in lower case.",
+    )
+    store_conn_id: str = _option(
+        "biztalk_store_{account}",
+        "Azure Blob Storage connection to an archiving or monitoring store; {account} stands for its name.",
+    )
+    control_number_query: str = _option(
+        "",
+        "SQL query that lists the control numbers given out since :since (columns agreement, kind, highest, latest, "
+        "used, "
+        "last_used). Empty: the query for the emulator's tracking schema.",
+    )
+    approval_hours: int = _option(24, "How long a restore waits for somebody to approve its plan.")
+    delete_deadline_minutes: int = _option(30, "How long a service may take to be deleted.")
+    name_deadline_minutes: int = _option(
+        120, "How long to wait for the name of a deleted service to be free again; it may take longer than wanted."
+    )
+    restore_deadline_minutes: int = _option(120, "How long a restore may take.")
     alert_conn_id: str = _option(
         "", "Connection whose URL receives alerts as JSON (a webhook). Empty: alerts are only logged."
     )
@@ -90,6 +118,32 @@ class Settings:
     @property
     def night_deadline(self) -> timedelta:
         return timedelta(minutes=self.night_deadline_minutes)
+
+    @property
+    def longest_backup(self) -> timedelta:
+        """How long a service may be worked on by a nightly run, when every wait takes as long as it may."""
+        waits = (
+            self.night_deadline_minutes,
+            self.drain_deadline_minutes,
+            self.suspend_deadline_minutes,
+            self.backup_deadline_minutes,
+            self.resume_deadline_minutes,
+        )
+        return timedelta(minutes=sum(waits))
+
+    @property
+    def longest_restore(self) -> timedelta:
+        """How long a restore may take from its confirmation on, when every wait takes as long as it may."""
+        waits = (
+            self.drain_deadline_minutes,
+            self.suspend_deadline_minutes,
+            self.backup_deadline_minutes,
+            self.delete_deadline_minutes,
+            self.name_deadline_minutes,
+            self.restore_deadline_minutes,
+            self.resume_deadline_minutes,
+        )
+        return timedelta(minutes=sum(waits))
 
     def includes(self, service: str) -> bool:
         """Whether a service of this name is backed up at night."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from biztalk_services.rest.client import BizTalkServicesClient
     from biztalk_services.rest.messages import OperationStatus, Service, ServiceAddress
+    from biztalk_services.rest.restore_messages import RestoreValues
 
 
 class BizTalkServicesHook(BaseHook):
@@ -116,6 +117,28 @@ class BizTalkServicesHook(BaseHook):
             client_request_id=client_request_id,
             if_match=if_match,
         )
+
+    def restore(
+        self,
+        address: ServiceAddress,
+        *,
+        store_connection_string: str,
+        backup_name: str,
+        values: RestoreValues,
+        client_request_id: str,
+    ) -> str:
+        """Ask for a restore as a service that does not exist; returns the operation id (dn232344)."""
+        return self.client.restore(
+            address,
+            store_connection_string=store_connection_string,
+            backup_name=backup_name,
+            values=values,
+            client_request_id=client_request_id,
+        )
+
+    def delete(self, address: ServiceAddress, *, client_request_id: str, if_match: str | None) -> str:
+        """Ask for the deletion of a service; returns the operation id."""
+        return self.client.delete(address, client_request_id=client_request_id, if_match=if_match)
 
     def operation_status(self, address: ServiceAddress, operation_id: str) -> OperationStatus:
         """

@@ -10,11 +10,13 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.storage import storage_account, taken
 from biztalk_services.links.backup import BackupContainerLink
+from biztalk_services.operators.claim import claim
 from biztalk_services.operators.step import BizTalkStep, request_id
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.backup_rules import backup_violations, is_backup_name, record_violations
 from biztalk_services.rules.state_chart import may_be
 from biztalk_services.rules.violations import Violation, refuse_if
+from biztalk_services.settings import Settings
 from biztalk_services.triggers.wait import told
 
 if TYPE_CHECKING:
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 class BizTalkCheckBackupOperator(BizTalkStep):
     """
     Checks every rule that a backup and its record must keep, before anything is done: edition, state, name, storage
-    account and its key, name not taken, label and catalog fit for the record.
+    account and its key, name not taken, label and catalog fit for the record. Then claims the service for this run, so
+    that no other run works on it.
 
     XCom: ``service``, ``cloud_service``, ``name``, ``subscription_id``, ``edition``, ``product_version``, ``region``,
     ``state``.
 
-    **Idempotency:** only reads. A name that this run has found free stays its own, so that the step can be cleared.
+    **Idempotency:** reads, and claims the service for this run. A name that this run has found free stays its own, so
+    that the step can be cleared.
 
     :param backup_name: name of the backup, which becomes the name of its container
     :param storage_conn_id: connection to the storage account
@@ -78,6 +82,14 @@ class BizTalkCheckBackupOperator(BizTalkStep):
             else:
                 store.set("name_found_free", self.backup_name, retention=NEVER_EXPIRE)
         refuse_if(violations, f"the backup of service {self.service}")
+        claim(
+            context,
+            address.name,
+            purpose="backup",
+            hold=Settings.load().longest_backup,
+            storage_conn_id=self.storage_conn_id,
+            catalog_container=self.catalog_container,
+        )
         return {
             "service": self.service,
             "cloud_service": address.cloud_service,

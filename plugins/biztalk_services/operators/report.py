@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.operators.claim import give_up
 from biztalk_services.operators.find import ALL_SERVICES
 from biztalk_services.operators.step import AdvicePolicy, failure_told
 from biztalk_services.rest.errors import BizTalkServicesError
@@ -31,7 +32,7 @@ class BizTalkReportOperator(BaseOperator):
 
     XCom: a list of outcomes (:class:`biztalk_services.rules.outcomes.Outcome`), pushed before the run is failed.
 
-    **Idempotency:** only reads.
+    **Idempotency:** only reads, and gives up the claims of the run.
 
     :param find: id of the task that found the services
     :param steps: ids of the steps of a service, in their order
@@ -39,9 +40,11 @@ class BizTalkReportOperator(BaseOperator):
     :param back: the step after which it was back
     :param published: the step that published the backup reference
     :param conn_id: connection to the subscription
+    :param storage_conn_id: connection to the storage account of the catalog, where the run has claimed its services
+    :param catalog_container: container of the catalog
     """
 
-    template_fields = ("conn_id",)
+    template_fields = ("conn_id", "storage_conn_id", "catalog_container")
 
     def __init__(
         self,
@@ -52,6 +55,8 @@ class BizTalkReportOperator(BaseOperator):
         back: str,
         published: str,
         conn_id: str = "biztalk_default",
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("retry_policy", AdvicePolicy())
@@ -62,6 +67,8 @@ class BizTalkReportOperator(BaseOperator):
         self.back = back
         self.published = published
         self.conn_id = conn_id
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
 
     def execute(self, context: Context) -> None:
         ti = context["ti"]
@@ -74,7 +81,21 @@ class BizTalkReportOperator(BaseOperator):
             ti.xcom_push(key="return_value", value=[outcome.to_dict() for outcome in outcomes])
             for outcome in outcomes:
                 (self.log.error if outcome.outcome == FAILED else self.log.info)(outcome.sentence())
+            self._give_up_claims(context, chosen)
             judge(outcomes)
+
+    def _give_up_claims(self, context: Context, chosen: list[dict[str, Any]]) -> None:
+        """A claim that cannot be given up ends by itself, because its run has ended."""
+        try:
+            for service in chosen:
+                give_up(
+                    context,
+                    service["name"],
+                    storage_conn_id=self.storage_conn_id,
+                    catalog_container=self.catalog_container,
+                )
+        except BizTalkServicesError as error:
+            self.log.warning("%s", error)
 
     def _outcomes(self, ti: Any, chosen: list[dict[str, Any]]) -> list[Outcome]:
         task_states = ti.get_task_states(dag_id=ti.dag_id, task_ids=self.steps, run_ids=[ti.run_id]).get(ti.run_id, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
@@ -163,3 +164,26 @@ class BizTalkResumeOperator(WaitSensor):
                 f"Service {self.service} is still Active, but its suspension, operation {operation_id}, is under way; "
                 "it is asked to resume when that has ended."
             )
+
+
+class BizTalkBringBackUnlessDeletedOperator(BizTalkResumeOperator):
+    """
+    Brings a service back that was suspended to be replaced, when it did not come to that. The teardown of its
+    suspension.
+
+    XCom: as :class:`BizTalkResumeOperator`; ``state`` is null when the service is gone, as planned.
+
+    **Idempotency:** as :class:`BizTalkResumeOperator`. While a deletion is under way nothing is asked, and the step is
+    tried again.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        with failure_told(context):
+            try:
+                state = hook_for(self.conn_id).get_service(ServiceAddress.parse(self.service)).state
+            except ServiceNotFound:
+                self.log.info("%s is deleted, as planned.", self.service)
+                return {"state": None, "etag": None, "seen_at": datetime.now(UTC).isoformat()}
+            if state == "Deleting":
+                raise OperationNotAllowed(f"Service {self.service} is being deleted; it is looked at again after that.")
+        return super().execute(context)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.sensors.wait import WaitSensor
+from biztalk_services.triggers.gone import GoneTrigger
 from biztalk_services.triggers.service import OperationTrigger, StateTrigger
 
 if TYPE_CHECKING:
@@ -61,3 +62,22 @@ class BizTalkOperationSensor(WaitSensor):
             operation_type=self.operation_type,
             **wait,
         )
+
+
+class BizTalkGoneSensor(WaitSensor):
+    """
+    Waits until a service that is being deleted is gone.
+
+    XCom: ``gone_at``.
+
+    :param operation_id: id of the deletion, None when it was adopted without one
+    """
+
+    template_fields = (*WaitSensor.template_fields, "operation_id")
+
+    def __init__(self, *, operation_id: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.operation_id = operation_id
+
+    def build_trigger(self, context: Context, **wait: Any) -> GoneTrigger:
+        return GoneTrigger(conn_id=self.conn_id, service=self.service, operation_id=self.operation_id, **wait)

@@ -1,0 +1,154 @@
+"""One job a service: which run works on a service now, as a small blob beside the catalog.
+
+A claim is taken before a service is changed and given up at the end of the run. Another run meets it and keeps away; a
+claim whose run has ended, or whose time is over, may be taken over. Conditional writes decide between two that race.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient, ContentSettings
+
+from biztalk_services.catalog.reference import Run
+from biztalk_services.catalog.storage import storage_errors
+from biztalk_services.rest.errors import BizTalkServicesError
+
+_FOLDER = "claims"
+
+
+class ServiceClaimed(BizTalkServicesError):
+    """Another run works on the service; nothing was done to it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """
+    :param service: name of the service.
+    :param run: the run that works on it.
+    :param purpose: what it does (``backup``, ``restore``).
+    :param until: when the claim ends by itself, aware.
+    """
+
+    service: str
+    run: Run
+    purpose: str
+    until: datetime
+
+    def is_over(self) -> bool:
+        """Whether its time has passed."""
+        return self.until <= datetime.now(UTC)
+
+    def to_bytes(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self) | {"until": self.until.isoformat()}, sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Claim:
+        """The claim behind ``to_bytes``.
+
+        :raises ValueError: it is none.
+        """
+        try:
+            values = json.loads(content)
+            until = datetime.fromisoformat(values["until"])
+            return cls(values["service"], Run(**values["run"]), values["purpose"], until)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"This is not a claim: {error}.") from None
+
+
+class Claims:
+    """The claims in the container of a catalog.
+
+    :param client: of the storage account.
+    :param container: container of the catalog; made by the first claim.
+    """
+
+    def __init__(self, client: BlobServiceClient, container: str) -> None:
+        self._client = client
+        self._container = client.get_container_client(container)
+        self._place = f"{client.account_name}/{container}"
+
+    def of(self, service: str) -> Claim | None:
+        """The claim on a service; None when there is none, or none that can be read.
+
+        :raises StorageError: the account was not reached or refused.
+        """
+        found = self._read(service)
+        return found and found[0]
+
+    def take(self, claim: Claim, *, has_ended: Callable[[Run], bool]) -> None:
+        """Take a service for a run; the same run may take it again.
+
+        :param has_ended: whether a run has ended, as far as anybody knows.
+        :raises ServiceClaimed: another run has it.
+        :raises StorageError: the account was not reached or refused.
+        """
+        with storage_errors(f"claim service {claim.service} in {self._place}"):
+            self._make_container()
+            found = self._read(claim.service)
+            if found and found[0] is not None and not _may_be_taken(found[0], claim.run, has_ended):
+                raise _claimed(found[0])
+            condition = {"etag": found[1], "match_condition": MatchConditions.IfNotModified} if found else {}
+            try:
+                self._blob(claim.service).upload_blob(
+                    claim.to_bytes(),
+                    overwrite=bool(found),
+                    content_settings=ContentSettings(content_type="application/json"),
+                    **condition,
+                )
+            except (ResourceExistsError, ResourceModifiedError):
+                raise _claimed(self.of(claim.service)) from None
+
+    def give_up(self, service: str, run: Run) -> None:
+        """End the claim of a run; that of another run stays.
+
+        :raises StorageError: the account was not reached or refused.
+        """
+        with storage_errors(f"give up service {service} in {self._place}"):
+            found = self._read(service)
+            if found and found[0] is not None and found[0].run == run:
+                try:
+                    self._blob(service).delete_blob(etag=found[1], match_condition=MatchConditions.IfNotModified)
+                except (ResourceNotFoundError, ResourceModifiedError):
+                    return
+
+    def _read(self, service: str) -> tuple[Claim | None, str] | None:
+        with storage_errors(f"read the claim on service {service} in {self._place}"):
+            try:
+                download = self._blob(service).download_blob()
+                content, etag = download.readall(), download.properties.etag
+            except ResourceNotFoundError:
+                return None
+        try:
+            return Claim.from_bytes(content), etag
+        except ValueError:
+            return None, etag
+
+    def _blob(self, service: str):
+        return self._container.get_blob_client(f"{_FOLDER}/{service.lower()}.json")
+
+    def _make_container(self) -> None:
+        try:
+            self._container.create_container()
+        except ResourceExistsError as error:
+            if getattr(error, "error_code", None) == "ContainerBeingDeleted":
+                raise
+
+
+def _may_be_taken(claim: Claim, run: Run, has_ended: Callable[[Run], bool]) -> bool:
+    return claim.run == run or claim.is_over() or has_ended(claim.run)
+
+
+def _claimed(claim: Claim | None) -> ServiceClaimed:
+    if claim is None:
+        return ServiceClaimed("Another run took the service at the same moment; run this again when it has ended.")
+    return ServiceClaimed(
+        f"Run {claim.run.run_id} of {claim.run.dag_id} works on service {claim.service} ({claim.purpose}), until "
+        f"{claim.until:%Y-%m-%d %H:%M} UTC at the latest. Nothing was done to it; run this again when that has ended."
+    )

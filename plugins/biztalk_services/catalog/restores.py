@@ -1,0 +1,60 @@
+"""Records of restores: what was restored as what, who approved it, how it went, how long it took."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient, ContentSettings
+
+from biztalk_services.catalog.storage import storage_errors
+
+_FOLDER = "restores"
+_MOST_READ = 20
+
+
+class Restores:
+    """The records in the container of a catalog: ``restores/<service in lower case>/<when>.json``.
+
+    :param client: of the storage account.
+    :param container: container of the catalog.
+    """
+
+    def __init__(self, client: BlobServiceClient, container: str) -> None:
+        self._container = client.get_container_client(container)
+        self._place = f"{client.account_name}/{container}"
+
+    def record(self, service: str, when: str, values: dict[str, Any]) -> str:
+        """Write a record, once; answers its URL.
+
+        :param service: name of the restored service.
+        :param when: moment of the run, fit for a blob's name (``20261125-081700``).
+        :param values: plain JSON values without secrets.
+        :raises StorageError: the account was not reached or refused.
+        """
+        blob = self._container.get_blob_client(f"{_FOLDER}/{service.lower()}/{when}.json")
+        with storage_errors(f"record a restore in {self._place}"), suppress(ResourceExistsError):
+            blob.upload_blob(
+                (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode(),
+                overwrite=False,
+                content_settings=ContentSettings(content_type="application/json; charset=utf-8"),
+            )
+        return blob.url.partition("?")[0]
+
+    def durations(self, service: str) -> list[float]:
+        """Seconds that the last restores of a service took that went well, the newest first; empty when none did.
+
+        :raises StorageError: the account was not reached or refused.
+        """
+        with storage_errors(f"read the restores of service {service} in {self._place}"):
+            try:
+                blobs = self._container.list_blobs(name_starts_with=f"{_FOLDER}/{service.lower()}/")
+                names = sorted((blob.name for blob in blobs), reverse=True)[:_MOST_READ]
+                records = [json.loads(self._container.download_blob(name).readall()) for name in names]
+            except ResourceNotFoundError:
+                return []
+        return [
+            record["seconds"] for record in records if record.get("outcome") == "restored" and record.get("seconds")
+        ]

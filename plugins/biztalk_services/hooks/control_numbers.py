@@ -1,0 +1,51 @@
+"""Settles the control numbers of a restored service through its partner management."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from biztalk_services.hooks.inventory import partner_management, read_entities
+from biztalk_services.rules.control_number_use import UseReport
+from biztalk_services.rules.entities import inventory_of, protocol_settings_of
+from biztalk_services.rules.numbers_table import rows_of
+from biztalk_services.rules.settlement import settle
+
+if TYPE_CHECKING:
+    from biztalk_services.plans.request import RestoreRequest
+    from biztalk_services.rest.messages import Service
+    from biztalk_services.rules.inventory import Inventory
+    from biztalk_services.settings import Settings
+
+
+def settle_control_numbers(
+    service: Service,
+    request: RestoreRequest,
+    recorded: Inventory | None,
+    used: UseReport,
+    settings: Settings,
+    *,
+    apply: bool,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """
+    Raise what has to be raised in a restored service, or only say so.
+
+    :param service: the restored service as it is now.
+    :param request: the choices of the restore.
+    :param recorded: inventory of the backup; None when nobody recorded one.
+    :param used: what was given out since the backup.
+    :param settings: how connections are found.
+    :param apply: whether to change the service.
+    :returns: rows as :class:`biztalk_services.operators.settle.BizTalkSettleControlNumbersOperator` tells them, and
+        sentences on what a person has to settle.
+    :raises BizTalkServicesError: partner management did not answer or refused.
+    """
+    with partner_management(service, request.acs_conn_id or settings.acs_conn_id) as client:
+        entities = read_entities(client)
+        restored = inventory_of(service, entities, taken_at=datetime.now(UTC))
+        settlement = settle(restored, used, margin=request.margin, recorded=recorded)
+        if apply:
+            for agreement, changes in settlement.changes().items():
+                found = protocol_settings_of(entities, agreement) or {}
+                client.merge(found["@id"], changes, found.get("@etag"))
+    return rows_of(restored, settlement, used, recorded, raised=apply), [each.sentence for each in settlement.findings]

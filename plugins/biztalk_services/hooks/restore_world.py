@@ -1,0 +1,106 @@
+"""What the plan of a restore looks at, through Airflow's connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from biztalk_services.catalog.catalog import Catalog, NotInCatalog
+from biztalk_services.catalog.claims import Claim, Claims
+from biztalk_services.catalog.restores import Restores
+from biztalk_services.catalog.verification import BackupNotWhole, read_back
+from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.hooks.inventory import inventory_now
+from biztalk_services.hooks.restore_values import restore_values
+from biztalk_services.hooks.storage import storage_account
+from biztalk_services.hooks.tracking import read_batches, used_since
+from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY
+from biztalk_services.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from biztalk_services.catalog.reference import BackupReference
+    from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+    from biztalk_services.plans.request import RestoreRequest
+    from biztalk_services.plans.values import Value
+    from biztalk_services.rest.messages import Service
+    from biztalk_services.rules.batches import BatchReport
+    from biztalk_services.rules.control_number_use import UseReport
+    from biztalk_services.rules.inventory import Inventory
+
+
+class AirflowWorld:
+    """
+    The :class:`biztalk_services.plans.planner.World` of a run.
+
+    :param context: of the task
+    :param conn_id: connection to the subscription
+    :param storage_conn_id: connection to the storage account of backups and catalog
+    :param catalog_container: container of the catalog
+    """
+
+    def __init__(self, context: Context, conn_id: str, storage_conn_id: str, catalog_container: str) -> None:
+        self._run_id = context["ti"].run_id
+        self._conn_id = conn_id
+        self._account = storage_account(storage_conn_id)
+        self._catalog_container = catalog_container
+        self._settings = Settings.load()
+
+    @cached_property
+    def _hook(self) -> BizTalkServicesHook:
+        return hook_for(self._conn_id)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return Catalog(self._account.client, self._catalog_container)
+
+    @property
+    def subscription_id(self) -> str:
+        return self._hook.subscription_id
+
+    def services(self) -> Sequence[Service]:
+        return self._hook.list_services()
+
+    def read_back(self, reference: BackupReference) -> str:
+        if reference.account != self._account.name:
+            raise BackupNotWhole(
+                reference.place,
+                [f"it lies in account {reference.account}, and the connection leads to {self._account.name}"],
+            )
+        found = read_back(
+            self._account.client, reference.container, reference.container, service_name=reference.service
+        )
+        if set(found.blobs) != set(reference.blobs):
+            recorded, now = ({blob.name: blob for blob in blobs} for blobs in (reference.blobs, found.blobs))
+            changed = sorted(name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name))
+            raise BackupNotWhole(reference.place, [f"{name} is not what was recorded" for name in changed])
+        return f"All {len(found.blobs)} blobs ({found.size} bytes) were read back and are what was recorded."
+
+    def inventory(self, reference: BackupReference) -> Inventory | None:
+        try:
+            return self.catalog.inventory(reference.service, reference.container)
+        except NotInCatalog:
+            return None
+
+    def inventory_now(self, service: Service) -> Inventory:
+        return inventory_now(service, self._settings)
+
+    def control_numbers_since(self, service: str, since: datetime) -> UseReport:
+        return used_since(service, since, self._settings)
+
+    def batches(self, service: str) -> BatchReport:
+        query = self._settings.drain_query or DEFAULT_DRAIN_QUERY
+        return read_batches(self._settings.tracking_conn_id_of(service), query, service)
+
+    def values(self, request: RestoreRequest, stored: dict[str, str], target: str) -> Sequence[Value]:
+        return restore_values(request, stored, target, self._settings)
+
+    def claim(self, service: str) -> Claim | None:
+        claim = Claims(self._account.client, self._catalog_container).of(service)
+        return None if claim is None or claim.run.run_id == self._run_id or claim.is_over() else claim
+
+    def earlier_durations(self, service: str) -> Sequence[float]:
+        return Restores(self._account.client, self._catalog_container).durations(service)

@@ -1,0 +1,195 @@
+"""Plans a restore, and makes sure that what was approved is still what would be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from biztalk_services.hooks.restore_world import AirflowWorld
+from biztalk_services.operators.claim import claim
+from biztalk_services.operators.step import AdvicePolicy, failure_told
+from biztalk_services.plans.document import document
+from biztalk_services.plans.plan import RestorePlan
+from biztalk_services.plans.planner import make_plan
+from biztalk_services.plans.request import RestoreRequest
+from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rules.backup_rules import backup_name
+from biztalk_services.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from biztalk_services.catalog.reference import BackupReference
+
+_CLAIM_BEYOND_DEADLINES = timedelta(hours=1)
+
+
+class RestoreRefused(BizTalkServicesError):
+    """A restore that breaks rules; nothing was done."""
+
+
+class PlanOutdated(BizTalkServicesError):
+    """Things are not any more as they were when the plan was made; nothing was done."""
+
+
+class BizTalkPlanRestoreOperator(BaseOperator):
+    """
+    Makes the plan of a restore: every rule with its verdict, every value checked, everything that would be lost.
+
+    XCom ``return_value``: the plan (:class:`biztalk_services.plans.plan.RestorePlan`); ``document``: the same to read
+    (Markdown); ``request``, ``reference``: what it is about; ``stored``: the backup's settings without secrets;
+    ``safety``: ``backup_name`` and ``tracking_conn_id`` for the backup of the living service; ``resumption``: whether
+    to resume at the end, in the words of a suspension.
+
+    Refused, after the plan was pushed: a plan to which there are objections; the message lists all of them.
+
+    **Idempotency:** only reads.
+
+    :param request: fields of :class:`biztalk_services.plans.request.RestoreRequest`; None: the form of the run.
+        ``backup`` may be a name, empty for the newest, or a backup reference
+    :param conn_id: connection to the subscription
+    :param storage_conn_id: connection to the storage account of backup and catalog
+    :param catalog_container: container of the catalog
+    """
+
+    template_fields = ("request", "conn_id", "storage_conn_id", "catalog_container")
+
+    def __init__(
+        self,
+        *,
+        request: Mapping[str, Any] | None = None,
+        conn_id: str = "biztalk_default",
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("retry_policy", AdvicePolicy())
+        super().__init__(**kwargs)
+        self.request = request
+        self.conn_id = conn_id
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
+
+    def execute(self, context: Context) -> None:
+        ti, form = context["ti"], dict(self.request or context["params"])
+        with failure_told(context):
+            world = AirflowWorld(context, self.conn_id, self.storage_conn_id, self.catalog_container)
+            reference, request = find_backup(world, form)
+            plan = make_plan(request, reference, world)
+            recorded = world.inventory(reference)
+            text = document(plan)
+            for key, value in {
+                "return_value": plan.to_dict(),
+                "document": text,
+                "request": request.to_dict(),
+                "reference": reference.to_dict(),
+                "stored": dict(recorded.settings) if recorded else {},
+                "safety": _safety_backup(plan, context),
+                "resumption": {
+                    "suspended_by_us": request.resume_afterwards,
+                    "found_state": "Suspended",
+                    "operation_id": None,
+                },
+            }.items():
+                ti.xcom_push(key=key, value=value)
+            self.log.info("Plan %s:\n%s", plan.hash[:12], text)
+            if plan.objections:
+                raise RestoreRefused(
+                    f"Refused the restore of {plan.backup['place']} as {plan.target['service']}; nothing was changed. "
+                    + " ".join(plan.objections)
+                )
+
+
+class BizTalkConfirmPlanOperator(BaseOperator):
+    """
+    Makes the plan again right before the first change, and stops when it is not the approved one. Claims the target for
+    this run.
+
+    XCom: ``hash``, ``confirmed_at``.
+
+    **Idempotency:** reads, and claims the service for this run.
+
+    :param plan: XCom of the approved plan
+    :param request: XCom of the choices behind it
+    :param reference: XCom of the backup reference
+    :param conn_id: connection to the subscription
+    :param storage_conn_id: connection to the storage account of backup and catalog
+    :param catalog_container: container of the catalog
+    """
+
+    template_fields = ("plan", "request", "reference", "conn_id", "storage_conn_id", "catalog_container")
+
+    def __init__(
+        self,
+        *,
+        plan: Any,
+        request: Any,
+        reference: Any,
+        conn_id: str = "biztalk_default",
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("retry_policy", AdvicePolicy())
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.request = request
+        self.reference = reference
+        self.conn_id = conn_id
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
+
+    def execute(self, context: Context) -> dict[str, str]:
+        from biztalk_services.catalog.reference import BackupReference
+
+        approved, settings = RestorePlan.from_dict(self.plan), Settings.load()
+        with failure_told(context):
+            world = AirflowWorld(context, self.conn_id, self.storage_conn_id, self.catalog_container)
+            reference = BackupReference.from_dict(self.reference)
+            plan = make_plan(RestoreRequest(**self.request), reference, world)
+            if plan.hash != approved.hash:
+                raise PlanOutdated(
+                    "The plan that was approved is not what would be done now; nothing was changed. What is different: "
+                    + "; ".join(plan.changes_since(approved))
+                    + ". Start another restore, and read its plan."
+                )
+            claim(
+                context,
+                plan.target["service"].rpartition("/")[2],
+                purpose="restore",
+                hold=settings.longest_restore + _CLAIM_BEYOND_DEADLINES,
+                storage_conn_id=self.storage_conn_id,
+                catalog_container=self.catalog_container,
+            )
+        return {"hash": plan.hash, "confirmed_at": datetime.now(UTC).isoformat()}
+
+
+def find_backup(world: AirflowWorld, form: dict[str, Any]) -> tuple[BackupReference, RestoreRequest]:
+    """
+    The backup that a form means, and its choices.
+
+    :param form: ``backup`` is a name, empty for the newest of ``service``, or a whole reference.
+    :raises NotInCatalog: there is no such backup.
+    :raises ReferenceUnusable: it is one of no version that is understood here.
+    """
+    from biztalk_services.catalog.reference import BackupReference
+
+    if isinstance(form.get("backup"), Mapping):
+        reference = BackupReference.from_dict(form["backup"])
+        reference = world.catalog.read(reference.service, reference.container)
+    else:
+        request = RestoreRequest.from_form(form)
+        named = request.backup.rpartition("/")[2]
+        reference = world.catalog.read(request.service, named) if named else world.catalog.latest(request.service)
+    return reference, RestoreRequest.from_form({**form, "service": reference.service, "backup": reference.container})
+
+
+def _safety_backup(plan: RestorePlan, context: Context) -> dict[str, str]:
+    name = plan.target["service"].rpartition("/")[2]
+    return {
+        "backup_name": backup_name(name, context["dag_run"].run_after),
+        "tracking_conn_id": Settings.load().tracking_conn_id_of(name),
+    }

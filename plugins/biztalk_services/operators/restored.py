@@ -1,0 +1,176 @@
+"""Says at the end of a restore what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.hooks.storage import storage_account
+from biztalk_services.operators.claim import give_up
+from biztalk_services.operators.step import AdvicePolicy, failure_told
+from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
+from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.rules.outcomes import failed_steps
+from biztalk_services.triggers.wait import FAILURE, told
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+RESTORED, FAILED, PLANNED, REFUSED = "restored", "failed", "planned only", "refused"
+NOTHING = "Nothing was changed."
+
+
+class NotRestored(BizTalkServicesError):
+    """The restore did not come to a good end; the message says where the service stands and what to do."""
+
+
+class BizTalkReportRestoreOperator(BaseOperator):
+    """
+    Says what became of a restore, records it in the catalog, and fails the run when it did not come to a good end.
+
+    XCom: ``outcome`` (``restored``, ``failed``, ``planned only``, ``refused``), ``service``, ``backup``, ``state`` now,
+    ``reason``, ``approved_by``, ``seconds``, ``numbers``, ``differences``, ``safety_backup``, ``way_back`` (the form
+    that restores the safety backup; null when nothing was deleted); pushed before the run is failed.
+
+    **Idempotency:** a record is never overwritten.
+
+    :param steps: ids of all steps, in their order
+    :param changes: ids of those that change something
+    :param deletions: ids of those that delete the living service
+    :param conn_id: connection to the subscription
+    :param storage_conn_id: connection to the storage account of the catalog
+    :param catalog_container: container of the catalog
+    """
+
+    template_fields = ("conn_id", "storage_conn_id", "catalog_container")
+
+    def __init__(
+        self,
+        *,
+        steps: Sequence[str],
+        changes: Sequence[str],
+        deletions: Sequence[str],
+        conn_id: str = "biztalk_default",
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("retry_policy", AdvicePolicy())
+        super().__init__(**kwargs)
+        self.steps = list(steps)
+        self.changes = list(changes)
+        self.deletions = list(deletions)
+        self.conn_id = conn_id
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
+
+    def execute(self, context: Context) -> None:
+        ti = context["ti"]
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=self.steps, run_ids=[ti.run_id]).get(ti.run_id, {})
+        with failure_told(context):
+            outcome = self._outcome(context, states)
+            ti.xcom_push(key="return_value", value=outcome)
+            if outcome["outcome"] in (RESTORED, FAILED):
+                self._keep(context, outcome)
+            if outcome["outcome"] in (FAILED, REFUSED):
+                raise NotRestored(outcome["reason"])
+            self.log.info(outcome["reason"])
+
+    def _outcome(self, context: Context, states: Mapping[str, str | None]) -> dict[str, Any]:
+        def pulled(step: str, key: str = "return_value") -> Any:
+            return told(context["ti"].xcom_pull(task_ids=step, key=key))
+
+        plan, approval = pulled("plan"), pulled("approval") or {}
+        failed = [
+            step for step in failed_steps(self.steps, states) if states.get(step) not in (None, "skipped", "removed")
+        ]
+        changed = [
+            step for step in self.changes if states.get(step) not in (None, "skipped", "removed", "upstream_failed")
+        ]
+        reasons = " ".join(dict.fromkeys(_reason(step, pulled(step, FAILURE)) for step in failed))
+        known = {
+            "service": plan and plan["target"]["service"],
+            "backup": plan and plan["backup"]["place"],
+            "approved_by": (approval.get("responded_by_user") or {}).get("name"),
+            "numbers": pulled("settle_control_numbers", "numbers") or [],
+            "differences": pulled("verify_restore", "differences") or [],
+            "seconds": None,
+            "state": None,
+            "safety_backup": None,
+            "way_back": None,
+        }
+        if not changed:
+            outcome, reason = (
+                (REFUSED, f"{reasons} {NOTHING}") if failed else (PLANNED, f"Only the plan was asked for. {NOTHING}")
+            )
+            return known | {"outcome": outcome, "reason": reason.strip()}
+        known |= {"state": self._state_now(known["service"]), "seconds": _seconds(pulled("confirm_plan"))}
+        if not failed:
+            reason = f"{known['backup']} is restored as {known['service']}, which is {known['state']}."
+            return known | {"outcome": RESTORED, "reason": reason}
+        safety = pulled("replace.publish_reference")
+        deleted = any(step in changed for step in self.deletions)
+        back = _way_back(safety, pulled("plan", "request")) if deleted and safety else None
+        told_back = (
+            f" The service that was there is in the safety backup {safety['account']}/{safety['container']}; to "
+            f"restore it, "
+            f"start biztalk_restore with this form: {back}."
+            if back
+            else " The service that was there was deleted without a backup, as approved."
+            if deleted
+            else ""
+        )
+        stands = f"Service {known['service']} is {known['state'] or 'not there'} now."
+        return known | {
+            "outcome": FAILED,
+            "reason": f"{reasons} {stands}{told_back}",
+            "safety_backup": safety and f"{safety['account']}/{safety['container']}",
+            "way_back": back,
+        }
+
+    def _state_now(self, service: str) -> str | None:
+        try:
+            return hook_for(self.conn_id).get_service(ServiceAddress.parse(service)).state
+        except ServiceNotFound:
+            return None
+        except BizTalkServicesError as error:
+            self.log.warning("The state of %s is not known now: %s", service, error)
+            return "in an unknown state"
+
+    def _keep(self, context: Context, outcome: dict[str, Any]) -> None:
+        from biztalk_services.catalog.restores import Restores
+
+        name = outcome["service"].rpartition("/")[2]
+        ti = context["ti"]
+        run = {"dag_id": ti.dag_id, "run_id": ti.run_id}
+        place = {"storage_conn_id": self.storage_conn_id, "catalog_container": self.catalog_container}
+        records = Restores(storage_account(self.storage_conn_id).client, self.catalog_container)
+        when = f"{context['dag_run'].run_after.astimezone(UTC):%Y%m%d-%H%M%S}"
+        plan = ti.xcom_pull(task_ids="plan")
+        url = records.record(name, when, outcome | {"schema_version": 1, "run": run, "plan": plan})
+        self.log.info("The restore is recorded at %s.", url)
+        give_up(context, name, **place)
+
+
+def _reason(step: str, failure: str | None) -> str:
+    if failure:
+        return failure
+    if step == "approval":
+        return "The plan was not approved: it was rejected, or nobody answered in time."
+    return f"See the log of {step}."
+
+
+def _way_back(safety: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """The form that restores the safety backup to where it was taken."""
+    connections = {name: request[name] for name in request if name.endswith("_conn_id") and request[name]}
+    return {"service": safety["service"], "backup": safety["container"], "control_numbers": "report", **connections}
+
+
+def _seconds(confirmed: Mapping[str, Any] | None) -> float | None:
+    if not confirmed:
+        return None
+    return round((datetime.now(UTC) - datetime.fromisoformat(confirmed["confirmed_at"])).total_seconds(), 1)

@@ -1,0 +1,317 @@
+"""Makes the plan of a restore: looks at the backup, the target and everything the restored service needs. Only
+reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import TYPE_CHECKING, Any, Protocol
+
+from biztalk_services.plans import values as value_kinds
+from biztalk_services.plans.plan import RestorePlan
+from biztalk_services.plans.request import EXACT, RAISE, REPLACE, RestoreRequest
+from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rules.differences import differences
+from biztalk_services.rules.numbers_table import rows_of
+from biztalk_services.rules.restore_rules import (
+    PROJECT,
+    SEED,
+    Intention,
+    Verdict,
+    may_be_backed_up_first,
+    tracking_database,
+    verdicts,
+)
+from biztalk_services.rules.settlement import settle
+
+if TYPE_CHECKING:
+    from biztalk_services.catalog.claims import Claim
+    from biztalk_services.catalog.reference import BackupReference
+    from biztalk_services.plans.values import Value
+    from biztalk_services.rest.messages import Service
+    from biztalk_services.rules.batches import BatchReport
+    from biztalk_services.rules.control_number_use import UseReport
+    from biztalk_services.rules.inventory import Inventory
+
+_MOST_DIFFERENCES = 200
+
+
+class World(Protocol):
+    """What a plan has to look at."""
+
+    @property
+    def subscription_id(self) -> str:
+        """Of the connection."""
+
+    def services(self) -> Sequence[Service]:
+        """All services of the subscription as they are now."""
+
+    def read_back(self, reference: BackupReference) -> str:
+        """One sentence on the backup, read back whole. Raises BizTalkServicesError when it is not what it was."""
+
+    def inventory(self, reference: BackupReference) -> Inventory | None:
+        """What the backup holds, as recorded when it was taken; None when it was not recorded."""
+
+    def inventory_now(self, service: Service) -> Inventory:
+        """What a living service holds."""
+
+    def control_numbers_since(self, service: str, since: datetime) -> UseReport:
+        """Which control numbers a service has given out since."""
+
+    def batches(self, service: str) -> BatchReport:
+        """Which batches of a living service hold messages now."""
+
+    def values(self, request: RestoreRequest, stored: dict[str, str], target: str) -> Sequence[Value]:
+        """The values that the restored service will work with."""
+
+    def claim(self, service: str) -> Claim | None:
+        """Another run that works on a service now."""
+
+    def earlier_durations(self, service: str) -> Sequence[float]:
+        """Seconds that earlier restores took."""
+
+
+@dataclass
+class _Facts:
+    """What was found out, once."""
+
+    request: RestoreRequest
+    reference: BackupReference
+    world: World
+    now: datetime
+
+    def __post_init__(self) -> None:
+        request, reference = self.request, self.reference
+        self.name = request.target_name or reference.service
+        self.cloud_service = request.target_cloud_service or reference.cloud_service
+        services = self.world.services()
+        self.living = next((each for each in services if each.address.name.lower() == self.name.lower()), None)
+        self.others = [each for each in services if each is not self.living]
+        self.recorded = self.world.inventory(reference)
+        self.stored = dict(self.recorded.settings) if self.recorded else {}
+        self.edition = (request.edition or reference.edition).lower()
+        self.unit_count = request.unit_count or _number(self.stored.get("UnitCount"))
+        self.values = list(self.world.values(request, self.stored, self.name))
+        self.checked = tuple(value.planned() for value in self.values)
+        self.replaces = bool(self.living and request.when_name_is_taken == REPLACE)
+        self.original = self.living or next(
+            (each for each in self.others if each.address.name.lower() == reference.service.lower()), None
+        )
+
+    @property
+    def target(self) -> str:
+        return f"{self.cloud_service}/{self.name}"
+
+    def value(self, setting: str) -> Any:
+        return next((value for value in self.checked if value.setting == setting), None)
+
+
+def make_plan(request: RestoreRequest, reference: BackupReference, world: World) -> RestorePlan:
+    """
+    The plan of a restore as things are now.
+
+    :param request: the choices.
+    :param reference: the backup.
+    :param world: what there is to look at.
+    :raises BizTalkServicesError: the subscription or the catalog does not answer, so that there is nothing to plan
+        with.
+    """
+    facts = _Facts(request, reference, world, datetime.now(UTC))
+    safety = bool(facts.living and facts.replaces and may_be_backed_up_first(facts.living))
+    numbers = _control_numbers(facts)
+    return RestorePlan(
+        made_at=facts.now,
+        backup={
+            "place": reference.place,
+            "service": reference.service,
+            "cloud_service": reference.cloud_service,
+            "edition": reference.edition,
+            "product_version": reference.product_version,
+            "finished_at": reference.finished_at.isoformat(),
+            "items": sum(count or 0 for count in reference.items.values()),
+            "drained": reference.drain.drained,
+        },
+        target={"service": facts.target, "edition": facts.edition, "unit_count": facts.unit_count},
+        living=facts.living and {"state": facts.living.state, "etag": facts.living.etag},
+        choices={
+            "control_numbers": request.control_numbers,
+            "margin": request.margin,
+            "resume_afterwards": request.resume_afterwards,
+            "replace": facts.replaces,
+            "safety_backup": safety,
+        },
+        rules=(
+            *_backup_rules(facts),
+            *verdicts(_intention(facts), facts.living, facts.others),
+            *_jobs(facts),
+            *numbers.rules,
+        ),
+        values=facts.checked,
+        losses=tuple(_losses(facts)),
+        differences=_differences(facts),
+        control_numbers=tuple(numbers.rows),
+        steps=tuple(_steps(facts, safety)),
+        expected_seconds=median(durations) if (durations := list(world.earlier_durations(facts.name))) else None,
+    )
+
+
+def sent(request: RestoreRequest, plan: RestorePlan, values: Sequence[Value]) -> Any:
+    """What the restore sends explicitly: every value that there is. Holds secrets."""
+    return value_kinds.sent_values(
+        values,
+        edition=plan.target["edition"],
+        unit_count=plan.target["unit_count"],
+        version=plan.backup["product_version"],
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+def _intention(facts: _Facts) -> Intention:
+    tracking = facts.value("TrackingStoreConnectionString")
+    archive = facts.value("ArchiveStoreConnectionString")
+    return Intention(
+        backup_service=facts.reference.service,
+        backup_subscription=facts.reference.subscription_id,
+        backup_edition=facts.reference.edition.lower(),
+        backup_version=facts.reference.product_version,
+        agreements=facts.reference.items.get("agreements"),
+        subscription=facts.world.subscription_id,
+        cloud_service=facts.cloud_service,
+        name=facts.name,
+        edition=facts.edition,
+        unit_count=facts.unit_count,
+        tracking_database=tracking and tracking_database({"TrackingStoreConnectionString": tracking.shown}),
+        archiving=bool(archive and archive.shown),
+        replace=facts.request.when_name_is_taken == REPLACE,
+        without_safety_backup=facts.request.without_safety_backup,
+    )
+
+
+def _backup_rules(facts: _Facts) -> list[Verdict]:
+    try:
+        return [Verdict("backup-whole", True, facts.world.read_back(facts.reference), PROJECT)]
+    except BizTalkServicesError as error:
+        return [Verdict("backup-whole", False, str(error), PROJECT)]
+
+
+def _jobs(facts: _Facts) -> list[Verdict]:
+    """One job a service."""
+    claim = facts.world.claim(facts.name)
+    if claim is None:
+        return [Verdict("one-job", True, f"No other run works on service {facts.name}.", PROJECT)]
+    sentence = (
+        f"Run {claim.run.run_id} of {claim.run.dag_id} works on service {facts.name} ({claim.purpose}); wait for its "
+        "end."
+    )
+    return [Verdict("one-job", False, sentence, PROJECT)]
+
+
+def _differences(facts: _Facts) -> tuple[str, ...]:
+    if facts.original is None:
+        return ()
+    if facts.recorded is None:
+        return ("Nobody recorded what is in the backup, so it cannot be compared with the living service.",)
+    try:
+        now = facts.world.inventory_now(facts.original)
+    except BizTalkServicesError as error:
+        return (f"The living service {facts.original.address} cannot be compared with the backup: {error}",)
+    found = [difference.sentence() for difference in differences(facts.recorded, now)]
+    more = len(found) - _MOST_DIFFERENCES
+    return (*found[:_MOST_DIFFERENCES], *([f"and {more} more"] if more > 0 else []))
+
+
+@dataclass
+class _Numbers:
+    rows: list[dict[str, Any]]
+    rules: list[Verdict]
+
+
+def _control_numbers(facts: _Facts) -> _Numbers:
+    """What the control numbers used since the backup make necessary, as far as is known now."""
+    recorded, original = facts.recorded, facts.original
+    if original is None or recorded is None:
+        return _Numbers([], [])
+    used = facts.world.control_numbers_since(original.address.name, facts.reference.started_at)
+    settlement = settle(recorded, used, margin=facts.request.margin, recorded=recorded)
+    rows = rows_of(recorded, settlement, used, recorded, raised=facts.request.control_numbers == RAISE)
+    if facts.request.control_numbers != RAISE:
+        return _Numbers(rows, [])
+    found = " ".join(finding.sentence for finding in settlement.findings)
+    sentence = found or "Every control number used since the backup can be left behind."
+    return _Numbers(rows, [Verdict("control-numbers-settled", not settlement.findings, sentence, SEED)])
+
+
+def _losses(facts: _Facts) -> list[str]:
+    reference = facts.reference
+    age = facts.now - reference.finished_at
+    found = [f"The backup is {_spoken(age.total_seconds())} old; what was changed since is lost."]
+    found += [f"{each.what}: {each.sentence}" for each in reference.not_included]
+    if not reference.drain.drained:
+        found.append("It is not certain that no batch held messages when the backup was taken; such messages are lost.")
+    found += _not_verifiable(facts)
+    if facts.original is not None and facts.replaces:
+        found.append(_waiting(facts))
+    if facts.request.control_numbers == EXACT:
+        found.append(
+            "Control numbers are left as they were at the backup: every number used since is given out again, and "
+            "partners reject or mistake such messages."
+        )
+    if facts.name.lower() != reference.service.lower():
+        found.append(
+            "The restored service has another address: partners, applications and the SSL certificate's name have to "
+            "follow, and sources such as FTP folders must not be read by two services at once."
+        )
+    return found
+
+
+def _not_verifiable(facts: _Facts) -> list[str]:
+    if facts.recorded is None:
+        return [
+            "Nobody recorded what the backup holds, so the restored service cannot be compared: the run will end red."
+        ]
+    return [
+        f"The {part} was not recorded at the backup, so that part of the restored service cannot be compared: {why}"
+        for part, why in facts.recorded.parts.items()
+        if why
+    ]
+
+
+def _waiting(facts: _Facts) -> str:
+    try:
+        return facts.world.batches(facts.name).sentence()
+    except BizTalkServicesError as error:
+        return str(error)
+
+
+def _steps(facts: _Facts, safety: bool) -> list[str]:
+    found = []
+    if facts.replaces and facts.living:
+        if safety:
+            found.append(
+                f"Wait until no batch of {facts.living.address} holds messages, suspend it, back it up, read the "
+                "backup back."
+            )
+        found.append(f"Delete {facts.living.address}, and wait until its name is free.")
+    found += [
+        f"Restore {facts.reference.place} as {facts.target} ({facts.edition}); it arrives Suspended.",
+        "Compare what it holds with what was recorded at the backup.",
+        {
+            "raise": "Raise the control numbers beyond those used since the backup.",
+            "report": "List the control numbers used since the backup; leave them as they are.",
+            "exact": "Leave the control numbers as they were at the backup.",
+        }[facts.request.control_numbers],
+        "Resume it, and wait until it is Active." if facts.request.resume_afterwards else "Leave it Suspended.",
+    ]
+    return found
+
+
+def _spoken(seconds: float) -> str:
+    hours, minutes = int(seconds // 3600), int(seconds % 3600 // 60)
+    if hours >= 48:
+        return f"{hours // 24} days"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,97 @@
+"""The values that a restored service will work with: where each comes from, and whether it works.
+
+What is given in a restore is checked by the service; what is taken out of the backup is not, and makes the restore fail
+late ("BizTalk Services: Backup and Restore", known issue). So every value for which there is a connection is checked
+here, and sent explicitly, so that the service checks it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from biztalk_services.plans.plan import PlannedValue
+from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rest.restore_messages import RestoreValues
+
+ONLY_IN_BACKUP = "backup"
+"""Origin of a value that no connection leads to."""
+
+
+@dataclass(frozen=True)
+class GivenValue:
+    """A value that a connection holds.
+
+    :param setting: element name of the setting.
+    :param shown: the value without its secret.
+    :param origin: where it comes from (``connection biztalk_acs_x``).
+    :param sent: what it adds to the request: fields of :class:`RestoreValues`.
+    :param check: asks the real thing; one sentence. Raises BizTalkServicesError when it does not work.
+    """
+
+    setting: str
+    shown: str
+    origin: str
+    sent: dict[str, Any] = field(repr=False)
+    check: Callable[[], str] = field(repr=False)
+
+    def planned(self) -> PlannedValue:
+        """The value with what its check finds now."""
+        try:
+            sentence = self.check()
+        except BizTalkServicesError as error:
+            return PlannedValue(self.setting, self.shown, self.origin, "failed", str(error))
+        return PlannedValue(self.setting, self.shown, self.origin, "passed", sentence)
+
+
+@dataclass(frozen=True)
+class MissingValue:
+    """A value that was asked for and cannot be had; the sentence says why."""
+
+    setting: str
+    origin: str
+    sentence: str
+
+    def planned(self) -> PlannedValue:
+        return PlannedValue(self.setting, "", self.origin, "failed", self.sentence)
+
+
+@dataclass(frozen=True)
+class StoredValue:
+    """A value that lies only in the backup: nobody can check it before the service uses it.
+
+    :param setting: element name of the setting.
+    :param shown: what is known of it.
+    :param wanted: the connection that could check it; empty when not even its name is known.
+    """
+
+    setting: str
+    shown: str
+    wanted: str
+
+    def planned(self) -> PlannedValue:
+        how = f"Make the connection {self.wanted}, or name another one" if self.wanted else "Name a connection"
+        sentence = (
+            "The value lies only in the backup, so nobody can check it before the service uses it; should it have been "
+            f"removed or changed since, the restore fails late. {how} in the form to have it checked and sent."
+        )
+        return PlannedValue(self.setting, self.shown, ONLY_IN_BACKUP, "not possible", sentence)
+
+
+Value = GivenValue | MissingValue | StoredValue
+
+
+def sent_values(values: Iterable[Value], *, edition: str, unit_count: int | None, version: str | None) -> RestoreValues:
+    """What the restore sends explicitly. Holds secrets."""
+    sent: dict[str, Any] = {"edition": edition, "unit_count": unit_count, "service_version": version}
+    for value in values:
+        if isinstance(value, GivenValue):
+            sent |= value.sent
+    return RestoreValues(**sent)
+
+
+def parts_of(connection_string: str) -> Mapping[str, str]:
+    """Name (lower case) -> value of the parts of a connection string."""
+    pairs = (part.partition("=") for part in connection_string.split(";") if part.strip())
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,28 @@
+"""What an edition may hold: the editions charts of 2013 and 2015; where they differ, the smaller number counts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Quota(NamedTuple):
+    """
+    :param agreements: per scale unit.
+    :param units: most scale units.
+    :param archiving: whether messages can be archived.
+    """
+
+    agreements: int
+    units: int
+    archiving: bool
+
+
+ORDER = ("basic", "standard", "premium")
+"""Editions that have backups, from the lowest to the highest. Free and developer stand outside of the order."""
+
+QUOTAS = {"basic": Quota(25, 8, False), "standard": Quota(250, 4, False), "premium": Quota(1000, 8, True)}
+
+
+def is_lower(edition: str, than: str) -> bool:
+    """Whether an edition is lower than another; both stand in the order."""
+    return ORDER.index(edition) < ORDER.index(than)
