@@ -104,6 +104,13 @@ def test_it_has_started_over_already():
     assert "the highest 1000, the latest 20" in found.reason
 
 
+def test_starting_over_needs_room_too():
+    last_fit = needed(SMALL, 990, [*numbers(991, 1000), *numbers(1, 890)])
+    assert (last_fit.new_lower, last_fit.new_upper, last_fit.room) == (941, 990, 50)
+    assert needed(SMALL, 990, [*numbers(991, 1000), *numbers(1, 891)]).rule == "control-numbers-room"
+    assert needed(SMALL, 1049, numbers(1, 901)).rule == "control-numbers-room"
+
+
 def test_the_backup_stood_at_the_upper_bound():
     found = needed(SMALL, 1000, numbers(1, 20))
     assert (found.new_lower, found.new_upper) == (71, None)
@@ -224,6 +231,10 @@ def restores(draw: st.DrawFn) -> tuple[str, Range, int | None, list[int], list[i
 def check(service: Numbering, found: Raise | None, used: list[int], margin: int) -> None:
     """The next numbers are there, differ, and were not used; also when the bounds go back after the first."""
     wanted = max(margin, 1)
+    if found:
+        bounds = (found.new_lower, found.new_upper or service.range.upper)
+        assert found.restored.lower <= bounds[0] <= bounds[1] <= found.restored.upper
+        assert found.room == bounds[1] - bounds[0] + 1
     for take_back in (False, True):
         trial = replace(service)
         if found:
