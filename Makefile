@@ -3,14 +3,17 @@ PYTHON := .venv/bin/python
 PYTEST_ARGUMENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help backup up down status test lint bench lock install install-tests python3
+.PHONY: help backup restore up down status test lint bench lock install install-tests python3
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Ports, all on 127.0.0.1: AIRFLOW_PORT=18080 AZURITE_PORT=10000 EMULATOR_PORT=18443 EMULATOR_ADMIN_PORT=18444"
+	@echo "  Ports, all on 127.0.0.1: AIRFLOW_PORT=18080 AZURITE_PORT=10000 EMULATOR_PORT=18443 EMULATOR_ADMIN_PORT=18444 EMULATOR_DATA_PORT=18445"
 
-backup: install ## Start the stack, back up every sample service once, show how it went
+backrestore: install ## Restore a sample service from its backup, with traffic before and after, show how it went
+	@$(PYTHON) -m stack restore
+
+up: install ## Start the stack, back up every sample service once, show how it went
 	@$(PYTHON) -m stack backup
 
 up: install ## Start emulator, Azurite and Airflow, and wait until they are ready

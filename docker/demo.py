@@ -22,15 +22,18 @@ STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 
 def main() -> None:
     connections = HOME / "connections.json"
-    connections.write_text(json.dumps(demo_connections(ask("/health"), ask("/services"))))
+    credentials = json.loads((HOME / "sample-credentials.json").read_text())
+    connections.write_text(json.dumps(demo_connections(ask("/health"), ask("/services"), credentials)))
     airflow("connections", "import", "--overwrite", str(connections))
     wait_for_dag()
     airflow("dags", "unpause", "--yes", DAG_ID)
     airflow("dags", "trigger", DAG_ID)
 
 
-def demo_connections(health: dict, fleet: dict) -> dict[str, dict]:
-    """Airflow's connections (id -> fields) from the emulator's answers to `/health` and `/services`."""
+def demo_connections(health: dict, fleet: dict, credentials: dict) -> dict[str, dict]:
+    """Airflow's connections (id -> fields) from the emulator's answers to `/health` and `/services`, and the credentials
+    of the sample services' surroundings.
+    """
     tracking = {
         f"biztalk_tracking_{service['name'].lower()}": {
             "conn_type": "sqlite",
@@ -39,6 +42,13 @@ def demo_connections(health: dict, fleet: dict) -> dict[str, dict]:
         }
         for service in fleet["services"]
         if service["tracking_database"]
+    }
+    storage = {
+        "conn_type": "wasb",
+        "login": STORAGE_ACCOUNT,
+        "password": STORAGE_KEY,
+        "host": f"http://azurite:10000/{STORAGE_ACCOUNT}",
+        "extra": {"api_version": "2026-06-06"},
     }
     return {
         "biztalk_default": {
@@ -52,15 +62,35 @@ def demo_connections(health: dict, fleet: dict) -> dict[str, dict]:
                 "ca_bundle": f"{HOME}/pki/ca.pem",
             },
         },
-        "biztalk_backup_storage": {
-            "conn_type": "wasb",
-            "login": STORAGE_ACCOUNT,
-            "password": STORAGE_KEY,
-            "host": f"http://azurite:10000/{STORAGE_ACCOUNT}",
-            "extra": {"api_version": "2026-06-06"},
-        },
+        "biztalk_backup_storage": storage,
+        f"biztalk_store_{STORAGE_ACCOUNT}": storage,
         **tracking,
+        **surroundings(credentials),
     }
+
+
+def surroundings(credentials: dict) -> dict[str, dict]:
+    """The connections to each service's Access Control namespace, and to its tracking database as the service uses it."""
+    found = {}
+    for service, known in credentials["services"].items():
+        namespace, database = known["access_control"], known["tracking_database"]
+        found[f"biztalk_acs_{namespace['namespace'].lower()}"] = {
+            "conn_type": "generic",
+            "host": "https://emulator",
+            "port": 18445,
+            "login": "owner",
+            "password": namespace["key"],
+            "extra": {"namespace": namespace["namespace"], "ca_bundle": f"{HOME}/pki/ca.pem"},
+        }
+        found[f"biztalk_sql_{database['database'].lower()}"] = {
+            "conn_type": "generic",
+            "host": database["server"],
+            "schema": database["database"],
+            "login": database["user"],
+            "password": database["password"],
+            "extra": {"check_conn_id": f"biztalk_tracking_{service.lower()}"},
+        }
+    return found
 
 
 def wait_for_dag() -> None:

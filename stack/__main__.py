@@ -1,4 +1,4 @@
-"""`python -m stack up | down | status | backup`: the demo stack, below `.local` of this checkout."""
+"""`python -m stack up | down | status | backup | restore`: the demo stack, below `.local` of this checkout."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import requests
 from stack import Ports, Stack, StackError
 from stack.backup import run_backup
 from stack.parts import ROOT
+from stack.restore import run_restore
 from stack.status import show_status
 
 HOME = ROOT / ".local"
@@ -62,6 +63,11 @@ def backup(stack: Stack) -> int:
         say(f"\nThe stack stays up: Airflow is at {stack.url} (no login, this machine only). `make down` ends it.")
 
 
+def restore(stack: Stack) -> int:
+    stack.start(say)
+    return run_restore(stack)
+
+
 def say(text: str) -> None:
     print(text, flush=True)
 
@@ -70,6 +76,7 @@ COMMANDS = {
     "up": ("start what does not run and wait until it is ready", up),
     "down": ("end what this checkout has started, and nothing else", down),
     "status": ("show each part: running or not, since when, where", status),
+    "restore": ("restore a sample service to its own name, show how it went", restore),
     "backup": ("start the stack, back the sample fleet up once, show how it went", backup),
 }
 

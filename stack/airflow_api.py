@@ -90,6 +90,11 @@ class AirflowApi:
         answer.raise_for_status()
         return answer.json()["value"]
 
+    def approve(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Answer a task that waits for an approval with yes."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self.patch(path, {"chosen_options": ["Approve"], "params_input": {}})
+
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         """The log of one try of a task, one line an event."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,28 @@ class EmulatorApi:
         named = {service["name"]: service["tracking_database"] for service in self.services()}
         return {name: Path(database) for name, database in named.items() if database}
 
+    def service(self, name: str) -> dict:
+        """One service with its settings, content and batches."""
+        return self.get(f"/services/{name}")
+
+    def send(self, service: str, agreement: str, messages: int = 1) -> dict:
+        """Let messages pass through an agreement."""
+        return self._json("POST", f"/services/{service}/messages", {"agreement": agreement, "messages": messages})
+
+    def duplicates(self, service: str) -> list[dict]:
+        """Control numbers that a partner of the service has got twice."""
+        return self.get(f"/services/{service}/duplicates")["duplicates"]
+
     def get(self, path: str) -> Any:
-        answer = self._session.get(f"{self.url}{path}", timeout=ANSWER_SECONDS)
+        return self._json("GET", path)
+
+    def _json(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self._session.request(method, f"{self.url}{path}", json=body, timeout=ANSWER_SECONDS)
         answer.raise_for_status()
         return answer.json()
+
+
+def sample_credentials(home: Path) -> dict[str, dict]:
+    """What the person who provisioned the sample fleet knows, by service: keys and passwords of its surroundings."""
+    path = home / "sample-credentials.json"
+    return json.loads(path.read_text())["services"] if path.exists() else {}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stack.node import node
 from stack.ports import HOST, Ports
-from stack.settings import base_environment
+from stack.settings import base_environment, storage_connection_string
 
 ROOT = Path(__file__).resolve().parent.parent
 # Each is written anew by an installation that changed something.
@@ -67,14 +67,15 @@ def azurite(home: Path, ports: Ports) -> Part:
 def emulator(home: Path, ports: Ports, options: Sequence[str]) -> Part:
     command = [sys.executable, "-m", "biztalk_emulator", "serve", "--home", str(home)]
     command += ["--port", str(ports.emulator), "--admin-port", str(ports.emulator_admin)]
-    command += ["--sample-fleet", *options]
+    command += ["--data-port", str(ports.emulator_data)]
+    command += ["--sample-fleet", "--sample-storage", storage_connection_string(ports), *options]
     sources = ROOT / "emulator"
     return Part(
         "emulator",
         command,
         {"PYTHONPATH": str(sources)},
         home,
-        ["emulator", "emulator_admin"],
+        ["emulator", "emulator_admin", "emulator_data"],
         [sources],
         [PYTHON_INSTALLED],
     )

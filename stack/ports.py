@@ -21,10 +21,12 @@ class Ports:
     azurite: int = 10000
     emulator: int = 18443
     emulator_admin: int = 18444
+    emulator_data: int = 18445
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, default: Ports | None = None) -> Ports:
-        """The ports of the demo stack: AIRFLOW_PORT, AZURITE_PORT, EMULATOR_PORT, EMULATOR_ADMIN_PORT, else `default`.
+        """The ports of the demo stack: AIRFLOW_PORT, AZURITE_PORT, EMULATOR_PORT, EMULATOR_ADMIN_PORT,
+        EMULATOR_DATA_PORT, else `default`.
 
         Raises `StackError` for a value that is no port number, or for one port asked for twice.
         """

@@ -22,6 +22,14 @@ def storage_endpoint(ports: Ports) -> str:
     return f"http://{HOST}:{ports.azurite}/{STORAGE_ACCOUNT}"
 
 
+def storage_connection_string(ports: Ports) -> str:
+    """Azurite's account as the emulator's services use it for monitoring and archives."""
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={STORAGE_ACCOUNT};AccountKey={STORAGE_KEY};"
+        f"BlobEndpoint={storage_endpoint(ports)}"
+    )
+
+
 def base_environment() -> dict[str, str]:
     """This process' environment without what would change the behaviour of Python or of another Airflow."""
     kept = {
@@ -106,6 +114,30 @@ def management_connection(ports: Ports, pki: Path, subscription_id: str) -> dict
 
 def tracking_connection(database: Path) -> dict:
     return {"conn_type": "sqlite", "host": str(database), "extra": {"mode": "ro"}}
+
+
+def access_control_connection(ports: Ports, pki: Path, namespace: str, key: str) -> dict:
+    """How Airflow gets tokens for the partner management of a service of the emulator."""
+    return {
+        "conn_type": "generic",
+        "host": f"https://{HOST}",
+        "port": ports.emulator_data,
+        "login": "owner",
+        "password": key,
+        "extra": {"namespace": namespace, "ca_bundle": str(pki / "ca.pem")},
+    }
+
+
+def sql_connection(database: dict, check_conn_id: str) -> dict:
+    """The tracking database as its service uses it; Airflow reaches its SQLite file by another connection."""
+    return {
+        "conn_type": "generic",
+        "host": database["server"],
+        "schema": database["database"],
+        "login": database["user"],
+        "password": database["password"],
+        "extra": {"check_conn_id": check_conn_id},
+    }
 
 
 def connection_environment(connections: Mapping[str, dict]) -> dict[str, str]:

@@ -15,7 +15,7 @@ import requests
 
 from stack import parts, settings
 from stack.airflow_api import AirflowApi
-from stack.emulator_api import EmulatorApi
+from stack.emulator_api import EmulatorApi, sample_credentials
 from stack.errors import StackError
 from stack.parts import ROOT, Part
 from stack.ports import HOST, Ports, require_free
@@ -136,11 +136,27 @@ class Stack:
             f"biztalk_tracking_{service.lower()}": settings.tracking_connection(database)
             for service, database in self.emulator.tracking_databases().items()
         }
+        storage = settings.storage_connection(self.ports)
         return {
             "biztalk_default": settings.management_connection(self.ports, pki, subscription),
-            "biztalk_backup_storage": settings.storage_connection(self.ports),
+            "biztalk_backup_storage": storage,
+            f"biztalk_store_{settings.STORAGE_ACCOUNT}": storage,
             **tracking,
+            **self._sample_connections(pki),
         }
+
+    def _sample_connections(self, pki: Path) -> dict[str, dict]:
+        """To the surroundings of the sample services, with the credentials that the emulator wrote down."""
+        found = {}
+        for service, known in sample_credentials(self.home / "emulator").items():
+            namespace, database = known["access_control"], known["tracking_database"]
+            found[f"biztalk_acs_{namespace['namespace'].lower()}"] = settings.access_control_connection(
+                self.ports, pki, namespace["namespace"], namespace["key"]
+            )
+            found[f"biztalk_sql_{database['database'].lower()}"] = settings.sql_connection(
+                database, f"biztalk_tracking_{service.lower()}"
+            )
+        return found
 
     # Parts
 

@@ -39,11 +39,13 @@ class Step:
     since: datetime | None
 
 
-def current_steps(task_instances: Iterable[dict]) -> list[Step]:
+def current_steps(task_instances: Iterable[dict], whole_run: str = WHOLE_RUN) -> list[Step]:
     """One step a service, sorted by service, after it the task that works for all of them, if one does at the moment.
 
     Mapped task instances belong to the service that their map index stands for; its name is the rendered map index,
     which Airflow knows as soon as one of them has begun. Before that, a service is left out.
+
+    :param whole_run: what to call the work that is not for one mapped service.
     """
     instances = [instance for instance in task_instances if instance["state"]]
     mapped = [instance for instance in instances if instance["map_index"] >= 0]
@@ -57,7 +59,7 @@ def current_steps(task_instances: Iterable[dict]) -> list[Step]:
         if not service.isdigit() or any(instance["state"] in ENDED for instance in found)
     ]
     common = [instance for instance in instances if instance["map_index"] < 0 and instance["state"] in ACTIVE]
-    return [*steps, _step(WHOLE_RUN, common)] if common else steps
+    return [*steps, _step(whole_run, common)] if common else steps
 
 
 def failed_tasks(task_instances: Iterable[dict]) -> list[str]:

@@ -26,7 +26,15 @@ def test_the_demo_makes_the_connections_of_the_embedded_stack():
             {"name": "bare", "tracking_database": None},
         ]
     }
-    made = module.demo_connections({"subscription_id": "an-id"}, fleet)
+    credentials = {
+        "services": {
+            "Contoso": {
+                "access_control": {"namespace": "contosoAcs", "key": "a key"},
+                "tracking_database": {"server": "tcp:sql,1433", "database": "Db", "user": "me", "password": "secret"},
+            }
+        }
+    }
+    made = module.demo_connections({"subscription_id": "an-id"}, fleet, credentials)
     assert made["biztalk_default"] == settings.management_connection(Ports(), module.HOME / "pki", "an-id") | {
         "host": "emulator"
     }
@@ -36,7 +44,13 @@ def test_the_demo_makes_the_connections_of_the_embedded_stack():
     assert made["biztalk_tracking_contoso"] == settings.tracking_connection(
         Path("/opt/airflow/demo/tracking/Contoso.db")
     )
-    assert len(made) == 3
+    known = credentials["services"]["Contoso"]
+    assert made["biztalk_acs_contosoacs"] == settings.access_control_connection(
+        Ports(), module.HOME / "pki", "contosoAcs", "a key"
+    ) | {"host": "https://emulator"}
+    assert made["biztalk_sql_db"] == settings.sql_connection(known["tracking_database"], "biztalk_tracking_contoso")
+    assert made[f"biztalk_store_{settings.STORAGE_ACCOUNT}"] == made["biztalk_backup_storage"]
+    assert len(made) == 6
 
 
 def test_the_demo_asks_the_emulator_where_compose_puts_it():
