@@ -162,10 +162,10 @@ PARAMS = {
         section="Afterwards",
     ),
     "acs_conn_id": connection("Access Control namespace", "Connection with the namespace and its key."),
-    "tracking_conn_id": connection("Tracking database", "Connection with server, database, user and password."),
+    "tracking_conn_id": connection("Tracking database", "Connection with server, database and login, as the service uses them."),
     "archive_conn_id": connection("Archiving store", "Azure Blob Storage connection with the account key."),
     "monitoring_conn_id": connection("Monitoring store", "Azure Blob Storage connection with the account key."),
-    "certificate_conn_id": connection("SSL certificate", "Connection with certificate_path (PFX) and its password."),
+    "certificate_conn_id": connection("SSL certificate", "Connection that names the PFX file (certificate_path) and opens it."),
 }
 
 

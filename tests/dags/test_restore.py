@@ -1,0 +1,150 @@
+"""The restore: what its form takes, which step waits for which, and what is never done twice."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+from biztalk_services.notifications.alert import AlertNotifier
+from biztalk_services.plans.request import RestoreRequest
+from biztalk_services.settings import Settings
+
+SETTINGS = Settings()
+CHANGES = {"replace.suspend", "replace.back_up", "replace.delete", "delete_as_it_is.delete", "restore"}
+
+
+@pytest.fixture
+def dag(dags) -> DAG:
+    return dags.dags["biztalk_restore"]
+
+
+def upstream(dag: DAG, name: str) -> set[str]:
+    """Everything that comes before a step."""
+    return dag.task_dict[name].get_flat_relative_ids(upstream=True)
+
+
+class TestForm:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("service", "ContosoRetail"),
+            ("backup", "contosoretail-20261125-020000"),
+            ("backup", None),
+            ("backup", {"schema_version": 1}),
+            ("target_name", "contosocopy"),
+            ("edition", "premium"),
+            ("edition", None),
+            ("unit_count", 8),
+            ("when_name_is_taken", "replace"),
+            ("control_numbers", "exact"),
+            ("margin", 0),
+            ("acs_conn_id", "biztalk_acs_other"),
+            ("resume_afterwards", True),
+            ("plan_only", True),
+        ],
+    )
+    def test_it_takes(self, name, value, dag):
+        self.fill(dag, name, value)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("service", ""),
+            ("service", None),
+            ("service", "../contosoorders"),
+            ("service", "{{ 7 * 7 }}"),
+            ("target_name", "two words"),
+            ("target_name", "under_score"),
+            ("edition", "developer"),
+            ("edition", "free"),
+            ("edition", "Premium"),
+            ("unit_count", 0),
+            ("unit_count", 9),
+            ("when_name_is_taken", "delete"),
+            ("without_safety_backup", "perhaps"),
+            ("control_numbers", "lower"),
+            ("margin", -1),
+            ("acs_conn_id", "AccountKey=abc"),
+            ("monitoring_conn_id", "a b"),
+            ("resume_afterwards", 1),
+        ],
+    )
+    def test_it_refuses_nonsense(self, name, value, dag):
+        with pytest.raises(ParamValidationError):
+            self.fill(dag, name, value)
+
+    @staticmethod
+    def fill(dag: DAG, name: str, value: object) -> None:
+        params = copy.deepcopy(dag.params)
+        params["service"] = "contosoorders"
+        params[name] = value
+        params.validate()
+
+    def test_it_has_a_field_for_every_choice_and_no_other(self, dag):
+        assert set(dag.params) == {*RestoreRequest.__dataclass_fields__, "plan_only"}
+
+    def test_the_defaults_are_the_careful_ones(self, dag):
+        params = copy.deepcopy(dag.params)
+        params["service"] = "contosoorders"
+        request = RestoreRequest.from_form(params.validate())
+        assert request == RestoreRequest(service="contosoorders")
+        assert (request.when_name_is_taken, request.control_numbers) == ("refuse", "raise")
+        assert (request.resume_afterwards, request.without_safety_backup) == (False, False)
+
+
+class TestOrder:
+    def test_it_is_started_by_hand_only(self, dag):
+        assert dag.timetable.can_be_scheduled is False
+        assert isinstance(dag.on_failure_callback, AlertNotifier)
+
+    @pytest.mark.parametrize("change", sorted(CHANGES))
+    def test_nothing_is_changed_before_a_person_has_approved_and_the_plan_was_made_again(self, change, dag):
+        assert {"plan", "approval", "confirm_plan"} <= upstream(dag, change)
+
+    def test_the_approval_waits_for_a_person_once_and_not_for_ever(self, dag):
+        approval = dag.task_dict["approval"]
+        assert isinstance(approval, ApprovalOperator)
+        assert approval.response_timeout.total_seconds() == SETTINGS.approval_hours * 3600
+        assert approval.retries == 0
+        assert approval.execution_timeout is None
+        assert approval.body == "{{ ti.xcom_pull(task_ids='plan', key='document') }}"
+
+    def test_the_living_service_is_deleted_only_after_its_backup_is_published(self, dag):
+        assert dag.task_dict["replace.delete"].upstream_task_ids == {"replace.publish_reference"}
+        assert {"replace.verify_backup", "replace.look_again_at_batches"} <= upstream(dag, "replace.publish_reference")
+
+    @pytest.mark.parametrize("group", ["replace", "delete_as_it_is"])
+    def test_nothing_is_tried_again_that_deletes(self, group, dag):
+        assert dag.task_dict[f"{group}.delete"].retries == 0
+
+    def test_a_living_service_that_is_not_deleted_is_brought_back(self, dag):
+        bring_back = dag.task_dict["replace.bring_back_unless_deleted"]
+        assert bring_back.is_teardown
+        assert bring_back.on_failure_fail_dagrun is False
+        assert {"replace.delete", "replace.wait_until_deleted"} <= upstream(dag, "replace.bring_back_unless_deleted")
+        assert dag.task_dict["replace.suspend"].is_setup
+
+    def test_the_restore_goes_on_after_whichever_way_made_room(self, dag):
+        restore = dag.task_dict["restore"]
+        ways = {"is_the_name_taken", "replace.wait_until_deleted", "delete_as_it_is.wait_until_deleted"}
+        assert restore.upstream_task_ids >= ways
+        assert restore.trigger_rule == "none_failed_min_one_success"
+
+    def test_it_is_resumed_only_after_it_was_verified_and_its_numbers_settled(self, dag):
+        assert {"verify_restore", "settle_control_numbers"} <= upstream(dag, "resume_when_asked")
+
+    def test_the_report_is_the_leaf_that_judges_the_run_and_knows_every_step(self, dag):
+        (report,) = dag.leaves
+        assert (report.task_id, report.trigger_rule) == ("report", "all_done")
+        assert {*report.steps, "report"} == set(dag.task_dict)
+        assert {*report.changes, *report.deletions} <= set(dag.task_dict)
+        assert "replace.bring_back_unless_deleted" in report.upstream_task_ids
+
+
+def test_every_template_stands_in_a_field_that_is_rendered(dag):
+    for task in dag.tasks:
+        templates = {name for name, value in vars(task).items() if isinstance(value, str) and "{{" in value}
+        assert templates <= {*task.template_fields, "map_index_template"}, task.task_id
