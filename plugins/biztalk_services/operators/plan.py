@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from biztalk_services.hooks.restore_world import AirflowWorld
 from biztalk_services.operators.claim import claim
 from biztalk_services.operators.step import AdvicePolicy, failure_told
 from biztalk_services.plans.document import document
@@ -74,6 +73,8 @@ class BizTalkPlanRestoreOperator(BaseOperator):
         self.catalog_container = catalog_container
 
     def execute(self, context: Context) -> None:
+        from biztalk_services.hooks.restore_world import AirflowWorld
+
         ti, form = context["ti"], dict(self.request or context["params"])
         with failure_told(context):
             world = AirflowWorld(context, self.conn_id, self.storage_conn_id, self.catalog_container)
@@ -144,6 +145,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, str]:
         from biztalk_services.catalog.reference import BackupReference
+        from biztalk_services.hooks.restore_world import AirflowWorld
 
         approved, settings = RestorePlan.from_dict(self.plan), Settings.load()
         with failure_told(context):
