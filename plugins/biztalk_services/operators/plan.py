@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from biztalk_services.catalog.reference import BackupReference
+    from biztalk_services.hooks.restore_world import AirflowWorld
 
 _CLAIM_BEYOND_DEADLINES = timedelta(hours=1)
 
