@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from biztalk_emulator.business.sample_fleet import SAMPLE_STORAGE
 from biztalk_emulator.program import CannotStart, Emulator
 from biztalk_emulator.settings import DEFAULTS, PROFILE_CHOICES, SettingsError
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             port=options.port,
             admin_port=options.admin_port,
             sample_fleet=options.sample_fleet,
+            sample_storage=options.sample_storage,
             settings=_settings(options),
             server_names=options.server_name,
         )
@@ -75,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         "--admin-port", type=_port, default=18444, help="admin API, HTTP (default: %(default)s; 0: any free port)"
     )
     serve.add_argument("--sample-fleet", action="store_true", help="fill an empty home with the sample subscription")
+    serve.add_argument(
+        "--sample-storage",
+        default=SAMPLE_STORAGE,
+        metavar="CONNECTION_STRING",
+        help="storage account that the sample's services use for monitoring and archives (default: Azurite's "
+        "well-known account on port 10000)",
+    )
     serve.add_argument(
         "--server-name",
         action="append",

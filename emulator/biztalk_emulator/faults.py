@@ -12,11 +12,11 @@ from biztalk_emulator.store import Store
 
 REQUESTS = (
     "list", "get_cloud_service", "create_cloud_service", "delete_cloud_service", "register",
-    "create", "update", "delete", "get", "suspend", "resume", "restart", "sync_keys", "backup", "poll",
+    "create", "update", "delete", "get", "suspend", "resume", "restart", "sync_keys", "backup", "restore", "poll",
 )  # fmt: skip
 """Kinds of management requests, as in the journal; ``poll`` is both forms of operation status."""
 
-STARTING = ("create", "update", "delete", "suspend", "resume", "restart", "sync_keys", "backup")
+STARTING = ("create", "update", "delete", "suspend", "resume", "restart", "sync_keys", "backup", "restore")
 """Requests that begin an operation on a service."""
 
 PORTAL_ONLY = tuple(action for action in PORTAL_ACTIONS if action not in REQUESTS)

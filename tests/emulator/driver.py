@@ -20,7 +20,8 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 QUICK = (
     '{"create": 0.2, "update": 0.2, "scale": 0.2, "service_update": 0.2, "suspend": 0.1, "resume": 0.1, "restart": 0.1,'
-    ' "start": 0.1, "stop": 0.1, "disable": 0.1, "enable": 0.1, "sync_keys": 0.1, "backup": 0.2, "delete": 0.1,'
+    ' "start": 0.1, "stop": 0.1, "disable": 0.1, "enable": 0.1, "sync_keys": 0.1, "backup": 0.2, "restore": 0.2,'
+    ' "delete": 0.1,'
     ' "create_cloud_service": 0.1, "delete_cloud_service": 0.1}'
 )
 
@@ -156,6 +157,40 @@ class EmulatorProcess:
         )
         return self.act(name, "backup", data=body, headers={"Content-Type": "application/xml", **headers})
 
+    def restore(
+        self,
+        name: str,
+        backup_name: str,
+        storage: str,
+        *,
+        group: str = "contoso-west-us",
+        headers: dict[str, str | None] | None = None,
+        **overrides: str,
+    ) -> requests.Response:
+        """Restore into a service of this name; a certificate is overridden by `Certificate=(data, password)`."""
+        answer = self.request(
+            "PUT",
+            f"/cloudservices/{group}/resources/biztalkservices/biztalk/{name}",
+            data=restore_body(backup_name, storage, **overrides),
+            headers={"Content-Type": "application/xml", "x-ms-client-request-id": "test", **(headers or {})},
+        )
+        if answer.status_code == 202:
+            self._groups[name] = group
+        return answer
+
+    def provider_status(self, name: str, answer: requests.Response) -> requests.Response:
+        """The resource provider's status of the operation that `answer` began, once it has ended."""
+        path = f"{self.path(name)}?OperationStatus/{answer.headers['x-ms-request-id']}"
+        return eventually(
+            lambda: (status := self.request("GET", path)) and text(status, "Result") != "InProgress" and status,
+            seconds=30,
+        )
+
+    def give_up(self, name: str) -> None:
+        """Delete a service and wait until it is gone."""
+        assert self.operation(self.request("DELETE", self.path(name, through=False))) == "Succeeded"
+        eventually(lambda: self.raw_admin("GET", f"/services/{name}").status_code == 404)
+
     # Admin port.
 
     def raw_admin(self, method: str, path: str, body: Any = None, **how: Any) -> requests.Response:
@@ -197,6 +232,22 @@ def resource(**settings: str) -> str:
     return (
         f"<Resource><SchemaVersion>1.0</SchemaVersion><Plan/><IntrinsicSettings><ServiceSettings>{inner}"
         "</ServiceSettings></IntrinsicSettings></Resource>"
+    )
+
+
+def restore_body(
+    backup_name: str, storage: str, *, Certificate: tuple[str, str] | None = None, **overrides: str
+) -> str:
+    """Body of Restore."""
+    inner = "".join(f"<{name}>{value}</{name}>" for name, value in overrides.items())
+    if Certificate:
+        data, password = Certificate
+        inner += f"<ServiceCertificate><Data>{data}</Data><Password>{password}</Password></ServiceCertificate>"
+    carried = f"<ServiceSettings>{inner}</ServiceSettings>" if inner else ""
+    return (
+        "<Resource><SchemaVersion>1.0</SchemaVersion><Plan/><IntrinsicSettings><ServiceRestoreSettings>"
+        f"<BackupStoreConnectionString>{storage}</BackupStoreConnectionString><BackupName>{backup_name}</BackupName>"
+        f"{carried}</ServiceRestoreSettings></IntrinsicSettings></Resource>"
     )
 
 
