@@ -1,4 +1,4 @@
-"""The emulator as a whole: store, clock, backups and the two ports."""
+"""The emulator as a whole: store, clock, backups, restores and the three ports."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from biztalk_emulator.business import sample_fleet
 from biztalk_emulator.business.sample_fleet import SAMPLE_STORAGE
 from biztalk_emulator.clock import Clock
 from biztalk_emulator.connection_strings import ConnectionStringError, parse_storage
+from biztalk_emulator.data_port.api import DataApi
 from biztalk_emulator.faults import Faults
 from biztalk_emulator.http_server import HttpServer, tls_context
 from biztalk_emulator.journal import Journal
@@ -41,6 +42,8 @@ class Emulator:
     :param home: folder of all its files; made when missing.
     :param port: of the management API, HTTPS; 0 for any free one.
     :param admin_port: of the admin API, HTTP; 0 for any free one.
+    :param data_port: of tokens and trading partner management, HTTPS; 0 for any free one; by default two above `port`,
+        and any free one when that is 0.
     :param sample_fleet: fill an empty store with the sample subscription.
     :param sample_storage: connection string of the account that the sample's services use for monitoring and archives.
     :param settings: changes to the settings, as PATCH /settings takes them.
@@ -57,6 +60,7 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 18443,
         admin_port: int = 18444,
+        data_port: int | None = None,
         sample_fleet: bool = False,
         sample_storage: str = SAMPLE_STORAGE,
         settings: dict[str, Any] | None = None,
@@ -88,6 +92,10 @@ class Emulator:
             opened.callback(self._management.server_close)
             self._admin = _listen(host, admin_port, admin, None)
             opened.callback(self._admin.server_close)
+            data = DataApi(self._lifecycle, faults, journal, self._world)
+            context = tls_context(self.pki.server, self.pki.server_key, asks_for_certificate=False)
+            self._data = _listen(host, default_data_port(port) if data_port is None else data_port, data, context)
+            opened.callback(self._data.server_close)
             if settings:
                 self._lifecycle.change_settings(settings)
             self._opened = opened.pop_all()
@@ -103,6 +111,11 @@ class Emulator:
         return self._admin.port
 
     @property
+    def data_port(self) -> int:
+        """Port of tokens and trading partner management."""
+        return self._data.port
+
+    @property
     def subscription_id(self) -> str:
         """The one subscription."""
         return self._store.fact(SUBSCRIPTION)
@@ -116,6 +129,7 @@ class Emulator:
         self._restores.carry_on()
         self._management.start()
         self._admin.start()
+        self._data.start()
 
     def stop(self) -> None:
         """End cleanly; running operations go on at the next start."""
@@ -123,6 +137,7 @@ class Emulator:
         self._lifecycle.wake()
         self._management.stop()
         self._admin.stop()
+        self._data.stop()
         self._clock.join()
         self._opened.close()
 
@@ -156,6 +171,11 @@ class Emulator:
                     )
                 )
                 self._world.introduce(each["settings"])
+
+
+def default_data_port(port: int) -> int:
+    """The data port beside a management port: 18445 beside 18443, any free one beside any free one."""
+    return port + 2 if 0 < port <= 65533 else 0
 
 
 @contextmanager
@@ -201,5 +221,5 @@ def _listen(host: str, port: int, application: Any, context: Any) -> HttpServer:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "no possible address"
         raise CannotStart(
-            f"Cannot listen on {host} port {port} ({reason}); choose another --port or --admin-port."
+            f"Cannot listen on {host} port {port} ({reason}); choose another --port, --admin-port or --data-port."
         ) from None

@@ -175,6 +175,7 @@ def test_in_mid_restore(restoring, storage):
     assert {kind: after[kind] for kind in held} == held
     assert after["etag"] == answer.headers["ETag"]
     assert len(ended(restoring, answer.headers["x-ms-request-id"])) == 1
+    check_journal(restoring)
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.02, 0.05, 0.1, 0.2])
