@@ -97,11 +97,9 @@ class DataApi:
                     response = work()
         except DataError as refused:
             response = _text(refused) if call.address.domain == NAMESPACE_DOMAIN else odata.refusal(refused)
-        standard = {
-            "Cache-Control": "no-cache",
-            "DataServiceVersion": "3.0;",
-            "x-ms-request-id": call.request_id,
-        }
+        standard = {"Cache-Control": "no-cache", "x-ms-request-id": call.request_id}
+        if call.address.domain == SERVICE_DOMAIN:
+            standard["DataServiceVersion"] = "3.0;"
         response.headers = standard | response.headers
         if fault:
             answers.spoil(response, fault)
