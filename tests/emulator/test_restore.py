@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import socket
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -241,6 +243,43 @@ class TestNames:
 
     def test_an_unknown_group(self, emulator, storage, backups):
         assert refusal(emulator.restore(fresh("lost"), backups[STANDARD], storage, group="nowhere"))[0] == 404
+
+
+class TestTogether:
+    def test_one_of_two_gets_the_name(self, emulator, storage, backups):
+        name, tracking = fresh("twin"), database_of(emulator)
+        with ThreadPoolExecutor(2) as pool:
+            asked = [
+                pool.submit(emulator.restore, name, backups[STANDARD], storage, TrackingStoreConnectionString=tracking)
+                for _ in range(2)
+            ]
+            assert sorted(each.result().status_code for each in asked) == [202, 409]
+        emulator.reaches(name, "Suspended")
+
+    def test_the_later_of_two_on_one_tracking_database_fails(self, emulator, storage, backups):
+        first, second, tracking = fresh("first"), fresh("second"), database_of(emulator)
+        emulator.slow_down("restore")
+        answers = [
+            emulator.restore(name, backups[STANDARD], storage, TrackingStoreConnectionString=tracking)
+            for name in (first, second)
+        ]
+        emulator.release(answers[0])
+        emulator.reaches(first, "Suspended")
+        emulator.release(answers[1])
+        assert error_of(emulator, second, answers[1])["ExtendedCode"] == "TrackingDatabaseInUse"
+
+    def test_nobody_waits_while_an_account_does_not_answer(self, emulator, backups):
+        with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+            address = f"http://127.0.0.1:{silent.getsockname()[1]}/{ACCOUNT}"
+            connection = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={address}"
+            asked = pool.submit(emulator.restore, fresh("silent"), backups[STANDARD], connection)
+            time.sleep(0.3)
+            started = time.monotonic()
+            assert emulator.state(STANDARD) == "Active"
+            emulator.admin("GET", "/services")
+            assert time.monotonic() - started < 2
+            assert not asked.done()
+            refused(emulator, asked.result(), "could not be reached")
 
 
 class TestRefusedAtOnce:
