@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from biztalk_emulator.business.sample_fleet import SAMPLE_STORAGE
 from biztalk_emulator.program import CannotStart, Emulator
 from biztalk_emulator.settings import DEFAULTS, PROFILE_CHOICES, SettingsError
 
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             host=options.host,
             port=options.port,
             admin_port=options.admin_port,
+            data_port=options.data_port,
             sample_fleet=options.sample_fleet,
+            sample_storage=options.sample_storage,
             settings=_settings(options),
             server_names=options.server_name,
         )
@@ -46,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     emulator.start()
     print(
         f"ready management=https://{options.host}:{emulator.port}/{emulator.subscription_id} "
-        f"admin=http://{options.host}:{emulator.admin_port} home={options.home}",
+        f"admin=http://{options.host}:{emulator.admin_port} data=https://{options.host}:{emulator.data_port} "
+        f"home={options.home}",
         flush=True,
     )
     signal.sigwait(_STOPPING)
@@ -61,8 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser(
         "serve",
-        help="serve the management API and the admin port",
-        description="Serve the management API (HTTPS) and the admin port (HTTP) until SIGTERM or Ctrl-C.",
+        help="serve the management API, the data port and the admin port",
+        description="Serve the management API (HTTPS), the data port (HTTPS) and the admin port (HTTP) until SIGTERM "
+        "or Ctrl-C.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -74,7 +79,20 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--admin-port", type=_port, default=18444, help="admin API, HTTP (default: %(default)s; 0: any free port)"
     )
+    serve.add_argument(
+        "--data-port",
+        type=_port,
+        help="tokens and trading partner management, HTTPS (default: two above --port, 18445; any free port when "
+        "--port is 0)",
+    )
     serve.add_argument("--sample-fleet", action="store_true", help="fill an empty home with the sample subscription")
+    serve.add_argument(
+        "--sample-storage",
+        default=SAMPLE_STORAGE,
+        metavar="CONNECTION_STRING",
+        help="storage account that the sample's services use for monitoring and archives (default: Azurite's "
+        "well-known account on port 10000)",
+    )
     serve.add_argument(
         "--server-name",
         action="append",

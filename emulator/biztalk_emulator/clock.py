@@ -8,6 +8,7 @@ import threading
 from biztalk_emulator import times
 from biztalk_emulator.lifecycle import Lifecycle
 from biztalk_emulator.message_desk import MessageDesk
+from biztalk_emulator.operations import ENDING_THEMSELVES
 
 
 class Clock:
@@ -50,7 +51,7 @@ class Clock:
             self._lifecycle.changed.wait(seen, until - times.now())
 
     def end_due_operations(self) -> None:
-        """End what is due; backups end themselves."""
+        """End what is due; backups and restores end themselves."""
         for operation in self._lifecycle.store.due_operations():
-            if operation.kind != "backup":
+            if operation.kind not in ENDING_THEMSELVES:
                 self._lifecycle.end(operation.id)

@@ -28,6 +28,14 @@ class StorageConnection:
     blob_endpoint: str
 
 
+@dataclass(frozen=True)
+class Login:
+    """Who opens a SQL database; both are empty when a connection string names none."""
+
+    user: str
+    password: str = field(repr=False)
+
+
 def pairs(text: str) -> list[tuple[str, str]]:
     """Split into key and value, both stripped; the value may hold further ``=``.
 
@@ -99,6 +107,16 @@ def database_name(text: str) -> str:
             "underscores."
         )
     return name
+
+
+def parse_login(text: str) -> Login:
+    """Return the login of an ADO.NET connection string.
+
+    :raises ConnectionStringError: when it cannot be read.
+    """
+    values = {key.lower(): value for key, value in pairs(text)}
+    user = values.get("user id") or values.get("uid") or values.get("user") or ""
+    return Login(user, values.get("password") or values.get("pwd") or "")
 
 
 def without_secrets(text: str) -> str:

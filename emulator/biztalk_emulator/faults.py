@@ -12,11 +12,12 @@ from biztalk_emulator.store import Store
 
 REQUESTS = (
     "list", "get_cloud_service", "create_cloud_service", "delete_cloud_service", "register",
-    "create", "update", "delete", "get", "suspend", "resume", "restart", "sync_keys", "backup", "poll",
+    "create", "update", "delete", "get", "suspend", "resume", "restart", "sync_keys", "backup", "restore", "poll",
+    "token", "partner_management", "merge_protocol_settings",
 )  # fmt: skip
-"""Kinds of management requests, as in the journal; ``poll`` is both forms of operation status."""
+"""Kinds of requests, as in the journal. ``poll`` is both forms of operation status; the last three: data port."""
 
-STARTING = ("create", "update", "delete", "suspend", "resume", "restart", "sync_keys", "backup")
+STARTING = ("create", "update", "delete", "suspend", "resume", "restart", "sync_keys", "backup", "restore")
 """Requests that begin an operation on a service."""
 
 PORTAL_ONLY = tuple(action for action in PORTAL_ACTIONS if action not in REQUESTS)
@@ -129,7 +130,7 @@ class Faults:
         return self._store.execute("DELETE FROM faults WHERE ? IS NULL OR id = ?", (fault_id, fault_id)).rowcount
 
     def find(self, request: str, service: str | None) -> Fault | None:
-        """Return the oldest order that applies to a management request; `fire` tells that it was used."""
+        """Return the oldest order that applies to a request; `fire` tells that it was used."""
         return self._oldest(request, service, set(EFFECTS if request in STARTING else _ANY_REQUEST))
 
     def find_for_action(self, action: str, service: str) -> Fault | None:

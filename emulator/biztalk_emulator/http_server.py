@@ -278,13 +278,17 @@ class HttpServer(ThreadingHTTPServer):
         print(f"{time.strftime('%H:%M:%S')} a connection ended with {kind and kind.__name__}", file=sys.stderr)
 
 
-def tls_context(certificate_chain: Path, private_key: Path) -> SSL.Context:
-    """Make a TLS 1.2+ server context that asks for a client certificate and lets every one pass the handshake."""
+def tls_context(certificate_chain: Path, private_key: Path, *, asks_for_certificate: bool = True) -> SSL.Context:
+    """Make a TLS 1.2+ server context.
+
+    :param asks_for_certificate: ask for a client certificate, and let every one pass the handshake.
+    """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.use_certificate_chain_file(str(certificate_chain))
     context.use_privatekey_file(str(private_key))
-    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    if asks_for_certificate:
+        context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
     return context

@@ -9,7 +9,7 @@ from typing import Any
 
 from biztalk_emulator import state_chart, times
 from biztalk_emulator.journal import Journal
-from biztalk_emulator.operations import ENVELOPED, KINDS
+from biztalk_emulator.operations import ENVELOPED, KINDS, MAKING
 from biztalk_emulator.settings import DEFAULTS, merged
 from biztalk_emulator.signals import Signal
 from biztalk_emulator.store import CloudService, Operation, Service, Store
@@ -95,7 +95,7 @@ class Lifecycle:
         :raises NotAllowed: when the state chart forbids it; nothing is changed then.
         """
         with self.store.transaction():
-            if kind != "create":
+            if kind not in MAKING:
                 self.require_allowed(kind, service)
             operation = self._new_operation(kind, service.cloud_service, service, operation_id, payload, twist)
             before = service.visible_state
@@ -106,7 +106,7 @@ class Lifecycle:
             self.store.save_service(service)
             self.store.save_operation(operation)
             self._tell_started(operation)
-            self._tell_state(service, before if kind != "create" else None, operation.id)
+            self._tell_state(service, before if kind not in MAKING else None, operation.id)
         return operation
 
     def begin_without_effect(self, kind: str, service: Service, *, operation_id: str) -> Operation:
@@ -138,10 +138,14 @@ class Lifecycle:
         if service.running_operation or not state_chart.allows(service.state, kind):
             raise NotAllowed(f"{kind} is not allowed while {service.name} is {service.visible_state}.")
 
-    def end(self, operation_id: str, error: dict[str, Any] | None = None) -> bool:
+    def end(
+        self, operation_id: str, error: dict[str, Any] | None = None, outcome: dict[str, Any] | None = None
+    ) -> bool:
         """End a running operation: Succeeded, or Failed with `error`.
 
         :param error: ``http_code`` (4xx or 5xx), ``code``, ``message``, ``extended_code``.
+        :param outcome: what a success gives the service: ``settings``, ``content``, ``runtime``, any of them; by
+            default what the operation's payload has of these.
         :returns: False when it had ended before; nothing is changed then.
         """
         with self.store.transaction():
@@ -156,7 +160,7 @@ class Lifecycle:
             service = self.store.service(operation.service) if operation.service else None
             if service:
                 before = KINDS[operation.kind].transitional
-                self._settle(service, operation, payload or {})
+                self._settle(service, operation, outcome or payload or {})
                 self._tell_ended(operation)
                 self._tell_state(self.store.service(service.name), before, operation.id, name=service.name)
             else:
@@ -213,7 +217,9 @@ class Lifecycle:
     ) -> Operation:
         settings, started = self.settings, times.now()
         due = started + settings["durations"][kind]
-        envelope_due = min(due, started + settings["envelope_seconds"]) if kind in ENVELOPED else None
+        envelope_due = started + settings["envelope_seconds"] if kind in ENVELOPED else None
+        if envelope_due is not None and envelope_due >= due:
+            envelope_due = None
         if twist.error and envelope_due:
             due, envelope_due = envelope_due, None
         return Operation(
@@ -230,20 +236,22 @@ class Lifecycle:
             payload=payload,
         )
 
-    def _settle(self, service: Service, operation: Operation, payload: dict[str, Any]) -> None:
+    def _settle(self, service: Service, operation: Operation, outcome: dict[str, Any]) -> None:
         kind, succeeded = KINDS[operation.kind], operation.status == "Succeeded"
         service.last_operation = operation
         if succeeded and operation.kind == "delete":
             self.store.remove_service(service)
             self.touch_cloud_service(service.cloud_service)
             return
-        if succeeded and "settings" in payload:
-            service.settings = payload["settings"]
+        if succeeded:
+            service.settings = outcome.get("settings", service.settings)
+            service.content = outcome.get("content", service.content)
+            service.runtime = outcome.get("runtime", service.runtime)
         service.state = (kind.succeeded if succeeded else kind.failed) or operation.state_before
         if succeeded and operation.kind == "update" and operation.state_before in _UPDATED_IN_PLACE:
             service.state = operation.state_before
         self.store.save_service(service)
-        if succeeded and "settings" in payload:
+        if succeeded and "settings" in outcome:
             self.settings_changed(service)
 
     def _tell_started(self, operation: Operation) -> None:

@@ -14,8 +14,10 @@ from biztalk_emulator.business import traffic
 from biztalk_emulator.business.errors import TrafficRefused
 from biztalk_emulator.business.tracking import TrackingDatabase
 from biztalk_emulator.connection_strings import database_name
+from biztalk_emulator.failures import OperationFailure
 from biztalk_emulator.lifecycle import Lifecycle
 from biztalk_emulator.store import Service
+from biztalk_emulator.world import World
 
 
 class NotProcessing(Exception):
@@ -25,29 +27,53 @@ class NotProcessing(Exception):
 class MessageDesk:
     """Hands messages to the business part and keeps what it changes.
 
-    :param folder: where tracking databases are, one file a database.
+    :param world: where tracking databases are.
     """
 
-    def __init__(self, lifecycle: Lifecycle, folder: Path) -> None:
+    def __init__(self, lifecycle: Lifecycle, world: World) -> None:
         self._lifecycle = lifecycle
         self._store = lifecycle.store
-        self._folder = folder
+        self._world = world
         lifecycle.settings_changed = self.try_tracking
 
     def tracking_path(self, settings: dict[str, Any]) -> Path | None:
         """The file of a service's tracking database; None when it has none."""
         text = settings.get("TrackingStoreConnectionString")
-        return self._folder / f"{database_name(text)}.db" if text else None
+        return self._world.database_path(database_name(text)) if text else None
+
+    def tracking(self, service: Service) -> TrackingDatabase | None:
+        """A service's tracking database, logged in; None when it has none.
+
+        :raises TrafficRefused: it does not exist, refuses the login, or cannot be used.
+        """
+        path = self.tracking_path(service.settings)
+        if path is None:
+            return None
+        try:
+            self._world.check_database(service.settings["TrackingStoreConnectionString"])
+        except OperationFailure as failure:
+            raise TrafficRefused(failure.error["message"]) from None
+        with _usable_tracking(service):
+            return TrackingDatabase(path)
 
     def open_tracking(self, service: Service) -> None:
         """Make a service's tracking database agree with what the store knows.
 
         :raises TrafficRefused: the database cannot be used.
         """
-        path = self.tracking_path(service.settings)
-        if path:
-            with _tracking_of(service):
-                TrackingDatabase(path).reconcile(service.runtime, now=times.as_datetime(times.now()))
+        tracking = self.tracking(service)
+        if tracking:
+            with _usable_tracking(service):
+                tracking.reconcile(service.runtime, now=times.as_datetime(times.now()))
+
+    def duplicates(self, service: Service) -> list[dict[str, Any]]:
+        """The rows of :data:`biztalk_emulator.business.tracking.DUPLICATES_QUERY`; empty without tracking database.
+
+        :raises TrafficRefused: the database cannot be used.
+        """
+        tracking = self.tracking(service)
+        with _usable_tracking(service):
+            return tracking.duplicates() if tracking else []
 
     def try_tracking(self, service: Service) -> None:
         """Do as `open_tracking` does; a database that cannot be used is named on stderr and stops messages only."""
@@ -92,12 +118,12 @@ class MessageDesk:
             if service is None or not service.processes_messages:
                 state = service.visible_state if service else "deleted"
                 raise NotProcessing(f"{name} is {state}, so it processes no messages.")
-            path = self.tracking_path(service.settings)
-            if path is None:
+            tracking = self.tracking(service)
+            if tracking is None:
                 raise TrafficRefused(f"{service.name} has no tracking database, so it processes no messages.")
             document = _document(service)
-            with _tracking_of(service):
-                result = work(document, now=times.as_datetime(times.now()), tracking=TrackingDatabase(path))
+            with _usable_tracking(service):
+                result = work(document, now=times.as_datetime(times.now()), tracking=tracking)
             if result == []:
                 return result
             service.content, service.runtime = document["content"], document["runtime"]
@@ -107,7 +133,7 @@ class MessageDesk:
 
 
 @contextmanager
-def _tracking_of(service: Service) -> Iterator[None]:
+def _usable_tracking(service: Service) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

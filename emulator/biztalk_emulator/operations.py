@@ -46,6 +46,7 @@ _KINDS = (
     Kind("enable", "EnableBizTalkService", "Enable", "Enabling", chart.ACTIVE, chart.ENABLE_FAILED),
     Kind("sync_keys", "", "SyncAccessControlKeys", "Updating"),
     Kind("backup", "BackupBizTalkService", "Backup", "BackingUp"),
+    Kind("restore", "RestoreBizTalkService", "Restore", "Restoring", chart.SUSPENDED, chart.RESTORE_FAILED),
     Kind("delete", "DeleteBizTalkService", "Delete", "Deleting"),
     Kind("create_cloud_service", "", "Create", ""),
     Kind("delete_cloud_service", "", "Delete", ""),
@@ -53,7 +54,13 @@ _KINDS = (
 
 KINDS = {kind.name: kind for kind in _KINDS}
 
-ENVELOPED = frozenset({"create", "update", "scale", "service_update"})
+MAKING = frozenset({"create", "restore"})
+"""They make the service, so no state of it has to allow them."""
+
+ENDING_THEMSELVES = frozenset({"backup", "restore"})
+"""They work with storage accounts and end when that is done; time alone ends the others."""
+
+ENVELOPED = frozenset({"create", "update", "scale", "service_update", "restore"})
 """Sent as PUT: the envelope's operation ends before the resource is ready (REST reference, fact 5)."""
 
 PORTAL_ACTIONS = ("start", "stop", "restart", "suspend", "resume", "disable", "enable", "sync_keys")

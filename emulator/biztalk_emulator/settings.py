@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
         "enable": 1.0,
         "sync_keys": 0.5,
         "backup": 6.0,
+        "restore": 8.0,
         "delete": 1.5,
         "create_cloud_service": 0.5,
         "delete_cloud_service": 0.5,
@@ -29,9 +30,11 @@ DEFAULTS: dict[str, Any] = {
     "envelope_seconds": 1.0,
     "name_hold_seconds": 10.0,
     "traffic_tick_seconds": 1.0,
+    "token_seconds": 28800.0,
     "profile": {
         "backup_precondition": "strict-rest",
         "developer_backup": "no",
+        "version_equality": "seed",
         "version_minimum": "strict",
         "backup_status": "202",
         "poll_status": "202",
@@ -41,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
 PROFILE_CHOICES = {
     "backup_precondition": ("strict-rest", "chart"),
     "developer_backup": ("no", "yes"),
+    "version_equality": ("seed", "later"),
     "version_minimum": ("strict", "lenient"),
     "backup_status": ("202", "200"),
     "poll_status": ("202", "200"),

@@ -1,9 +1,9 @@
-"""Writing into the storage account of the one who asked for a backup."""
+"""Speaking to real storage accounts: writing a backup, reading one, asking whether a key is right."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import (
@@ -16,27 +16,88 @@ from azure.storage.blob import BlobServiceClient, ContentSettings, LinearRetry, 
 
 from biztalk_emulator.business.package import PackedBlob
 from biztalk_emulator.connection_strings import StorageConnection
+from biztalk_emulator.failures import OperationFailure
 
 API_VERSION = "2026-06-06"
 OWNER = "biztalk_operation"
 """Name of the container's metadata that holds the id of the operation that made it."""
 
-_TO_BE_JUDGED = (StorageErrorCode.CONTAINER_ALREADY_EXISTS, StorageErrorCode.BLOB_NOT_FOUND)
+_JUDGED_IN_WRITING = (StorageErrorCode.CONTAINER_ALREADY_EXISTS, StorageErrorCode.BLOB_NOT_FOUND)
+_JUDGED_IN_READING = (StorageErrorCode.CONTAINER_NOT_FOUND, StorageErrorCode.BLOB_NOT_FOUND)
 
 _Result = TypeVar("_Result")
 
 
-class StorageFailure(Exception):
-    """The storage account did not do what was asked; `error` tells why in the terms of a failed operation."""
+class StorageFailure(OperationFailure):
+    """The storage account did not do what was asked."""
 
-    def __init__(self, http_code: int, code: str, extended_code: str, message: str) -> None:
-        super().__init__(message)
-        self.error: dict[str, Any] = {
-            "http_code": http_code,
-            "code": code,
-            "message": message,
-            "extended_code": extended_code,
-        }
+
+class BackupNotFound(StorageFailure):
+    """There is no container, or no descriptor in it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, "ResourceNotFound", "BackupNotFound", message)
+
+
+def ask(connection: StorageConnection, account: str) -> None:
+    """Ask a storage account something that it tells to those with its key only; takes at most about ten seconds.
+
+    :param account: what it is, for errors, e.g. "The storage account of MonitoringStoreConnectionString".
+    :raises StorageFailure: it is not reached, or refuses the key.
+    """
+    service = _client(connection)
+    try:
+        _guarded(service.get_account_information, account, "to tell about itself", judged=())
+    finally:
+        service.close()
+
+
+class BackupSource:
+    """One container that holds a backup, to be read."""
+
+    def __init__(self, connection: StorageConnection, name: str) -> None:
+        self.name = name
+        self._service = _client(connection)
+        self._container = self._service.get_container_client(name)
+
+    def descriptor(self) -> bytes:
+        """The descriptor, without which a container is no backup.
+
+        :raises BackupNotFound: there is no container of this name, or no descriptor in it.
+        :raises StorageFailure: the account is not reached, or refuses.
+        """
+        try:
+            return self._read(f"{self.name}.txt")
+        except ResourceNotFoundError as error:
+            if error.error_code == StorageErrorCode.CONTAINER_NOT_FOUND:
+                raise BackupNotFound(f"The storage account has no container {self.name}.") from None
+            raise BackupNotFound(
+                f"The container {self.name} holds no descriptor {self.name}.txt, so no backup of that name was "
+                "finished in it."
+            ) from None
+
+    def blobs(self) -> dict[str, bytes]:
+        """Every blob of the container, by name.
+
+        :raises BackupNotFound: there is no container of this name any more.
+        :raises StorageFailure: the account is not reached, or refuses.
+        """
+        try:
+            names = self._reading(lambda: list(self._container.list_blob_names()))
+            return {name: self._read(name) for name in names}
+        except ResourceNotFoundError:
+            raise BackupNotFound(f"The container {self.name} was deleted, or a blob in it.") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._service.close()
+
+    def _read(self, blob: str) -> bytes:
+        return self._reading(lambda: self._container.download_blob(blob).readall())
+
+    @staticmethod
+    def _reading(work: Callable[[], _Result]) -> _Result:
+        return _guarded(work, asked="to give the backup", judged=_JUDGED_IN_READING)
 
 
 class BackupContainer:
@@ -50,14 +111,7 @@ class BackupContainer:
     def __init__(self, connection: StorageConnection, name: str, owner: str) -> None:
         self.name = name
         self._owner = owner
-        self._service = BlobServiceClient(
-            connection.blob_endpoint,
-            credential=AzureNamedKeyCredential(connection.account_name, connection.account_key),
-            api_version=API_VERSION,
-            retry_policy=LinearRetry(backoff=1, retry_total=1, random_jitter_range=0),
-            connection_timeout=3,
-            read_timeout=4,
-        )
+        self._service = _client(connection)
         self._container = self._service.get_container_client(name)
 
     def claim(self) -> None:
@@ -123,36 +177,51 @@ class BackupContainer:
             return None
 
 
-def _guarded(work: Callable[[], _Result]) -> _Result:
+_BACKUP_ACCOUNT = "The storage account of the backup's connection string"
+
+
+def _client(connection: StorageConnection) -> BlobServiceClient:
+    return BlobServiceClient(
+        connection.blob_endpoint,
+        credential=AzureNamedKeyCredential(connection.account_name, connection.account_key),
+        api_version=API_VERSION,
+        retry_policy=LinearRetry(backoff=1, retry_total=1, random_jitter_range=0),
+        connection_timeout=3,
+        read_timeout=4,
+    )
+
+
+def _guarded(
+    work: Callable[[], _Result],
+    account: str = _BACKUP_ACCOUNT,
+    asked: str = "to store the backup",
+    judged: tuple[str, ...] = _JUDGED_IN_WRITING,
+) -> _Result:
     """Run `work`, turning what the storage library raises into our own words: its texts may quote the request.
 
-    A container that is already there and a thing that is not there are left as they are, for the caller to judge.
+    :param account: which account it is about, for errors.
+    :param asked: what is asked of it, for errors.
+    :param judged: error codes that are left as they are, for the caller to judge.
     """
     try:
         return work()
     except HttpResponseError as error:
         code = getattr(error, "error_code", None)
         code = getattr(code, "value", code)
-        if code in _TO_BE_JUDGED:
+        if code in judged:
             raise
         if error.status_code in (401, 403):
             raise StorageFailure(
                 403,
                 "BadRequest",
                 "StorageAuthenticationFailed",
-                "The storage account refused the account key of the backup's connection string "
-                f"(status {error.status_code}, error {code}).",
+                f"{account} refused the account key (status {error.status_code}, error {code}).",
             ) from None
         raise StorageFailure(
             400,
             "BadRequest",
             "StorageRefused",
-            f"The storage account refused to store the backup: status {error.status_code}, error {code}.",
+            f"{account} refused {asked}: status {error.status_code}, error {code}.",
         ) from None
     except AzureError:
-        raise StorageFailure(
-            400,
-            "BadRequest",
-            "StorageUnreachable",
-            "The storage account of the backup's connection string could not be reached.",
-        ) from None
+        raise StorageFailure(400, "BadRequest", "StorageUnreachable", f"{account} could not be reached.") from None

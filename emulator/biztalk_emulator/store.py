@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from biztalk_emulator import state_chart, times
-from biztalk_emulator.operations import KINDS, RUNNING_THROUGH
+from biztalk_emulator.operations import ENDING_THEMSELVES, KINDS, RUNNING_THROUGH
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -31,6 +31,10 @@ CREATE TABLE IF NOT EXISTS operations (
     due_at REAL, ended_at REAL, planned_error TEXT, error TEXT, forgotten INTEGER NOT NULL, payload TEXT);
 CREATE INDEX IF NOT EXISTS operations_running ON operations (due_at) WHERE status = 'InProgress';
 CREATE TABLE IF NOT EXISTS deleted_names (key TEXT PRIMARY KEY, deleted_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS databases (
+    key TEXT PRIMARY KEY, name TEXT NOT NULL, user TEXT NOT NULL, password TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS namespaces (
+    key TEXT PRIMARY KEY, name TEXT NOT NULL, secret TEXT NOT NULL, signing_key TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY AUTOINCREMENT, operation TEXT NOT NULL, service TEXT,
     remaining INTEGER, fired INTEGER NOT NULL, effect TEXT NOT NULL);
@@ -91,8 +95,9 @@ class Operation:
         return self.status == "InProgress"
 
     def envelope_status(self) -> str:
-        """Status as ``/operations/{id}`` tells it: a PUT succeeds there before the resource is ready."""
-        if self.running and self.envelope_due_at is not None and self.envelope_due_at <= times.now():
+        """Status as ``/operations/{id}`` tells it: a PUT succeeds there before the resource is ready, and for good."""
+        seen_until = times.now() if self.ended_at is None else self.ended_at
+        if self.envelope_due_at is not None and self.envelope_due_at <= seen_until:
             return "Succeeded"
         return self.status
 
@@ -336,10 +341,15 @@ class Store:
         ]
 
     def next_due(self) -> float | None:
-        """When the next running operation that is not a backup ends, in seconds since the epoch."""
-        return self.rows("SELECT MIN(due_at) AS next FROM operations WHERE status = 'InProgress' AND kind <> 'backup'")[
-            0
-        ]["next"]
+        """When the next running operation that does not end itself is due, in seconds since the epoch."""
+        due = [
+            row["due_at"]
+            for row in self.rows(
+                "SELECT kind, due_at FROM operations WHERE status = 'InProgress' AND due_at IS NOT NULL"
+            )
+            if row["kind"] not in ENDING_THEMSELVES
+        ]
+        return min(due, default=None)
 
     def save_operation(self, operation: Operation) -> None:
         """Insert or replace."""

@@ -15,6 +15,9 @@ from stack import install
 from stack.node import node
 from tests.emulator.driver import ACCOUNT, KEY, EmulatorProcess, eventually
 
+SAMPLE_STORAGE = "AccountName=samplestores;AccountKey=a2V5IG9mIHRoZSBzYW1wbGU="
+"""Not the account that tests back up to: they look for its key where it must not be."""
+
 
 @pytest.fixture(scope="session")
 def free_port() -> int:
@@ -64,8 +67,10 @@ def blobs(azurite) -> BlobServiceClient:
 
 
 @pytest.fixture(scope="session")
-def shared_emulator(tmp_path_factory) -> Iterator[EmulatorProcess]:
-    process = EmulatorProcess(tmp_path_factory.mktemp("emulator"), "--sample-fleet").start()
+def shared_emulator(tmp_path_factory, storage) -> Iterator[EmulatorProcess]:
+    process = EmulatorProcess(
+        tmp_path_factory.mktemp("emulator"), "--sample-fleet", "--sample-storage", storage
+    ).start()
     yield process
     assert process.stop() == 0
 
@@ -85,6 +90,6 @@ def emulator(shared_emulator) -> Iterator[EmulatorProcess]:
 @pytest.fixture
 def own_emulator(tmp_path) -> Iterator[EmulatorProcess]:
     """An emulator of the test's own, to be killed and started again."""
-    process = EmulatorProcess(tmp_path / "home", "--sample-fleet").start()
+    process = EmulatorProcess(tmp_path / "home", "--sample-fleet", "--sample-storage", SAMPLE_STORAGE).start()
     yield process
     process.stop()

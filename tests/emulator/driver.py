@@ -20,7 +20,8 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 QUICK = (
     '{"create": 0.2, "update": 0.2, "scale": 0.2, "service_update": 0.2, "suspend": 0.1, "resume": 0.1, "restart": 0.1,'
-    ' "start": 0.1, "stop": 0.1, "disable": 0.1, "enable": 0.1, "sync_keys": 0.1, "backup": 0.2, "delete": 0.1,'
+    ' "start": 0.1, "stop": 0.1, "disable": 0.1, "enable": 0.1, "sync_keys": 0.1, "backup": 0.2, "restore": 0.2,'
+    ' "delete": 0.1,'
     ' "create_cloud_service": 0.1, "delete_cloud_service": 0.1}'
 )
 
@@ -43,17 +44,18 @@ class EmulatorProcess:
         self.home = home
         self._options = options
         self._durations = durations
-        self._ports = ("0", "0")
+        self._ports = ("0", "0", "0")
         self._groups: dict[str, str] = {}
         self._errors = home.parent / f"{home.name}.stderr"
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> EmulatorProcess:
-        port, admin_port = self._ports
+        port, admin_port, data_port = self._ports
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "biztalk_emulator", "serve", "--home", str(self.home), "--port", port),
-                *("--admin-port", admin_port, "--durations", self._durations, *self._options),
+                *("--admin-port", admin_port, "--data-port", data_port, "--durations", self._durations),
+                *self._options,
             ],
             env={**os.environ, "PYTHONPATH": str(ROOT / "emulator"), "NO_PROXY": "*", "PYTHONFAULTHANDLER": "1"},
             stdout=subprocess.PIPE,
@@ -63,13 +65,15 @@ class EmulatorProcess:
         line = self.process.stdout.readline()
         assert line.startswith("ready "), line
         facts = dict(part.partition("=")[::2] for part in line.split()[1:])
-        return self.connect(facts["management"], facts["admin"])
+        return self.connect(facts["management"], facts["admin"], facts["data"])
 
-    def connect(self, url: str, admin_url: str) -> EmulatorProcess:
+    def connect(self, url: str, admin_url: str, data_url: str = "") -> EmulatorProcess:
         """Speak to the emulator of this home, whoever started it."""
         self.url = url
         self.admin_url = admin_url
-        self._ports = (self.url.split("/")[2].split(":")[1], self.admin_url.split(":")[2])
+        self.data_url = data_url
+        data_port = data_url.rpartition(":")[2] or "0"
+        self._ports = (self.url.split("/")[2].split(":")[1], self.admin_url.split(":")[2], data_port)
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify = str(self.home / "pki/ca.pem")
@@ -77,6 +81,9 @@ class EmulatorProcess:
         self.session.headers["x-ms-version"] = "2013-04-26"
         self._admin_session = requests.Session()
         self._admin_session.trust_env = False
+        self._data_session = requests.Session()
+        self._data_session.trust_env = False
+        self._data_session.verify = self.session.verify
         return self
 
     def kill(self) -> None:
@@ -156,6 +163,53 @@ class EmulatorProcess:
         )
         return self.act(name, "backup", data=body, headers={"Content-Type": "application/xml", **headers})
 
+    def restore(
+        self,
+        name: str,
+        backup_name: str,
+        storage: str,
+        *,
+        group: str = "contoso-west-us",
+        headers: dict[str, str | None] | None = None,
+        **overrides: str,
+    ) -> requests.Response:
+        """Restore into a service of this name; a certificate is overridden by `Certificate=(data, password)`."""
+        answer = self.request(
+            "PUT",
+            f"/cloudservices/{group}/resources/biztalkservices/biztalk/{name}",
+            data=restore_body(backup_name, storage, **overrides),
+            headers={"Content-Type": "application/xml", "x-ms-client-request-id": "test", **(headers or {})},
+        )
+        if answer.status_code == 202:
+            self._groups[name] = group
+        return answer
+
+    def provider_status(self, name: str, answer: requests.Response) -> requests.Response:
+        """The resource provider's status of the operation that `answer` began, once it has ended."""
+        path = f"{self.path(name)}?OperationStatus/{answer.headers['x-ms-request-id']}"
+        return eventually(
+            lambda: (status := self.request("GET", path)) and text(status, "Result") != "InProgress" and status,
+            seconds=30,
+        )
+
+    def give_up(self, name: str) -> None:
+        """Delete a service and wait until it is gone."""
+        assert self.operation(self.request("DELETE", self.path(name, through=False))) == "Succeeded"
+        eventually(lambda: self.raw_admin("GET", f"/services/{name}").status_code == 404)
+
+    # Data port, without client certificate.
+
+    def data(self, method: str, path: str, **how: Any) -> requests.Response:
+        """Ask the data port; `path` begins with the host."""
+        return self._data_session.request(method, f"{self.data_url}/{path}", timeout=20, **how)
+
+    def ask_token(self, name: str, key: str, *, namespace: str = "", **form: str) -> requests.Response:
+        """Ask the namespace of a sample service for a token that opens the service."""
+        scope = f"http://{name}.biztalk.windows.net/default/$PartnerManagement/"
+        form = {"wrap_name": "owner", "wrap_password": key, "wrap_scope": scope, **form}
+        host = f"{namespace or name.lower() + 'acs'}.accesscontrol.windows.net"
+        return self.data("POST", f"{host}/WRAPv0.9/", data=form)
+
     # Admin port.
 
     def raw_admin(self, method: str, path: str, body: Any = None, **how: Any) -> requests.Response:
@@ -197,6 +251,22 @@ def resource(**settings: str) -> str:
     return (
         f"<Resource><SchemaVersion>1.0</SchemaVersion><Plan/><IntrinsicSettings><ServiceSettings>{inner}"
         "</ServiceSettings></IntrinsicSettings></Resource>"
+    )
+
+
+def restore_body(
+    backup_name: str, storage: str, *, Certificate: tuple[str, str] | None = None, **overrides: str
+) -> str:
+    """Body of Restore."""
+    inner = "".join(f"<{name}>{value}</{name}>" for name, value in overrides.items())
+    if Certificate:
+        data, password = Certificate
+        inner += f"<ServiceCertificate><Data>{data}</Data><Password>{password}</Password></ServiceCertificate>"
+    carried = f"<ServiceSettings>{inner}</ServiceSettings>" if inner else ""
+    return (
+        "<Resource><SchemaVersion>1.0</SchemaVersion><Plan/><IntrinsicSettings><ServiceRestoreSettings>"
+        f"<BackupStoreConnectionString>{storage}</BackupStoreConnectionString><BackupName>{backup_name}</BackupName>"
+        f"{carried}</ServiceRestoreSettings></IntrinsicSettings></Resource>"
     )
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 from biztalk_emulator.cli import main
+from biztalk_emulator.program import default_data_port
 
 from tests.emulator.driver import ROOT, EmulatorProcess
 
@@ -40,14 +41,24 @@ def run(capsys):
 
 def test_help(run):
     told = run("serve", "--help").out
-    for name in ("--home", "--port", "--admin-port", "--sample-fleet", "--server-name", "--durations", "--profile"):
+    for name in (
+        "--home",
+        "--port",
+        "--admin-port",
+        "--data-port",
+        "--sample-fleet",
+        "--sample-storage",
+        "--server-name",
+        "--durations",
+        "--profile",
+    ):
         assert name in told
     assert "backup_precondition=strict-rest|chart" in told
 
 
-@pytest.mark.parametrize("option", ["--port", "--admin-port"])
+@pytest.mark.parametrize("option", ["--port", "--admin-port", "--data-port"])
 def test_busy_port(tmp_path, option):
-    ports = {"--port": "0", "--admin-port": "0"}
+    ports = {"--port": "0", "--admin-port": "0", "--data-port": "0"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports[option] = str(taken.getsockname()[1])
         result = subprocess.run(
@@ -82,6 +93,8 @@ def test_one_emulator_a_home(run, shared_emulator):
         ("--profile", "backup_precondition=never"),
         ("--profile", "nonsense"),
         ("--port", "70000"),
+        ("--data-port", "x"),
+        ("--sample-storage", "AccountName=x"),
         ("--host", "a..b"),
         ("--server-name", ""),
         ("--server-name", "two words"),
@@ -130,6 +143,11 @@ def test_settings_of_a_start_that_failed_change_nothing_and_of_one_that_did_not_
         assert (entry["event"], entry["change"]) == ("change settings", {"durations": {"suspend": 2.5}})
     finally:
         assert emulator.stop() == 0
+
+
+@pytest.mark.parametrize(("port", "data_port"), [(18443, 18445), (0, 0), (65534, 0)])
+def test_data_port_beside_the_management_port(port, data_port):
+    assert default_data_port(port) == data_port
 
 
 def test_options_win_over_what_is_kept(tmp_path):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.emulator.driver import eventually, text
+from tests.emulator.driver import EmulatorProcess, eventually, text
 
 SERVICE = "contosoorders"
 
@@ -139,3 +139,80 @@ def test_killed_again_and_again_while_asked(own_emulator):
         own_emulator.start()
         own_emulator.reaches(SERVICE, "Active")
     check_journal(own_emulator)
+
+
+@pytest.fixture
+def restoring(tmp_path, storage):
+    """An emulator to be killed whose sample uses the account that tests back up to, with one service deleted."""
+    options = ("--sample-fleet", "--sample-storage", storage)
+    emulator = EmulatorProcess(tmp_path / "home", *options).start()
+    emulator.admin("PATCH", "/settings", {"name_hold_seconds": 0})
+    emulator.operation(emulator.act(SERVICE, "suspend"))
+    yield emulator
+    emulator.stop()
+
+
+def lost_after_backup(emulator, storage) -> tuple[str, dict]:
+    """Back the service up and delete it; returns the backup's name and what is in it."""
+    backup = f"crash-{time.time_ns()}"
+    emulator.operation(emulator.back_up(SERVICE, backup, storage))
+    held = emulator.admin("GET", f"/services/{SERVICE}")
+    emulator.give_up(SERVICE)
+    return backup, {kind: held[kind] for kind in ("content", "settings", "items")}
+
+
+def test_in_mid_restore(restoring, storage):
+    backup, held = lost_after_backup(restoring, storage)
+    restoring.slow_down("restore")
+    answer = restoring.restore(SERVICE, backup, storage)
+    restoring.kill()
+    restoring.start()
+    assert restoring.state(SERVICE) == "Restoring"
+    assert restoring.admin("GET", f"/services/{SERVICE}")["items"]["agreements"] == 0
+    restoring.release(answer)
+    restoring.reaches(SERVICE, "Suspended")
+    after = restoring.admin("GET", f"/services/{SERVICE}")
+    assert {kind: after[kind] for kind in held} == held
+    assert after["etag"] == answer.headers["ETag"]
+    assert len(ended(restoring, answer.headers["x-ms-request-id"])) == 1
+    check_journal(restoring)
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.02, 0.05, 0.1, 0.2])
+def test_at_any_moment_of_a_restore(restoring, storage, wait):
+    backup, held = lost_after_backup(restoring, storage)
+    restoring.admin("PATCH", "/settings", {"durations": {"restore": 0}})
+    answer = restoring.restore(SERVICE, backup, storage)
+    time.sleep(wait)
+    restoring.kill()
+    restoring.start()
+    restoring.reaches(SERVICE, "Suspended")
+    after = restoring.admin("GET", f"/services/{SERVICE}")
+    assert {kind: after[kind] for kind in held} == held
+    assert len(ended(restoring, answer.headers["x-ms-request-id"])) == 1
+
+
+def test_clean_stop_in_mid_restore(restoring, storage):
+    backup, held = lost_after_backup(restoring, storage)
+    restoring.slow_down("restore")
+    answer = restoring.restore(SERVICE, backup, storage)
+    assert restoring.stop() == 0
+    restoring.start()
+    restoring.release(answer)
+    restoring.reaches(SERVICE, "Suspended")
+    assert restoring.admin("GET", f"/services/{SERVICE}")["content"] == held["content"]
+
+
+def test_a_restore_to_fail_fails_after_a_kill_as_well(restoring, storage):
+    backup, _ = lost_after_backup(restoring, storage)
+    restoring.slow_down("restore")
+    answer = restoring.restore(SERVICE, backup, storage)
+    restoring.kill()
+    restoring.start()
+    namespace = restoring.admin("GET", "/world")["namespaces"][0]
+    assert namespace["used_by"]
+    restoring.admin("DELETE", f"/world/namespaces/{SERVICE}acs")
+    restoring.release(answer)
+    restoring.reaches(SERVICE, "RestoreFailed")
+    status = restoring.provider_status(SERVICE, answer)
+    assert text(status, "Error/ExtendedCode") == "AccessControlNamespaceNotFound"

@@ -11,7 +11,7 @@ from biztalk_emulator.business import traffic
 from biztalk_emulator.business.content import counts, new_content, new_runtime
 from biztalk_emulator.business.integrity import problems
 from biztalk_emulator.business.quotas import excesses
-from biztalk_emulator.business.sample_fleet import sample_subscription
+from biztalk_emulator.business.sample_fleet import SAMPLE_STORAGE, sample_subscription
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -37,6 +37,16 @@ def test_the_fleet_has_every_edition_in_two_regions_and_is_made_quickly():
     editions = [service["settings"]["Edition"] for service in SERVICES]
     assert sorted(set(editions)) == ["basic", "developer", "free", "premium", "standard"]
     assert editions.count("standard") == 2
+
+
+def test_the_stores_are_a_real_account():
+    own = "AccountName=mine;AccountKey=a2V5"
+    for storage, sample in ((SAMPLE_STORAGE, SUBSCRIPTION), (own, sample_subscription(NOW, storage=own))):
+        for group in sample["cloud_services"]:
+            for service in group["services"]:
+                settings = service["settings"]
+                assert settings["MonitoringStoreConnectionString"] == storage
+                assert settings["ArchiveStoreConnectionString"] in ("", storage)
 
 
 def test_names_are_legal_and_tracking_databases_are_not_shared():

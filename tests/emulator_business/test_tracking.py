@@ -138,6 +138,24 @@ def test_a_restored_service_tracks_its_repeated_control_numbers_as_new_events(tr
     assert [row["text"] for row in numbers] == ["000000001", "000000002", "000000001"]
 
 
+def test_numbers_given_out_twice_over_all_lives_are_told(tracking):
+    service = service_with(send_agreement(), receive_agreement())
+    backup = deepcopy(service)
+    traffic.send(service, agreement="orders", messages=2, now=NOW, tracking=tracking)
+    traffic.send(service, agreement="responses", now=NOW, tracking=tracking)
+    assert tracking.duplicates() == []
+    later = NOW + timedelta(hours=1)
+    backup["runtime"] = new_runtime()
+    traffic.send(backup, agreement="orders", now=later, tracking=tracking)
+    rows = tracking.duplicates()
+    assert [(row["agreement"], row["kind"], row["number"], row["times"]) for row in rows] == [
+        ("orders", "group", "1", 2),
+        ("orders", "interchange", "000000001", 2),
+        ("orders", "transaction_set", "0001", 2),
+    ]
+    assert {(row["first_at"], row["last_at"]) for row in rows} == {(to_text(NOW), to_text(later))}
+
+
 def test_reconcile_fills_a_tracking_database_made_anew(tracking, tmp_path):
     service = batched_service()
     traffic.send(service, agreement="orders", messages=4, now=NOW, tracking=tracking)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from biztalk_emulator import pki, times
-from biztalk_emulator.admin import edits, views
+from biztalk_emulator.admin import edits, surroundings, views
 from biztalk_emulator.business.errors import TrafficRefused
 from biztalk_emulator.faults import EFFECTS, PORTAL_ONLY, REQUESTS, FaultError, Faults
 from biztalk_emulator.http_server import Request, Response
@@ -22,6 +22,7 @@ from biztalk_emulator.operations import PORTAL_ACTIONS
 from biztalk_emulator.settings import SettingsError
 from biztalk_emulator.state_chart import STATES
 from biztalk_emulator.store import Service
+from biztalk_emulator.world import World
 
 _SEND_NAMES = ("agreement", "messages", "size", "document_type", "control_number")
 _LOCAL_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
@@ -38,12 +39,13 @@ class Refused(Exception):
 class AdminApi:
     """An application for :class:`biztalk_emulator.http_server.HttpServer`."""
 
-    def __init__(self, lifecycle: Lifecycle, faults: Faults, journal: Journal, desk: MessageDesk) -> None:
+    def __init__(self, lifecycle: Lifecycle, faults: Faults, journal: Journal, desk: MessageDesk, world: World) -> None:
         self._lifecycle = lifecycle
         self._store = lifecycle.store
         self._faults = faults
         self._journal = journal
         self._desk = desk
+        self._world = world
 
     def __call__(self, request: Request) -> Response:
         """Answer a request."""
@@ -51,7 +53,7 @@ class AdminApi:
             return _json(*self._route(request))
         except Refused as refused:
             return _json(refused.status, {"error": str(refused)})
-        except (SettingsError, FaultError, edits.EditError) as error:
+        except (SettingsError, FaultError, edits.EditError, surroundings.WorldOrderError) as error:
             return _json(400, {"error": str(error)})
         except (NotAllowed, NotProcessing, TrafficRefused) as error:
             return _json(409, {"error": str(error)})
@@ -107,7 +109,9 @@ class AdminApi:
         with self._store.transaction():
             service = self._find(name)
             fault = self._faults.find_for_action(action, service.name)
-            operation = self._lifecycle.begin(action, service, twist=fault.twist if fault else STRAIGHT)
+            payload = self._world.synchronized(service.settings) if action == "sync_keys" else None
+            twist = fault.twist if fault else STRAIGHT
+            operation = self._lifecycle.begin(action, service, payload=payload, twist=twist)
             if fault:
                 self._faults.fire(fault)
             told = {"id": fault.id, "kind": fault.effect} if fault else None
@@ -150,11 +154,46 @@ class AdminApi:
             raise Refused(400, "agreement and batch are names; GET /services/{name} lists them under batches.")
         return self._desk.release(self._find(name).name, agreement, batch)
 
+    def _duplicates(self, request: Request, name: str) -> Any:
+        service = self._find(name)
+        return {"duplicates": views.duplicates(service, self._desk)}
+
     def _find(self, name: str) -> Service:
         service = self._store.service(name)
         if service is None:
             raise Refused(404, f"There is no service {name}; GET /services lists them.")
         return service
+
+    # The world around the services.
+
+    def _show_world(self, request: Request) -> Any:
+        return surroundings.view(self._world, self._store)
+
+    def _put_database(self, request: Request, name: str) -> Any:
+        with self._store.transaction():
+            new = surroundings.put_database(self._world, self._store, name, _object(request))
+            self._tell("make database" if new else "change login", None, database=name)
+        return 201 if new else 200, self._show_world(request)
+
+    def _drop_database(self, request: Request, name: str) -> Any:
+        with self._store.transaction():
+            if not self._world.drop_database(name):
+                raise Refused(404, f"There is no database {name}; GET /world lists them.")
+            self._tell("drop database", None, database=name)
+        return self._show_world(request)
+
+    def _put_namespace(self, request: Request, name: str) -> Any:
+        with self._store.transaction():
+            new = surroundings.put_namespace(self._world, self._store, name, _object(request))
+            self._tell("make namespace" if new else "change key", None, namespace=name)
+        return 201 if new else 200, self._show_world(request)
+
+    def _drop_namespace(self, request: Request, name: str) -> Any:
+        with self._store.transaction():
+            if not self._world.drop_namespace(name):
+                raise Refused(404, f"There is no namespace {name}; GET /world lists them.")
+            self._tell("drop namespace", None, namespace=name)
+        return self._show_world(request)
 
     # Operations and settings.
 
@@ -278,6 +317,12 @@ _ROUTES = [
     _route("POST", "/services/{}/content", AdminApi._edit),
     _route("POST", "/services/{}/messages", AdminApi._send),
     _route("POST", "/services/{}/batches/release", AdminApi._release_batch),
+    _route("GET", "/services/{}/duplicates", AdminApi._duplicates),
+    _route("GET", "/world", AdminApi._show_world),
+    _route("PUT", "/world/databases/{}", AdminApi._put_database),
+    _route("DELETE", "/world/databases/{}", AdminApi._drop_database),
+    _route("PUT", "/world/namespaces/{}", AdminApi._put_namespace),
+    _route("DELETE", "/world/namespaces/{}", AdminApi._drop_namespace),
     _route("GET", "/operations", AdminApi._operations),
     _route("GET", "/operations/{}", AdminApi._operation),
     _route("POST", "/operations/{}/release", AdminApi._release_operation),

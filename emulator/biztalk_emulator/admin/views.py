@@ -46,6 +46,20 @@ def whole_service(each: Service, group: CloudService, desk: MessageDesk) -> dict
     }
 
 
+def duplicates(each: Service, desk: MessageDesk) -> list[dict[str, Any]]:
+    """The control numbers that a partner got more than once over all lives of the service, with the partner.
+
+    The partner is None for an agreement that the service has no longer.
+
+    :raises TrafficRefused: the tracking database cannot be used.
+    """
+    partners = {
+        agreement["Name"]: agreement["Receiver" if agreement["Direction"] == "Send" else "Sender"]["Partner"]
+        for agreement in each.content["agreements"]
+    }
+    return [{"partner": partners.get(row["agreement"])} | row for row in desk.duplicates(each)]
+
+
 def operation(each: Operation) -> dict[str, Any]:
     """An operation without its payload."""
     return {

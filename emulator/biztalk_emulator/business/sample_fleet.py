@@ -1,6 +1,7 @@
 """A subscription full of services to try everything on: every edition, two regions, a fictional company's EDI business.
 
-Keys, passwords and certificates are made afresh at every call; nothing secret lies in the source.
+Keys, passwords and certificates are made afresh at every call; nothing secret lies in the source. The storage account
+is a real one, by default Azurite's, whose key is published.
 """
 
 import base64
@@ -15,6 +16,13 @@ from .sample_content import trading_content
 
 SUBSCRIPTION_ID = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
 _VERSION = "1.1.0"
+SAMPLE_STORAGE = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1"
+)
+"""Azurite as it is after its start."""
+
 _DATA_PLANE = "biztalk.windows.net"
 
 _FLEET: list[dict[str, Any]] = [
@@ -88,23 +96,24 @@ _FLEET: list[dict[str, Any]] = [
 ]
 
 
-def sample_subscription(now: datetime | None = None) -> dict[str, Any]:
+def sample_subscription(now: datetime | None = None, *, storage: str = SAMPLE_STORAGE) -> dict[str, Any]:
     """The sample: ``subscription_id`` and ``cloud_services``.
 
     A cloud service has ``name``, ``label``, ``description``, ``geo_region`` and ``services``; a service has ``name``,
     ``settings`` (element names of Create), ``content`` and ``runtime`` (:mod:`.content`).
 
     :param now: when certificates start and the past ends; the current time by default.
+    :param storage: connection string of the account for monitoring and archives.
     """
     now = now or datetime.now(UTC)
     cloud_services = [
-        {**group, "services": [_service(each, group["geo_region"], now) for each in group["services"]]}
+        {**group, "services": [_service(each, group["geo_region"], now, storage) for each in group["services"]]}
         for group in _FLEET
     ]
     return {"subscription_id": SUBSCRIPTION_ID, "cloud_services": cloud_services}
 
 
-def _service(plan: dict[str, Any], region: str, now: datetime) -> dict[str, Any]:
+def _service(plan: dict[str, Any], region: str, now: datetime, storage: str) -> dict[str, Any]:
     content = new_content()
     if plan["partners"]:
         content = trading_content(
@@ -116,13 +125,13 @@ def _service(plan: dict[str, Any], region: str, now: datetime) -> dict[str, Any]
         )
     return {
         "name": plan["name"],
-        "settings": _settings(plan, region, now),
+        "settings": _settings(plan, region, now, storage),
         "content": content,
         "runtime": new_runtime(),
     }
 
 
-def _settings(plan: dict[str, Any], region: str, now: datetime) -> dict[str, Any]:
+def _settings(plan: dict[str, Any], region: str, now: datetime, storage: str) -> dict[str, Any]:
     name, edition = plan["name"], plan["edition"]
     address = f"{name.lower()}.{_DATA_PLANE}"
     ssl_password = password()
@@ -141,13 +150,8 @@ def _settings(plan: dict[str, Any], region: str, now: datetime) -> dict[str, Any
             f"Initial Catalog={name}Tracking;Integrated Security=False;User ID={name}User;Password={password()};"
             "Encrypt=True"
         ),
-        "ArchiveStoreConnectionString": _storage(f"{name.lower()}archive") if archiving else "",
-        "MonitoringStoreConnectionString": _storage(f"{name.lower()}mon"),
+        "ArchiveStoreConnectionString": storage if archiving else "",
+        "MonitoringStoreConnectionString": storage,
         "AccessControlNamespace": f"{name.lower()}acs",
         "AccessControlKey": base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
     }
-
-
-def _storage(account: str) -> str:
-    key = base64.b64encode(secrets.token_bytes(64)).decode("ascii")
-    return f"DefaultEndpointsProtocol=https;AccountName={account};AccountKey={key}"

@@ -45,6 +45,17 @@ ORDER BY agreement, kind
 """The control numbers given out since ``:since`` (text as :func:`~.clock.to_text` writes it), per agreement and kind:
 highest, latest (lower than highest after a rollover), used (how many), last_used. SQL:2003."""
 
+DUPLICATES_QUERY = """
+SELECT agreement, kind, text AS number, COUNT(*) AS times, MIN(occurred_at) AS first_at, MAX(occurred_at) AS last_at
+FROM control_number_events
+WHERE direction = 'generated'
+GROUP BY agreement, kind, text
+HAVING COUNT(*) > 1
+ORDER BY agreement, kind, text
+""".strip()
+"""The control numbers that were given out more than once over all lives of the service, as they stood in the
+interchange: after a restore, or after a rollover. SQL-92."""
+
 SCHEMA = """
 -- Every table: event_id identifies the event for good; history and position say where in the life of the service it
 -- happened; occurred_at is ISO-8601 UTC text of fixed width, so it sorts.
@@ -205,6 +216,10 @@ class TrackingDatabase:
     def control_numbers_since(self, since: datetime) -> list[dict[str, Any]]:
         """The rows of :data:`CONTROL_NUMBERS_SINCE_QUERY`."""
         return self.query(CONTROL_NUMBERS_SINCE_QUERY, since=to_text(since))
+
+    def duplicates(self) -> list[dict[str, Any]]:
+        """The rows of :data:`DUPLICATES_QUERY`."""
+        return self.query(DUPLICATES_QUERY)
 
     def last_received(self, agreement: str) -> int | None:
         """The interchange control number that came in last over an agreement; ``None`` before the first."""

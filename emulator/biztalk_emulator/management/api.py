@@ -9,11 +9,12 @@ from biztalk_emulator import connection_strings, pki, times
 from biztalk_emulator.backups import BackupRunner
 from biztalk_emulator.business.content import new_content, new_runtime
 from biztalk_emulator.business.errors import TrafficRefused
+from biztalk_emulator.failures import OperationFailure
 from biztalk_emulator.faults import Fault, Faults
 from biztalk_emulator.http_server import Delivery, Request, Response
 from biztalk_emulator.journal import Journal
 from biztalk_emulator.lifecycle import Lifecycle, NotAllowed, new_etag
-from biztalk_emulator.management import answers, bodies, envelopes
+from biztalk_emulator.management import answers, bodies, envelopes, restoring
 from biztalk_emulator.management.call import Call, operation_id
 from biztalk_emulator.management.errors import (
     ManagementError,
@@ -27,8 +28,10 @@ from biztalk_emulator.management.errors import (
 )
 from biztalk_emulator.management.paths import Route
 from biztalk_emulator.message_desk import MessageDesk
+from biztalk_emulator.restores import RestoreRunner
 from biztalk_emulator.state_chart import ACTIVE, SUSPENDED
 from biztalk_emulator.store import Operation, Service
+from biztalk_emulator.world import World
 
 REGISTERED = "registered"
 SUBSCRIPTION = "subscription_id"
@@ -39,22 +42,29 @@ class ManagementApi:
     """An application for :class:`biztalk_emulator.http_server.HttpServer`."""
 
     def __init__(
-        self, lifecycle: Lifecycle, faults: Faults, journal: Journal, backups: BackupRunner, desk: MessageDesk
+        self,
+        lifecycle: Lifecycle,
+        faults: Faults,
+        journal: Journal,
+        backups: BackupRunner,
+        restores: RestoreRunner,
+        desk: MessageDesk,
+        world: World,
     ) -> None:
         self._lifecycle = lifecycle
         self._store = lifecycle.store
         self._faults = faults
         self._journal = journal
         self._backups = backups
+        self._restores = restores
         self._desk = desk
+        self._world = world
 
     def __call__(self, request: Request) -> Response:
         """Answer a request."""
         call = Call(request)
         try:
-            with self._store.transaction():
-                response, fault = self._answer(call)
-                self._tell(call, response, fault)
+            response = self._answer_and_tell(call)
         except Exception as error:
             print(f"request {call.request_id} met {type(error).__name__}: {error}", file=sys.stderr)
             call.afterwards.clear()
@@ -67,13 +77,26 @@ class ManagementApi:
             step()
         return response
 
+    def _answer_and_tell(self, call: Call) -> Response:
+        try:
+            with self._store.transaction():
+                response, fault = self._answer(call)
+                self._tell(call, response, fault)
+        except restoring.LookFirst as first:
+            call.findings = first.look()
+            return self._answer_and_tell(call)
+        return response
+
     def _answer(self, call: Call) -> tuple[Response, Fault | None]:
         fault = response = None
         try:
             self._authenticate(call)
             if call.request.unread:
                 raise unread_body(call.request.unread)
-            unidentified = call.identify(service_exists=self._store.service(call.route.service) is not None)
+            unidentified = call.identify(
+                service_exists=self._store.service(call.route.service) is not None,
+                restores=call.route.kind == "service" and bodies.asks_for_restore(call.request),
+            )
             fault = self._faults.find(call.asks, call.route.service or None)
             response = answers.instead(fault) if fault else None
             if response is None:
@@ -108,6 +131,7 @@ class ManagementApi:
         self._journal.write(
             "request",
             call.route.service or None,
+            port="management",
             method=call.request.method,
             path=call.request.path + call.safe_query(),
             operation=call.asks,
@@ -174,10 +198,9 @@ class ManagementApi:
         bodies.check_settings(settings)
         if not self._store.fact(REGISTERED, False):
             raise bad_request(f"The subscription is not registered for {PROVIDER_TYPE}; register it first.")
-        given_up = self._store.deleted_at(name)
-        if given_up is not None and given_up + self._lifecycle.settings["name_hold_seconds"] > times.now():
-            raise conflict(f"The name {name} is not available yet: a service of this name was deleted recently.")
+        self._check_name_is_not_held(name)
         self._check_tracking_is_free(settings)
+        self._world.introduce(settings)
         service = Service(
             name=name,
             cloud_service=group.key,
@@ -195,6 +218,42 @@ class ManagementApi:
         self._begin(call, "create", service)
         return Response(202, headers={"ETag": service.etag})
 
+    def _restore(self, call: Call) -> Response:
+        order = bodies.restore_order(call.request)
+        group, name = self._cloud_service(call), call.route.service
+        if self._store.service(name):
+            raise conflict(f"The name {name} is not available: a service of this name exists; delete it, then restore.")
+        self._check_name_is_not_held(name)
+        if call.findings is None:
+            raise restoring.LookFirst(lambda: restoring.look(order))
+        problems = bodies.service_name_problems(name)
+        if not self._store.fact(REGISTERED, False):
+            problems.append(f"The subscription is not registered for {PROVIDER_TYPE}; register it first.")
+        if not call.request.headers.get("x-ms-client-request-id", "").strip():
+            problems.append("The header x-ms-client-request-id is required to restore.")
+        equality = self._profile("version_equality")
+        problems += restoring.problems(order, call.findings, self._world, version_equality=equality)
+        if problems:
+            raise bad_request(" ".join(problems))
+        service = Service(
+            name=name,
+            cloud_service=group.key,
+            state=SUSPENDED,
+            etag=new_etag(),
+            created_at=times.now(),
+            settings=restoring.shown_meanwhile(restoring.settings_of(order, call.findings)),
+            content=new_content(),
+            runtime=new_runtime(),
+        )
+        payload = {
+            "backup_name": order.backup_name,
+            "connection_string": order.connection_string,
+            "overrides": order.overrides,
+        }
+        operation = self._begin_operation(call, "restore", service, payload)
+        call.afterwards.append(lambda: self._restores.start(operation))
+        return Response(202, headers={"ETag": service.etag})
+
     def _update(self, call: Call) -> Response:
         changes, service = bodies.service_settings(call.request), self._service(call)
         call.check_match(service.etag, required=True)
@@ -203,6 +262,7 @@ class ManagementApi:
         if settings["Edition"] != service.edition:
             raise bad_request("The edition of a service cannot be changed; back it up and restore it into another.")
         self._check_tracking_is_free(settings, service)
+        self._world.introduce(settings, service.settings)
         self._begin(call, _kind_of_update(service.settings, settings), service, {"settings": settings})
         return Response(202, headers={"ETag": service.etag})
 
@@ -228,7 +288,7 @@ class ManagementApi:
     def _sync_keys(self, call: Call) -> Response:
         service = self._service(call)
         self._refuse_free(service, "synchronized with its Access Control keys")
-        return self._begin(call, "sync_keys", service)
+        return self._begin(call, "sync_keys", service, self._world.synchronized(service.settings))
 
     def _backup(self, call: Call) -> Response:
         service = self._service(call)
@@ -297,14 +357,18 @@ class ManagementApi:
         if service.edition == "free":
             raise bad_request(f"A service of the free edition cannot be {done}.")
 
+    def _check_name_is_not_held(self, name: str) -> None:
+        given_up = self._store.deleted_at(name)
+        if given_up is not None and given_up + self._lifecycle.settings["name_hold_seconds"] > times.now():
+            raise conflict(f"The name {name} is not available yet: a service of this name was deleted recently.")
+
     def _check_tracking_is_free(self, settings: dict[str, Any], itself: Service | None = None) -> None:
-        path = self._desk.tracking_path(settings)
-        for other in self._store.services():
-            if itself and other.key == itself.key:
-                continue
-            taken = self._desk.tracking_path(other.settings)
-            if path and taken and str(path).lower() == str(taken).lower():
-                raise bad_request("The tracking database is used by another service; no two services may share one.")
+        text = settings.get("TrackingStoreConnectionString")
+        try:
+            if text:
+                self._world.check_database_is_free(text, itself.name if itself else "")
+        except OperationFailure as failure:
+            raise bad_request(failure.error["message"]) from None
 
     def _begin(self, call: Call, kind: str, service: Service, payload: dict[str, Any] | None = None) -> Response:
         self._begin_operation(call, kind, service, payload)
@@ -328,6 +392,7 @@ class ManagementApi:
         "delete_cloud_service": _delete_cloud_service,
         "get": _get,
         "create": _create,
+        "restore": _restore,
         "update": _update,
         "delete": _delete,
         "suspend": _suspend,

@@ -1,4 +1,4 @@
-"""Bodies that callers send, read and checked (REST reference, sections 1.2, 2.2, 2.12 and 7)."""
+"""Bodies that callers send, read and checked (REST reference, sections 1.2, 2.2, 2.12, 2.13 and 7)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from xml.etree.ElementTree import Element
 
 from biztalk_emulator import connection_strings
 from biztalk_emulator.business.quotas import QUOTAS
@@ -15,12 +16,13 @@ from biztalk_emulator.connection_strings import ConnectionStringError
 from biztalk_emulator.http_server import Request
 from biztalk_emulator.management import xml
 from biztalk_emulator.management.envelopes import CONNECTION_STRINGS, PLAIN_SETTINGS
-from biztalk_emulator.management.errors import bad_request
+from biztalk_emulator.management.errors import ManagementError, bad_request
 
 _CLOUD_SERVICE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{4,18}[A-Za-z0-9]")
 _BACKUP_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,5}){1,3}")
+_RESTORE = "IntrinsicSettings/ServiceRestoreSettings"
 _SETTING_NAMES = (*PLAIN_SETTINGS, *CONNECTION_STRINGS, "AccessControlNamespace", "AccessControlKey")
 
 
@@ -30,6 +32,20 @@ class BackupOrder:
 
     backup_name: str
     connection_string: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class RestoreOrder:
+    """What a restore is asked to do.
+
+    :param overrides: settings that the request names, as of Create; they win over those in the backup.
+    :param problems: what is wrong with its form, one sentence each.
+    """
+
+    backup_name: str
+    connection_string: str = field(repr=False)
+    overrides: dict[str, Any] = field(repr=False)
+    problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -79,34 +95,51 @@ def backup_order(request: Request) -> BackupOrder:
         tree = xml.read(request.body, "ServiceBackupSettings")
         name = xml.value(tree, "BackupName") or ""
         connection_string = xml.value(tree, "BackupStoreConnectionString") or ""
-    problems = []
-    if not _BACKUP_NAME.fullmatch(name):
-        problems.append(
-            "BackupName must have 3 to 63 lower-case letters, digits and single dashes, and begin and end with a "
-            "letter or digit."
-        )
-    try:
-        connection_strings.parse_storage(connection_string)
-    except ConnectionStringError as error:
-        problems.append(f"BackupStoreConnectionString: {error}")
-    if problems:
+    if problems := _backup_problems(name, connection_string):
         raise bad_request(" ".join(problems))
     return BackupOrder(name, connection_string)
+
+
+def asks_for_restore(request: Request) -> bool:
+    """Whether the body of a PUT has the tree of Restore, not that of Create."""
+    try:
+        return xml.read(request.body, "Resource").find(_RESTORE) is not None
+    except ManagementError:
+        return False
+
+
+def restore_order(request: Request) -> RestoreOrder:
+    """Read the Restore tree; an override that is empty counts as not sent.
+
+    :raises ManagementError: 400 for a body that is no such tree.
+    """
+    found = _resource(request).find(_RESTORE)
+    name = xml.value(found, "BackupName") or ""
+    connection_string = xml.value(found, "BackupStoreConnectionString") or ""
+    carried = found.find("ServiceSettings")
+    overrides = {} if carried is None else _settings_in(carried)
+    overrides = {setting: value for setting, value in overrides.items() if value != ""}
+    return RestoreOrder(name, connection_string, overrides, _backup_problems(name, connection_string))
 
 
 def service_settings(request: Request) -> dict[str, Any]:
     """Read the Create tree: the settings that the body names, unchecked but for their form.
 
-    :raises ManagementError: 400, also for a restore, which is not offered yet.
+    :raises ManagementError: 400.
     """
-    if content_kind(request) != "xml":
-        raise bad_request("The header Content-Type is required and must be application/xml.")
-    tree = xml.read(request.body, "Resource")
-    if tree.find("IntrinsicSettings/ServiceRestoreSettings") is not None:
-        raise bad_request("Restoring from a backup is not offered by this version of the emulator yet.")
-    found = tree.find("IntrinsicSettings/ServiceSettings")
+    found = _resource(request).find("IntrinsicSettings/ServiceSettings")
     if found is None:
         raise bad_request("Resource/IntrinsicSettings/ServiceSettings is required.")
+    return _settings_in(found)
+
+
+def _resource(request: Request) -> Element:
+    if content_kind(request) != "xml":
+        raise bad_request("The header Content-Type is required and must be application/xml.")
+    return xml.read(request.body, "Resource")
+
+
+def _settings_in(found: Element) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name in _SETTING_NAMES:
         value = xml.value(found, name)
@@ -127,10 +160,15 @@ def check_service_name(name: str) -> None:
 
     :raises ManagementError: 400.
     """
-    if not _SERVICE_NAME.fullmatch(name):
-        raise bad_request(
-            "A BizTalk service name has 6 to 20 letters, digits or dashes, and begins and ends with a letter or digit."
-        )
+    if problems := service_name_problems(name):
+        raise bad_request(" ".join(problems))
+
+
+def service_name_problems(name: str) -> list[str]:
+    """What keeps a new service from having this name, one sentence each."""
+    if _SERVICE_NAME.fullmatch(name):
+        return []
+    return ["A BizTalk service name has 6 to 20 letters, digits or dashes, and begins and ends with a letter or digit."]
 
 
 def check_settings(settings: dict[str, Any]) -> None:
@@ -138,6 +176,12 @@ def check_settings(settings: dict[str, Any]) -> None:
 
     :raises ManagementError: 400.
     """
+    if problems := settings_problems(settings):
+        raise bad_request(" ".join(problems))
+
+
+def settings_problems(settings: dict[str, Any]) -> list[str]:
+    """What keeps every service from having these settings, one sentence each."""
     problems = []
     edition, units = settings.get("Edition"), settings.get("UnitCount")
     quota = QUOTAS.get(edition or "")
@@ -147,21 +191,21 @@ def check_settings(settings: dict[str, Any]) -> None:
         problems.append(f"UnitCount must be a whole number from 1 to {quota.units} in the {edition} edition.")
     if not _VERSION.fullmatch(settings.get("ServiceVersion") or ""):
         problems.append("ServiceVersion must be a product version such as 1.1.0.")
-    problems += _store_problems(settings, edition)
+    problems += store_problems(settings, edition, tracking_needed=edition != "free")
     certificate = settings.get("ServiceCertificate")
     if certificate:
         try:
             base64.b64decode("".join(certificate["Data"].split()), validate=True)
         except (binascii.Error, ValueError):
             problems.append("ServiceCertificate/Data must be base64.")
-    if problems:
-        raise bad_request(" ".join(problems))
+    return problems
 
 
-def _store_problems(settings: dict[str, Any], edition: str | None) -> list[str]:
+def store_problems(settings: dict[str, Any], edition: str | None, *, tracking_needed: bool = False) -> list[str]:
+    """What is wrong with the form of the connection strings among settings, one sentence each."""
     problems = []
     tracking = settings.get("TrackingStoreConnectionString")
-    if tracking or edition != "free":
+    if tracking or tracking_needed:
         try:
             connection_strings.database_name(tracking or "")
         except ConnectionStringError as error:
@@ -174,6 +218,20 @@ def _store_problems(settings: dict[str, Any], edition: str | None) -> list[str]:
                 problems.append(f"{name}: {error}")
     if settings.get("ArchiveStoreConnectionString") and edition in QUOTAS and not QUOTAS[edition].archiving:
         problems.append("Archiving is available in the developer and premium editions only.")
+    return problems
+
+
+def _backup_problems(name: str, connection_string: str) -> list[str]:
+    problems = []
+    if not _BACKUP_NAME.fullmatch(name):
+        problems.append(
+            "BackupName must have 3 to 63 lower-case letters, digits and single dashes, and begin and end with a "
+            "letter or digit."
+        )
+    try:
+        connection_strings.parse_storage(connection_string)
+    except ConnectionStringError as error:
+        problems.append(f"BackupStoreConnectionString: {error}")
     return problems
 
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from biztalk_emulator.http_server import Request
@@ -48,6 +49,7 @@ class Call:
 
     :param asks: kind of request as in the journal and in faults.
     :param twist: what fault injection does to the operation that it begins.
+    :param findings: what storage accounts told about a restore, once they were asked.
     :param began: it began an operation on a service.
     :param afterwards: to be run when everything it changed is safe.
     """
@@ -56,6 +58,7 @@ class Call:
     request_id: str = field(default_factory=new_id)
     asks: str = "unknown"
     twist: Twist = STRAIGHT
+    findings: Any = None
     began: bool = False
     afterwards: list[Callable[[], None]] = field(default_factory=list)
 
@@ -80,14 +83,19 @@ class Call:
         if version is None or version < oldest:
             raise version_header(f"The header x-ms-version is required and must be {oldest} or later.")
 
-    def identify(self, *, service_exists: bool) -> ManagementError | None:
-        """Find out what the request asks for; returns the refusal when it asks for nothing possible."""
+    def identify(self, *, service_exists: bool, restores: bool) -> ManagementError | None:
+        """Find out what the request asks for; returns the refusal when it asks for nothing possible.
+
+        :param restores: its body has the tree of Restore.
+        """
         route = self.route
         if route.kind == "unknown":
             return not_found("The requested path")
         asked = _VERBS[route.kind].get(self.request.method)
         if asked is None:
             return invalid_verb(self.request.method)
+        if asked == "update" and restores:
+            asked = "restore"
         if asked == "update" and not service_exists:
             asked = "create"
         if asked == "get" and self.status_query() is not None:
