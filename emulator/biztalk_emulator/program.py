@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from biztalk_emulator import pki, times
 from biztalk_emulator.admin.api import AdminApi, trust
 from biztalk_emulator.backups import BackupRunner
-from biztalk_emulator.business import sample_fleet
+from biztalk_emulator.business import sample_credentials, sample_fleet
 from biztalk_emulator.business.sample_fleet import SAMPLE_STORAGE
 from biztalk_emulator.clock import Clock
 from biztalk_emulator.connection_strings import ConnectionStringError, parse_storage
@@ -67,6 +67,7 @@ class Emulator:
         server_names: Iterable[str] = (),
     ) -> None:
         self._stopping = threading.Event()
+        self._credentials = home / "sample-credentials.json"
         with ExitStack() as opened:
             opened.enter_context(_usable(home))
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -147,7 +148,9 @@ class Emulator:
                 self._store.remember(SUBSCRIPTION, SAMPLE_SUBSCRIPTION)
                 trust(self._store, pki.load(self.pki.management.read_bytes()))
             if with_sample and not self._store.cloud_services():
-                self._fill(sample_fleet.sample_subscription(storage=storage))
+                sample = sample_fleet.sample_subscription(storage=storage)
+                sample_credentials.write(self._credentials, sample)
+                self._fill(sample)
             self._world.introduce_once()
 
     def _fill(self, subscription: dict[str, Any]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import stat
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +15,8 @@ from biztalk_emulator.business.tracking import DRAIN_QUERY
 from biztalk_emulator.failures import OperationFailure
 from biztalk_emulator.store import CloudService, Service, Store
 from biztalk_emulator.world import World
+
+from tests.emulator.driver import EmulatorProcess
 
 SERVICE = "contosoorders"
 AGREEMENT = "Northwind X12 send"
@@ -127,3 +131,22 @@ def test_a_home_from_before_the_world_is_introduced_once(tmp_path):
     with pytest.raises(OperationFailure, match="does not exist"):
         world.check_database(text)
     store.close()
+
+
+def test_who_provisioned_the_sample_knows_keys_and_passwords_and_they_open_what_they_belong_to(tmp_path):
+    emulator = EmulatorProcess(tmp_path / "home", "--sample-fleet").start()
+    try:
+        file = emulator.home / "sample-credentials.json"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        services = json.loads(file.read_text())["services"]
+        assert set(services) == {each["name"] for each in emulator.admin("GET", "/services")["services"]}
+        users = {name: each["user"] for name, each in databases(emulator).items()}
+        for service, known in services.items():
+            database, namespace = known["tracking_database"], known["access_control"]
+            assert users[database["database"]] == database["user"]
+            assert database["server"].startswith("tcp:")
+            assert database["password"]
+            answer = emulator.ask_token(service, namespace["key"], namespace=namespace["namespace"])
+            assert answer.status_code == 200, answer.text
+    finally:
+        assert emulator.stop() == 0
