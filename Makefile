@@ -10,11 +10,11 @@ help: ## Show this list
 	@echo
 	@echo "  Ports, all on 127.0.0.1: AIRFLOW_PORT=18080 AZURITE_PORT=10000 EMULATOR_PORT=18443 EMULATOR_ADMIN_PORT=18444 EMULATOR_DATA_PORT=18445"
 
-backrestore: install ## Restore a sample service from its backup, with traffic before and after, show how it went
-	@$(PYTHON) -m stack restore
-
-up: install ## Start the stack, back up every sample service once, show how it went
+backup: install ## Start the stack, back up every sample service once, show how it went
 	@$(PYTHON) -m stack backup
+
+restore: install ## Restore a sample service to its own name, with traffic before and after, show how it went
+	@$(PYTHON) -m stack restore
 
 up: install ## Start emulator, Azurite and Airflow, and wait until they are ready
 	@$(PYTHON) -m stack up

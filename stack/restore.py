@@ -47,7 +47,7 @@ def run_restore(stack: Stack) -> int:
         )
 
     sent = _send_traffic(stack)
-    console.print(f"After its backup {SERVICE} has sent {sent} more messages, which used control numbers.")
+    console.print(f"After its backup {SERVICE} has passed on {sent} more messages, which used control numbers.")
     run_id = airflow.trigger(DAG_ID, FORM)
     console.print(f"Run {run_id} of {DAG_ID}", soft_wrap=True)
     story = _Story(stack, console, run_id)
@@ -63,7 +63,7 @@ def run_restore(stack: Stack) -> int:
         )
     else:
         after = _send_traffic(stack)
-        console.print(f"\nAfter the restore {SERVICE} has sent {after} messages.")
+        console.print(f"\nAfter the restore {SERVICE} has passed on {after} messages.")
         console.print("\nDifferences between the restored service and its backup:")
         console.print("\n".join(report["differences"]) or "none", soft_wrap=True)
         console.print("\nControl numbers:")
@@ -118,12 +118,12 @@ def numbers_table(rows: list[dict]) -> Table:
 
 
 def _send_traffic(stack: Stack) -> int:
-    """Send messages through every agreement that sends at once; those with batches would hold them back."""
+    """Let messages pass through every agreement that numbers; one with batches would hold them back."""
     service = stack.emulator.service(SERVICE)
     agreements = [
         each["Name"]
         for each in service["content"]["agreements"]
-        if each["Direction"] == "Send" and each["Protocol"] != "AS2" and not each.get("Batches")
+        if each["Protocol"] != "AS2" and not each.get("Batches")
     ]
     for agreement in agreements:
         stack.emulator.send(SERVICE, agreement, MESSAGES)
