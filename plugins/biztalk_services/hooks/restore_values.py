@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,15 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from biztalk_services.hooks.partner_management import access_control, namespace_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.plans.values import GivenValue, MissingValue, StoredValue, Value, parts_of
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.plans.values import CheckNotPossible, GivenValue, MissingValue, StoredValue, Value, parts_of
+from biztalk_services.rest.errors import AccessControlRefused, BizTalkServicesError
 from biztalk_services.rest.redaction import redact
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+
+    from biztalk_services.rest.messages import Service
 
 TRACKING, ARCHIVE, MONITORING = (
     "TrackingStoreConnectionString",
@@ -35,7 +38,13 @@ class ValueUnusable(BizTalkServicesError):
     """A connection does not hold what a restore needs of it, or the thing behind it does not work."""
 
 
-def restore_values(request: RestoreRequest, stored: Mapping[str, str], target: str, settings: Settings) -> list[Value]:
+def restore_values(
+    request: RestoreRequest,
+    stored: Mapping[str, str],
+    target: str,
+    settings: Settings,
+    living: Sequence[Service] = (),
+) -> list[Value]:
     """
     Every value that the restored service will work with, in the order of the form.
 
@@ -43,6 +52,7 @@ def restore_values(request: RestoreRequest, stored: Mapping[str, str], target: s
     :param stored: the backup's settings without secrets, by element name; empty where they are not known.
     :param target: name of the restored service.
     :param settings: how connections are found by namespace, database and account.
+    :param living: the services of the subscription, for a check that needs one.
     """
     database = parts_of(stored.get(TRACKING, ""))
     values = [
@@ -51,7 +61,7 @@ def restore_values(request: RestoreRequest, stored: Mapping[str, str], target: s
             request.acs_conn_id,
             _found(settings.acs_conn_id, "namespace", stored.get(ACCESS_CONTROL)),
             stored.get(ACCESS_CONTROL, ""),
-            lambda connection: _access_control(connection, target),
+            lambda connection: _access_control(connection, target, living),
         ),
         _value(
             TRACKING,
@@ -107,7 +117,7 @@ def _found(pattern: str, part: str, value: str | None) -> str:
     return pattern.replace(f"{{{part}}}", value.lower()) if value else ""
 
 
-def _access_control(connection: Connection, target: str) -> GivenValue:
+def _access_control(connection: Connection, target: str, living: Sequence[Service]) -> GivenValue:
     namespace, key = namespace_of(connection), connection.password or ""
     if not namespace or not key:
         raise ValueUnusable(
@@ -116,8 +126,19 @@ def _access_control(connection: Connection, target: str) -> GivenValue:
             "(password); add it."
         )
 
+    users = [each for each in living if each.settings.get(ACCESS_CONTROL, "").lower() == namespace.lower()]
+
     def check() -> str:
-        return access_control(connection, target).check()
+        """A namespace gives tokens for services that there are, and a restored one comes about only later."""
+        try:
+            return access_control(connection, users[0].address.name if users else target).check()
+        except AccessControlRefused as refused:
+            if users or refused.status != HTTPStatus.BAD_REQUEST:
+                raise
+            raise CheckNotPossible(
+                f"Namespace {namespace} answers, and gives no token for a service that does not exist yet; whether the "
+                f"key is right shows when the restore checks it. {refused}"
+            ) from None
 
     sent = {"acs_namespace": namespace, "acs_key": key}
     return GivenValue(ACCESS_CONTROL, namespace, f"connection {connection.conn_id}", sent, check)

@@ -95,8 +95,10 @@ class AirflowWorld:
         query = self._settings.drain_query or DEFAULT_DRAIN_QUERY
         return read_batches(self._settings.tracking_conn_id_of(service), query, service)
 
-    def values(self, request: RestoreRequest, stored: dict[str, str], target: str) -> Sequence[Value]:
-        return restore_values(request, stored, target, self._settings)
+    def values(
+        self, request: RestoreRequest, stored: dict[str, str], target: str, living: Sequence[Service]
+    ) -> Sequence[Value]:
+        return restore_values(request, stored, target, self._settings, living)
 
     def claim(self, service: str) -> Claim | None:
         claim = Claims(self._account.client, self._catalog_container).of(service)

@@ -63,8 +63,10 @@ class World(Protocol):
     def batches(self, service: str) -> BatchReport:
         """Which batches of a living service hold messages now."""
 
-    def values(self, request: RestoreRequest, stored: dict[str, str], target: str) -> Sequence[Value]:
-        """The values that the restored service will work with."""
+    def values(
+        self, request: RestoreRequest, stored: dict[str, str], target: str, living: Sequence[Service]
+    ) -> Sequence[Value]:
+        """The values that the restored service will work with; ``living``: all services of the subscription."""
 
     def claim(self, service: str) -> Claim | None:
         """Another run that works on a service now."""
@@ -93,7 +95,7 @@ class _Facts:
         self.stored = dict(self.recorded.settings) if self.recorded else {}
         self.edition = (request.edition or reference.edition).lower()
         self.unit_count = request.unit_count or _number(self.stored.get("UnitCount"))
-        self.values = list(self.world.values(request, self.stored, self.name))
+        self.values = list(self.world.values(request, self.stored, self.name, services))
         self.checked = tuple(value.planned() for value in self.values)
         self.replaces = bool(self.living and request.when_name_is_taken == REPLACE)
         self.original = self.living or next(

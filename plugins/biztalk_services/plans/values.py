@@ -19,6 +19,10 @@ ONLY_IN_BACKUP = "backup"
 """Origin of a value that no connection leads to."""
 
 
+class CheckNotPossible(BizTalkServicesError):
+    """Nobody can say now whether a value works; the message says why."""
+
+
 @dataclass(frozen=True)
 class GivenValue:
     """A value that a connection holds.
@@ -27,7 +31,8 @@ class GivenValue:
     :param shown: the value without its secret.
     :param origin: where it comes from (``connection biztalk_acs_x``).
     :param sent: what it adds to the request: fields of :class:`RestoreValues`.
-    :param check: asks the real thing; one sentence. Raises BizTalkServicesError when it does not work.
+    :param check: asks the real thing; one sentence. Raises BizTalkServicesError when it does not work, CheckNotPossible
+        when nobody can say so.
     """
 
     setting: str
@@ -40,6 +45,8 @@ class GivenValue:
         """The value with what its check finds now."""
         try:
             sentence = self.check()
+        except CheckNotPossible as unknown:
+            return PlannedValue(self.setting, self.shown, self.origin, "not possible", str(unknown))
         except BizTalkServicesError as error:
             return PlannedValue(self.setting, self.shown, self.origin, "failed", str(error))
         return PlannedValue(self.setting, self.shown, self.origin, "passed", sentence)
