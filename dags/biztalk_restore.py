@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task, task_group
 from biztalk_services.notifications.alert import AlertNotifier
+from biztalk_services.operators.approval import BizTalkApprovePlanOperator
 from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
 from biztalk_services.operators.batches import RECORD, BizTalkLookAgainOperator
 from biztalk_services.operators.delete import BizTalkDeleteServiceOperator
@@ -80,6 +80,15 @@ PARAMS = {
         type="boolean",
         title="Only the plan",
         description="Make the plan and stop; nothing is changed, and nobody is asked.",
+        section="What",
+    ),
+    "approval_hours": Param(
+        settings.approval_hours,
+        type="number",
+        exclusiveMinimum=0,
+        maximum=720,
+        title="Wait for the approval (hours)",
+        description="When nobody has approved the plan by then, the run ends, and nothing is changed.",
         section="What",
     ),
     "target_name": Param(
@@ -162,10 +171,14 @@ PARAMS = {
         section="Afterwards",
     ),
     "acs_conn_id": connection("Access Control namespace", "Connection with the namespace and its key."),
-    "tracking_conn_id": connection("Tracking database", "Connection with server, database and login, as the service uses them."),
+    "tracking_conn_id": connection(
+        "Tracking database", "Connection with server, database and login as the service has them."
+    ),
     "archive_conn_id": connection("Archiving store", "Azure Blob Storage connection with the account key."),
     "monitoring_conn_id": connection("Monitoring store", "Azure Blob Storage connection with the account key."),
-    "certificate_conn_id": connection("SSL certificate", "Connection that names the PFX file (certificate_path) and opens it."),
+    "certificate_conn_id": connection(
+        "SSL certificate", "Connection that names a PFX file and opens it."
+    ),
 }
 
 
@@ -210,13 +223,11 @@ with DAG(
         """Goes on unless the form asks for the plan alone."""
         return not params["plan_only"]
 
-    approval = ApprovalOperator(
+    approval = BizTalkApprovePlanOperator(
         task_id="approval",
         subject=f"Restore {of_plan(BACKUP)} as {of_plan(TARGET)}?",
         body=of_plan("", "document"),
-        response_timeout=timedelta(hours=settings.approval_hours),
-        fail_on_reject=True,
-        execution_timeout=None,
+        hours="{{ params.approval_hours }}",
         retries=0,
     )
     confirm = BizTalkConfirmPlanOperator(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 
 import pytest
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from biztalk_services.notifications.alert import AlertNotifier
+from biztalk_services.operators.approval import BizTalkApprovePlanOperator
 from biztalk_services.plans.request import RestoreRequest
 from biztalk_services.settings import Settings
 
@@ -67,6 +67,8 @@ class TestForm:
             ("without_safety_backup", "perhaps"),
             ("control_numbers", "lower"),
             ("margin", -1),
+            ("approval_hours", 0),
+            ("approval_hours", 721),
             ("acs_conn_id", "AccountKey=abc"),
             ("monitoring_conn_id", "a b"),
             ("resume_afterwards", 1),
@@ -84,7 +86,7 @@ class TestForm:
         params.validate()
 
     def test_it_has_a_field_for_every_choice_and_no_other(self, dag):
-        assert set(dag.params) == {*RestoreRequest.__dataclass_fields__, "plan_only"}
+        assert set(dag.params) == {*RestoreRequest.__dataclass_fields__, "plan_only", "approval_hours"}
 
     def test_the_defaults_are_the_careful_ones(self, dag):
         params = copy.deepcopy(dag.params)
@@ -106,8 +108,9 @@ class TestOrder:
 
     def test_the_approval_waits_for_a_person_once_and_not_for_ever(self, dag):
         approval = dag.task_dict["approval"]
-        assert isinstance(approval, ApprovalOperator)
-        assert approval.response_timeout.total_seconds() == SETTINGS.approval_hours * 3600
+        assert isinstance(approval, BizTalkApprovePlanOperator)
+        assert approval.hours == "{{ params.approval_hours }}"
+        assert dag.params["approval_hours"] == SETTINGS.approval_hours == 24
         assert approval.retries == 0
         assert approval.execution_timeout is None
         assert approval.body == "{{ ti.xcom_pull(task_ids='plan', key='document') }}"
