@@ -37,8 +37,9 @@ class GivenValue:
     check: Callable[[], str] = field(repr=False)
 
     def planned(self) -> PlannedValue:
-        """The value with what its check finds now."""
+        """The value with what its check finds now; a value that cannot be sent does not work either."""
         try:
+            RestoreValues(**self.sent)
             sentence = self.check()
         except BizTalkServicesError as error:
             return PlannedValue(self.setting, self.shown, self.origin, "failed", str(error))
