@@ -8,6 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from biztalk_services.catalog.catalog import NotInCatalog
 from biztalk_services.catalog.claims import Claim, Claims
 from biztalk_services.catalog.reference import BackupReference
@@ -17,7 +19,7 @@ from biztalk_services.hooks.restore_world import AirflowWorld
 from biztalk_services.operators.plan import RestoreRefused, find_backup
 
 from tests.airflow_layer.connections import NAME, SERVICE
-from tests.airflow_layer.fakes import DAG_ID, Run
+from tests.airflow_layer.fakes import DAG_ID, Run, TaskInstance
 from tests.catalog.azurite import ACCOUNT
 from tests.catalog.samples import reference
 from tests.emulator.driver import SUBSCRIPTION
@@ -78,6 +80,17 @@ def test_a_run_that_has_ended_without_a_word_holds_nobody_up(world, claimed):
     """As when the claim is taken."""
     claimed(DAG_ID, "other")
     assert world.claim(NAME) is None
+
+
+def test_a_run_that_this_airflow_does_not_know_may_be_anothers(run, claimed, catalog_container, monkeypatch):
+    def unknown(*arguments: Any, **options: Any) -> str:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
+
+    monkeypatch.setattr(TaskInstance, "get_dagrun_state", unknown)
+    world = AirflowWorld(run.context("plan"), "biztalk_default", "biztalk_backup_storage", catalog_container)
+    assert world.claim(NAME) is None
+    held = claimed(DAG_ID, "of a lost database")
+    assert world.claim(NAME) == held
 
 
 def test_what_is_over_or_ours_is_no_other_job(world, run, claimed):

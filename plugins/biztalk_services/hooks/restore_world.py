@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowRuntimeError
 
 from biztalk_services.catalog.catalog import Catalog, NotInCatalog
 from biztalk_services.catalog.claims import Claim, Claims
@@ -104,8 +106,18 @@ class AirflowWorld:
         own = Run(self._ti.dag_id, self._ti.run_id)
         if claim is None or claim.run == own or claim.is_over():
             return None
-        state = self._ti.get_dagrun_state(dag_id=claim.run.dag_id, run_id=claim.run.run_id)
-        return None if state in ("success", "failed") else claim
+        return None if has_ended(self._ti, claim.run) else claim
 
     def earlier_durations(self, service: str) -> Sequence[float]:
         return Restores(self._account.client, self._catalog_container).durations(service)
+
+
+def has_ended(ti: Any, run: Run) -> bool:
+    """Whether a run has ended as far as this Airflow knows; one that it does not know may be another Airflow's.
+
+    :param ti: the running task instance
+    """
+    try:
+        return ti.get_dagrun_state(dag_id=run.dag_id, run_id=run.run_id) in ("success", "failed")
+    except AirflowRuntimeError:
+        return False
