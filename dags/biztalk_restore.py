@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, task, task_group
 from biztalk_services.notifications.alert import AlertNotifier
 from biztalk_services.operators.approval import BizTalkApprovePlanOperator
@@ -176,9 +177,7 @@ PARAMS = {
     ),
     "archive_conn_id": connection("Archiving store", "Azure Blob Storage connection with the account key."),
     "monitoring_conn_id": connection("Monitoring store", "Azure Blob Storage connection with the account key."),
-    "certificate_conn_id": connection(
-        "SSL certificate", "Connection that names a PFX file and opens it."
-    ),
+    "certificate_conn_id": connection("SSL certificate", "Connection that names a PFX file and opens it."),
 }
 
 
@@ -210,7 +209,8 @@ with DAG(
     },
     on_failure_callback=AlertNotifier(subject="A restore of a BizTalk service failed"),
 ) as dag:
-    at = {"service": of_plan(TARGET), "conn_id": settings.conn_id}
+    # Only what was confirmed has an address: without the confirmation no step finds a service to change.
+    at = {"service": "{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}", "conn_id": settings.conn_id}
     storage = {"storage_conn_id": settings.storage_conn_id}
     catalog = {**storage, "catalog_container": settings.catalog_container}
     patience = {"patience_seconds": settings.trouble_patience_seconds}
@@ -243,7 +243,7 @@ with DAG(
     def is_the_name_taken(plan: dict) -> str:
         """Chooses what has to be done before the restore."""
         if not plan["choices"]["replace"]:
-            return "restore"
+            return "the_name_is_free"
         return "replace.check_that_backup_is_allowed" if plan["choices"]["safety_backup"] else "delete_as_it_is.delete"
 
     def delete_service() -> tuple[BizTalkDeleteServiceOperator, BizTalkGoneSensor]:
@@ -351,7 +351,6 @@ with DAG(
         stored=plan.output["stored"],
         name_deadline_minutes=settings.name_deadline_minutes,
         retries=INSIST * 4,
-        trigger_rule="none_failed_min_one_success",
         **at,
         **storage,
     )
@@ -376,6 +375,7 @@ with DAG(
     )
 
     only_plan, way = unless_only_the_plan(), is_the_name_taken(plan.output)
+    clear = EmptyOperator(task_id="the_name_is_free", trigger_rule="none_failed_min_one_success")
     make_room()
     delete_without_backup()
     steps = [task_id for task_id in dag.task_ids if task_id != "report"]
@@ -390,7 +390,7 @@ with DAG(
     )
 
     plan >> only_plan >> approval >> confirm >> way
-    way >> [dag.get_task("replace.check_that_backup_is_allowed"), dag.get_task("delete_as_it_is.delete"), restore]
-    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> restore
-    restore >> restored >> verified >> settled >> resume >> report
+    way >> [dag.get_task("replace.check_that_backup_is_allowed"), dag.get_task("delete_as_it_is.delete"), clear]
+    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> clear
+    clear >> restore >> restored >> verified >> settled >> resume >> report
     [dag.get_task("replace.bring_back_unless_deleted"), plan] >> report

@@ -16,6 +16,7 @@ from datetime import datetime
 from functools import cached_property
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import requests
 from azure.storage.blob import BlobServiceClient
@@ -293,14 +294,36 @@ class World:
         self.airflow.wait_for_dag(dag_id)
         after, told = self.last_seq(), list(stories)
         with ThreadPoolExecutor(max_workers=max(1, len(told))) as threads:
-            run_id = self.airflow.trigger(dag_id, conf)
+            run_id = self._trigger(dag_id, conf)
             happenings = [threads.submit(story, run_id) for story in told]
             state = self._end_of(dag_id, run_id, happenings, seconds)
             for happening in happenings:
-                happening.result()
+                try:
+                    happening.result()
+                except AssertionError as error:
+                    report = self.airflow.xcom(dag_id, run_id, "report")
+                    raise AssertionError(f"{error}; the run ended as {state}, and reports {report}") from error
         services_now = self.emulator.admin("GET", "/services")["services"]
         states = {each["name"]: each["state"] for each in services_now}
         return run_id, state, after, self.last_seq(), states
+
+    def _trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run under a name of its own: once more when Airflow's SQLite was too busy (500)."""
+        run_id, tries = f"test__{uuid4().hex}", count(1)
+
+        def started() -> bool:
+            try:
+                self.airflow.trigger(dag_id, conf, run_id)
+            except requests.HTTPError as refused:
+                if refused.response.status_code == requests.codes.conflict:
+                    return True
+                if refused.response.status_code != requests.codes.server_error or next(tries) == LAST_TRY:
+                    raise
+                return False
+            return True
+
+        until(started)
+        return run_id
 
     def _end_of(self, dag_id: str, run_id: str, happenings: list[Future], seconds: float) -> str:
         """Wait for the end of a run; a story that fails ends the wait, for the run may wait for it."""

@@ -110,7 +110,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
     Makes the plan again right before the first change, and stops when it is not the approved one. Claims the target for
     this run.
 
-    XCom: ``hash``, ``confirmed_at``.
+    XCom: ``service`` (the address that may be changed now), ``hash``, ``confirmed_at``.
 
     **Idempotency:** reads, and claims the service for this run.
 
@@ -167,7 +167,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
                 storage_conn_id=self.storage_conn_id,
                 catalog_container=self.catalog_container,
             )
-        return {"hash": plan.hash, "confirmed_at": datetime.now(UTC).isoformat()}
+        return {"service": plan.target["service"], "hash": plan.hash, "confirmed_at": datetime.now(UTC).isoformat()}
 
 
 def find_backup(world: AirflowWorld, form: dict[str, Any]) -> tuple[BackupReference, RestoreRequest]:
