@@ -375,7 +375,7 @@ with DAG(
     )
 
     only_plan, way = unless_only_the_plan(), is_the_name_taken(plan.output)
-    clear = EmptyOperator(task_id="the_name_is_free", trigger_rule="none_failed_min_one_success")
+    the_name_is_free = EmptyOperator(task_id="the_name_is_free", trigger_rule="none_failed_min_one_success")
     make_room()
     delete_without_backup()
     steps = [task_id for task_id in dag.task_ids if task_id != "report"]
@@ -390,7 +390,7 @@ with DAG(
     )
 
     plan >> only_plan >> approval >> confirm >> way
-    way >> [dag.get_task("replace.check_that_backup_is_allowed"), dag.get_task("delete_as_it_is.delete"), clear]
-    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> clear
-    clear >> restore >> restored >> verified >> settled >> resume >> report
+    way >> [dag.get_task("replace.check_that_backup_is_allowed"), dag.get_task("delete_as_it_is.delete"), the_name_is_free]
+    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> the_name_is_free
+    the_name_is_free >> restore >> restored >> verified >> settled >> resume >> report
     [dag.get_task("replace.bring_back_unless_deleted"), plan] >> report
