@@ -390,7 +390,9 @@ with DAG(
     )
 
     plan >> only_plan >> approval >> confirm >> way
-    way >> [dag.get_task("replace.check_that_backup_is_allowed"), dag.get_task("delete_as_it_is.delete"), the_name_is_free]
+    way >> dag.get_task("replace.check_that_backup_is_allowed")
+    way >> dag.get_task("delete_as_it_is.delete")
+    way >> the_name_is_free
     [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> the_name_is_free
     the_name_is_free >> restore >> restored >> verified >> settled >> resume >> report
     [dag.get_task("replace.bring_back_unless_deleted"), plan] >> report
