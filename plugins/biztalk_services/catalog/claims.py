@@ -57,6 +57,8 @@ class Claim:
         try:
             values = json.loads(content)
             until = datetime.fromisoformat(values["until"])
+            if until.tzinfo is None:
+                raise ValueError("This is not a claim: its end has no time zone.")
             return cls(values["service"], Run(**values["run"]), values["purpose"], until)
         except (KeyError, TypeError) as error:
             raise ValueError(f"This is not a claim: {error}.") from None
@@ -102,8 +104,11 @@ class Claims:
                     content_settings=ContentSettings(content_type="application/json"),
                     **condition,
                 )
-            except (ResourceExistsError, ResourceModifiedError):
-                raise _claimed(self.of(claim.service)) from None
+            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+                # Perhaps by an own request whose answer was lost, which the library has sent again.
+                holder = self.of(claim.service)
+                if holder is None or holder.run != claim.run:
+                    raise _claimed(holder) from None
 
     def give_up(self, service: str, run: Run) -> None:
         """End the claim of a run; that of another run stays.

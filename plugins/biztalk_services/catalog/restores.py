@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -35,16 +34,21 @@ class Restores:
         :raises StorageError: the account was not reached or refused.
         """
         blob = self._container.get_blob_client(f"{_FOLDER}/{service.lower()}/{when}.json")
-        with storage_errors(f"record a restore in {self._place}"), suppress(ResourceExistsError):
-            blob.upload_blob(
-                (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode(),
-                overwrite=False,
-                content_settings=ContentSettings(content_type="application/json; charset=utf-8"),
-            )
+        with storage_errors(f"record a restore in {self._place}"):
+            try:
+                blob.upload_blob(
+                    (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode(),
+                    overwrite=False,
+                    content_settings=ContentSettings(content_type="application/json; charset=utf-8"),
+                )
+            except ResourceExistsError as error:
+                if getattr(error, "error_code", None) == "ContainerBeingDeleted":
+                    raise
         return blob.url.partition("?")[0]
 
     def durations(self, service: str) -> list[float]:
         """Seconds that the last restores of a service took that went well, the newest first; empty when none did.
+        Records that cannot be read are passed over.
 
         :raises StorageError: the account was not reached or refused.
         """
@@ -52,9 +56,19 @@ class Restores:
             try:
                 blobs = self._container.list_blobs(name_starts_with=f"{_FOLDER}/{service.lower()}/")
                 names = sorted((blob.name for blob in blobs), reverse=True)[:_MOST_READ]
-                records = [json.loads(self._container.download_blob(name).readall()) for name in names]
+                seconds = [_seconds(self._container.download_blob(name).readall()) for name in names]
             except ResourceNotFoundError:
                 return []
-        return [
-            record["seconds"] for record in records if record.get("outcome") == "restored" and record.get("seconds")
-        ]
+        return [each for each in seconds if each]
+
+
+def _seconds(content: bytes) -> float | None:
+    """How long a restore took that went well; None for every other record."""
+    try:
+        record = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or record.get("outcome") != "restored":
+        return None
+    seconds = record.get("seconds")
+    return seconds if type(seconds) in (int, float) and seconds > 0 else None

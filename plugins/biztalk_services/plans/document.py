@@ -13,15 +13,17 @@ _MARKS = {"passed": "works", "failed": "DOES NOT WORK", "not possible": "cannot 
 def document(plan: RestorePlan) -> str:
     """The whole plan: what speaks against it first, then what would be done, with what, and what would be lost."""
     backup, target = plan.backup, plan.target
+    units = "scale units not known" if target["unit_count"] is None else f"scale units: {target['unit_count']}"
     parts = [
-        f"## Restore {backup['place']} as {target['service']}",
-        f"Backup of {backup['service']} ({backup['edition']}, version {backup['product_version']}), taken "
+        f"## Restore {backup['place']} as {target['service']} ({target['edition']}, {units})",
+        f"Backup of {backup['service']} ({backup['edition']}, version {backup['product_version'] or 'unknown'}), taken "
         f"{backup['finished_at'][:16].replace('T', ' ')} UTC, {backup['items']} items. Plan `{plan.hash[:12]}` of "
         f"{plan.made_at:%Y-%m-%d %H:%M:%S} UTC.",
     ]
     if plan.objections:
         parts += ["### What speaks against it", _list(plan.objections)]
-    parts += ["### What will be done", "\n".join(f"{number}. {step}" for number, step in enumerate(plan.steps, 1))]
+    steps = (f"{number}. {_line(step)}" for number, step in enumerate(plan.steps, 1))
+    parts += ["### What will be done", "\n".join(steps)]
     if plan.expected_seconds is not None:
         parts.append(f"Earlier restores took about {plan.expected_seconds:.0f} s from approval to end.")
     parts += [
@@ -46,7 +48,7 @@ def document(plan: RestorePlan) -> str:
             ),
         )
         if plan.control_numbers
-        else "None that has to be left behind.",
+        else "None is known that has to be left behind.",
         "### Rules",
         _table(
             ("rule", "kept", "finding", "source"),
@@ -57,11 +59,14 @@ def document(plan: RestorePlan) -> str:
 
 
 def _list(sentences: Iterable[str]) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences)
+    return "\n".join(f"- {_line(sentence)}" for sentence in sentences)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(
-        f"| {' | '.join(str(cell).replace('|', '/').replace(chr(10), ' ') for cell in line)} |" for line in lines
-    )
+    return "\n".join(f"| {' | '.join(_line(cell).replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def _line(content: Any) -> str:
+    """On one line, as a list or table needs it; empty when there is none."""
+    return "" if content is None else " ".join(str(content).split())

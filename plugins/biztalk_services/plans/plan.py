@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from biztalk_services.rules.restore_rules import Verdict
@@ -96,9 +97,9 @@ class RestorePlan:
         """What is decisive and not the same as in an earlier plan, one line each."""
         before, after = (dict(_flattened(plan._decisive())) for plan in (earlier, self))
         return tuple(
-            f"{path}: {before.get(path, 'nothing')} -> {after.get(path, 'nothing')}"
+            line
             for path in sorted(before.keys() | after.keys())
-            if before.get(path) != after.get(path)
+            for line in _changes(path, before.get(path), after.get(path))
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,8 +133,11 @@ class RestorePlan:
     def _decisive(self) -> dict[str, Any]:
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _MOVING}
         return values | {
-            "rules": {rule.rule: [rule.kept, rule.sentence] for rule in self.rules},
-            "values": {value.setting: [value.shown, value.origin, value.check] for value in self.values},
+            "rules": {rule.rule: {"kept": rule.kept, "sentence": rule.sentence} for rule in self.rules},
+            "values": {
+                value.setting: {"shown": value.shown, "origin": value.origin, "check": value.check}
+                for value in self.values
+            },
             "differences": list(self.differences),
             "steps": list(self.steps),
         }
@@ -143,8 +147,17 @@ def _flattened(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _flattened(inner, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _flattened(inner, f"{path}[{index}]")
     else:
         yield path, value
+
+
+def _changes(path: str, before: Any, after: Any) -> Iterator[str]:
+    """One line for a value that is another one now, or for each element of a list that came or went."""
+    if isinstance(before, list) and isinstance(after, list):
+        for _, begin, end, new_begin, new_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+            if before[begin:end] != after[new_begin:new_end]:
+                yield from (f"{path}, no longer: {element}" for element in before[begin:end])
+                yield from (f"{path}, new: {element}" for element in after[new_begin:new_end])
+    elif before != after:
+        old, new = ("nothing" if value is None else value for value in (before, after))
+        yield f"{path}: {old} -> {new}"

@@ -131,7 +131,7 @@ def make_plan(request: RestoreRequest, reference: BackupReference, world: World)
             "cloud_service": reference.cloud_service,
             "edition": reference.edition,
             "product_version": reference.product_version,
-            "finished_at": reference.finished_at.isoformat(),
+            "finished_at": reference.finished_at.astimezone(UTC).isoformat(),
             "items": sum(count or 0 for count in reference.items.values()),
             "drained": reference.drain.drained,
         },
@@ -151,7 +151,7 @@ def make_plan(request: RestoreRequest, reference: BackupReference, world: World)
             *numbers.rules,
         ),
         values=facts.checked,
-        losses=tuple(_losses(facts)),
+        losses=tuple(_losses(facts, numbers.used)),
         differences=_differences(facts),
         control_numbers=tuple(numbers.rows),
         steps=tuple(_steps(facts, safety)),
@@ -229,29 +229,34 @@ def _differences(facts: _Facts) -> tuple[str, ...]:
 
 @dataclass
 class _Numbers:
+    used: UseReport
     rows: list[dict[str, Any]]
     rules: list[Verdict]
 
 
 def _control_numbers(facts: _Facts) -> _Numbers:
-    """What the control numbers used since the backup make necessary, as far as is known now."""
-    recorded, original = facts.recorded, facts.original
-    if original is None or recorded is None:
-        return _Numbers([], [])
-    used = facts.world.control_numbers_since(original.address.name, facts.reference.started_at)
-    settlement = settle(recorded, used, margin=facts.request.margin, recorded=recorded)
-    rows = rows_of(recorded, settlement, used, recorded, raised=facts.request.control_numbers == RAISE)
-    if facts.request.control_numbers != RAISE:
-        return _Numbers(rows, [])
-    found = " ".join(finding.sentence for finding in settlement.findings)
-    sentence = found or "Every control number used since the backup can be left behind."
-    return _Numbers(rows, [Verdict("control-numbers-settled", not settlement.findings, sentence, SEED)])
+    """What the control numbers that the service of the backup has used since make necessary, as far as is known now.
+
+    Its tracking database knows them also when the service itself is gone.
+    """
+    recorded, raising = facts.recorded, facts.request.control_numbers == RAISE
+    used = facts.world.control_numbers_since(facts.reference.service, facts.reference.started_at)
+    rows, findings = [], [used.sentence()] if used.trouble else []
+    if recorded:
+        settlement = settle(recorded, used, margin=facts.request.margin, recorded=recorded)
+        rows = rows_of(recorded, settlement, used, recorded, raised=raising)
+        findings = [finding.sentence for finding in settlement.findings]
+    if not raising:
+        return _Numbers(used, rows, [])
+    sentence = " ".join(findings) or "Every control number used since the backup can be left behind."
+    return _Numbers(used, rows, [Verdict("control-numbers-settled", not findings, sentence, SEED)])
 
 
-def _losses(facts: _Facts) -> list[str]:
+def _losses(facts: _Facts, used: UseReport) -> list[str]:
     reference = facts.reference
     age = facts.now - reference.finished_at
     found = [f"The backup is {_spoken(age.total_seconds())} old; what was changed since is lost."]
+    found.append(f"Messages sent since: {used.sentence()}")
     found += [f"{each.what}: {each.sentence}" for each in reference.not_included]
     if not reference.drain.drained:
         found.append("It is not certain that no batch held messages when the backup was taken; such messages are lost.")

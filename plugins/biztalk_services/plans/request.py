@@ -58,8 +58,8 @@ class RestoreRequest:
 
         :raises TypeError: ``service`` is missing.
         """
-        known = {name: form[name] for name in cls.__dataclass_fields__ if form.get(name) is not None}
-        return cls(**{name: value.strip() if isinstance(value, str) else value for name, value in known.items()})
+        trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in form.items()}
+        return cls(**{name: trimmed[name] for name in cls.__dataclass_fields__ if trimmed.get(name) not in (None, "")})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -42,8 +42,9 @@ class GivenValue:
     check: Callable[[], str] = field(repr=False)
 
     def planned(self) -> PlannedValue:
-        """The value with what its check finds now."""
+        """The value with what its check finds now; a value that cannot be sent does not work either."""
         try:
+            RestoreValues(**self.sent)
             sentence = self.check()
         except CheckNotPossible as unknown:
             return PlannedValue(self.setting, self.shown, self.origin, "not possible", str(unknown))

@@ -96,7 +96,7 @@ def verdicts(wanted: Intention, living: Service | None, others: Iterable[Service
         _edition_has_restore(wanted),
         *_edition_not_lower(wanted),
         *_quota(wanted),
-        _version(wanted, living, others),
+        _version(wanted, living),
         _name(wanted),
         _name_free(wanted, living),
     ]
@@ -149,15 +149,13 @@ def _quota(wanted: Intention) -> list[Verdict]:
     return [Verdict("content-within-quota", fits, sentence, EDITIONS)]
 
 
-def _version(wanted: Intention, living: Service | None, others: Iterable[Service]) -> Verdict:
-    """The version of the platform shows in the living service, else in its neighbours of the same cloud service."""
-    neighbours = [each for each in others if each.address.cloud_service.lower() == wanted.cloud_service.lower()]
-    seen = [living] if living else neighbours
-    strangers = [each for each in seen if each.version and each.version != wanted.backup_version]
-    if wanted.backup_version is None:
+def _version(wanted: Intention, living: Service | None) -> Verdict:
+    """A living service of the target's name shows which version is wanted there; without one the backup's is asked for,
+    and the service says whether it still has it."""
+    if not wanted.backup_version:
         sentence = "The backup does not say its product version, so nobody knows whether it can be restored."
         return Verdict("same-version", False, sentence, SEED)
-    if living and strangers:
+    if living and living.version and living.version != wanted.backup_version:
         sentence = (
             f"The backup is of version {wanted.backup_version}, and service {living.address} is of version "
             f"{living.version} now; a backup is restored to its own version only. Choose a backup of version "
@@ -174,8 +172,7 @@ def _name(wanted: Intention) -> Verdict:
         f"{wanted.name} can be the name of a service."
         if fits
         else f"{wanted.name!r} cannot be the name of a service: it takes 6 to 20 letters, digits and dashes, "
-        f"beginning and "
-        "ending with a letter or digit."
+        "beginning and ending with a letter or digit."
     )
     return Verdict("target-name", fits, sentence, RESTORE)
 
@@ -189,8 +186,7 @@ def _name_free(wanted: Intention, living: Service | None) -> Verdict:
     if not wanted.replace:
         sentence = (
             f"Service {living.address} lives ({living.state}), and a restore to its name needs it deleted. Choose "
-            f"another "
-            "name, or choose in the form that it is backed up, deleted and replaced."
+            "another name, or choose in the form that it is backed up, deleted and replaced."
         )
         return Verdict("name-free", False, sentence, SEED)
     return Verdict("name-free", True, f"Service {living.address} lives, and the request says to replace it.", SEED)
@@ -232,8 +228,7 @@ def _tracking(wanted: Intention, others: Iterable[Service]) -> Verdict:
     if users:
         sentence = (
             f"Tracking database {wanted.tracking_database} serves {users[0].address} already, and two services "
-            f"cannot share "
-            "one. Make a new database, and name a connection to it."
+            "cannot share one. Make a new database, and name a connection to it."
         )
         return Verdict("tracking-database-own", False, sentence, source)
     return Verdict(
@@ -250,9 +245,13 @@ def _archiving(wanted: Intention) -> list[Verdict]:
 
 
 def tracking_database(settings: dict[str, str]) -> str | None:
-    """``server/database`` in lower case out of the harmless settings of a service; None when it does not say so."""
+    """``server/database`` in lower case out of the harmless settings of a service; None when it does not say so.
+
+    A server is the same with and without its protocol and the usual port (``tcp:sql.example,1433``).
+    """
     pairs = (part.partition("=") for part in settings.get("TrackingStoreConnectionString", "").split(";"))
     parts = {name.strip().lower(): value.strip().lower() for name, _, value in pairs}
-    server = parts.get("data source") or parts.get("server")
+    server = "".join((parts.get("data source") or parts.get("server") or "").split())
+    server = server.removeprefix("tcp:").removesuffix(",1433").rstrip(".")
     database = parts.get("initial catalog") or parts.get("database")
     return f"{server}/{database}" if server and database else None

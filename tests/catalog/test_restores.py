@@ -1,0 +1,95 @@
+"""Records of restores on a real Azurite."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ResourceExistsError
+from biztalk_services.catalog.catalog import Catalog
+from biztalk_services.catalog.restores import Restores
+from biztalk_services.catalog.storage import ContainerTaken, StorageNotFound, StorageUnreachable
+
+from tests.catalog.azurite import Azurite, free_port
+
+WHEN = "20260101-020000"
+
+
+def restored(seconds: Any = 60.0, outcome: str = "restored", **values: Any) -> dict[str, Any]:
+    return {"outcome": outcome, "seconds": seconds, **values}
+
+
+@pytest.fixture
+def restores(client, container_name) -> Restores:
+    client.create_container(container_name)
+    return Restores(client, container_name)
+
+
+def test_records_once(restores, client, container_name):
+    url = restores.record("Orders", WHEN, restored(approved_by="Jürgen"))
+    assert url.endswith(f"/devstoreaccount1/{container_name}/restores/orders/{WHEN}.json")
+    assert restores.record("orders", WHEN, restored(1.0)) == url
+    blob = client.get_blob_client(container_name, f"restores/orders/{WHEN}.json")
+    assert json.loads(blob.download_blob().readall()) == restored(approved_by="Jürgen")
+    assert blob.get_blob_properties().content_settings.content_type == "application/json; charset=utf-8"
+
+
+def test_durations_of_those_that_went_well_the_newest_first(restores):
+    for day, record in enumerate(
+        [restored(10.0), restored(20.0, "failed"), restored(30), restored(None), restored(0), {"outcome": "restored"}]
+    ):
+        restores.record("orders", f"2026010{day}-020000", record)
+    restores.record("orders2", WHEN, restored(99.0))
+    assert restores.durations("ORDERS") == [30, 10.0]
+
+
+def test_only_the_last_ones_are_read(restores):
+    for number in range(25):
+        restores.record("orders", f"20260101-0200{number:02}", restored(float(number + 1)))
+    assert restores.durations("orders") == [float(25 - number) for number in range(20)]
+
+
+def test_none_yet(client, container_name, restores):
+    assert restores.durations("orders") == []
+    assert Restores(client, f"{container_name}-not-there").durations("orders") == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b"\xff", b'{"outcome": "restored", "seconds": "10"}', b'"restored"']
+)
+def test_an_unreadable_record_does_not_spoil_a_plan(restores, client, container_name, content):
+    restores.record("orders", "20260102-020000", restored(10.0))
+    client.get_blob_client(container_name, f"restores/orders/{WHEN}.json").upload_blob(content)
+    assert restores.durations("orders") == [10.0]
+
+
+def test_the_catalog_does_not_mind(restores, client, container_name):
+    restores.record("orders", WHEN, restored())
+    assert Catalog(client, container_name).list() == []
+
+
+def test_a_record_without_container(client, container_name):
+    with pytest.raises(StorageNotFound, match="record a restore"):
+        Restores(client, container_name).record("orders", WHEN, restored())
+
+
+def test_a_container_that_is_being_deleted_takes_no_record(restores, monkeypatch):
+    error = ResourceExistsError("It is being deleted.")
+    error.error_code = "ContainerBeingDeleted"
+
+    class Refusing:
+        def upload_blob(self, *arguments: Any, **options: Any) -> None:
+            raise error
+
+    monkeypatch.setattr(restores._container, "get_blob_client", lambda name: Refusing())
+    with pytest.raises(ContainerTaken):
+        restores.record("orders", WHEN, restored())
+
+
+def test_azurite_down(azurite: Azurite, container_name):
+    with Azurite(azurite.folder, free_port(), azurite.process).client() as client:
+        restores = Restores(client, container_name)
+        for call in (lambda: restores.record("orders", WHEN, restored()), lambda: restores.durations("orders")):
+            with pytest.raises(StorageUnreachable):
+                call()
