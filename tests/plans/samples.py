@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -120,7 +120,9 @@ class World:
         self.asked["batches"] = service
         return _answer(self.waiting)
 
-    def values(self, request: RestoreRequest, stored: dict[str, str], target: str) -> list[Value]:
+    def values(
+        self, request: RestoreRequest, stored: dict[str, str], target: str, living: Sequence[Service]
+    ) -> list[Value]:
         self.asked["values"] = (request, stored, target)
         return self.found
 
