@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.catalog.catalog import Catalog, NotInCatalog
 from biztalk_services.catalog.claims import Claim, Claims
+from biztalk_services.catalog.reference import Run
 from biztalk_services.catalog.restores import Restores
 from biztalk_services.catalog.verification import BackupNotWhole, read_back
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.inventory import inventory_now
 from biztalk_services.hooks.restore_values import restore_values
+from biztalk_services.hooks.runs import has_ended
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.hooks.tracking import read_batches, used_since
 from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY
@@ -43,7 +45,7 @@ class AirflowWorld:
     """
 
     def __init__(self, context: Context, conn_id: str, storage_conn_id: str, catalog_container: str) -> None:
-        self._run_id = context["ti"].run_id
+        self._ti = context["ti"]
         self._conn_id = conn_id
         self._account = storage_account(storage_conn_id)
         self._catalog_container = catalog_container
@@ -102,7 +104,9 @@ class AirflowWorld:
 
     def claim(self, service: str) -> Claim | None:
         claim = Claims(self._account.client, self._catalog_container).of(service)
-        return None if claim is None or claim.run.run_id == self._run_id or claim.is_over() else claim
+        if claim is None or claim.is_over() or claim.run == Run(self._ti.dag_id, self._ti.run_id):
+            return None
+        return None if has_ended(self._ti, claim.run) else claim
 
     def earlier_durations(self, service: str) -> Sequence[float]:
         return Restores(self._account.client, self._catalog_container).durations(service)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from biztalk_services.hooks.runs import has_ended
 from biztalk_services.hooks.storage import storage_account
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from biztalk_services.catalog.reference import Run
-
-_ENDED = ("success", "failed")
 
 
 def claim(
@@ -30,13 +27,9 @@ def claim(
     from biztalk_services.catalog.reference import Run
 
     ti = context["ti"]
-
-    def has_ended(run: Run) -> bool:
-        return ti.get_dagrun_state(dag_id=run.dag_id, run_id=run.run_id) in _ENDED
-
     claims = Claims(storage_account(storage_conn_id).client, catalog_container)
     until = datetime.now(UTC) + hold
-    claims.take(Claim(service, Run(ti.dag_id, ti.run_id), purpose, until), has_ended=has_ended)
+    claims.take(Claim(service, Run(ti.dag_id, ti.run_id), purpose, until), has_ended=lambda run: has_ended(ti, run))
 
 
 def give_up(context: Context, service: str, *, storage_conn_id: str, catalog_container: str) -> None:
