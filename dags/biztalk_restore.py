@@ -6,8 +6,8 @@ Started by hand. Restores one backup as one service:
 1. make the plan: every rule, every value checked, everything that would be lost
 2. a person reads the plan and approves exactly that
 3. make the plan again: when it is not the approved one any more, nothing is done
-4. where a living service has the name, and the form says to replace it: back it up, delete it, wait until the name is
-free 5. restore; compare what the restored service holds with what was recorded at the backup; settle the control
+4. where a living service has the name, and the form says to replace it: back it up, delete it, wait until it is gone
+5. restore; compare what the restored service holds with what was recorded at the backup; settle the control
 numbers 6. resume it, when the form says so: a restored service arrives Suspended
 
 With *only the plan* nothing is changed. A run that was refused, rejected or not answered in time has changed nothing.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task, task_group
 from biztalk_services.notifications.alert import AlertNotifier
@@ -162,10 +163,14 @@ PARAMS = {
         section="Afterwards",
     ),
     "acs_conn_id": connection("Access Control namespace", "Connection with the namespace and its key."),
-    "tracking_conn_id": connection("Tracking database", "Connection with server, database and login, as the service uses them."),
+    "tracking_conn_id": connection(
+        "Tracking database", "Connection with server, database and login, as the service uses them."
+    ),
     "archive_conn_id": connection("Archiving store", "Azure Blob Storage connection with the account key."),
     "monitoring_conn_id": connection("Monitoring store", "Azure Blob Storage connection with the account key."),
-    "certificate_conn_id": connection("SSL certificate", "Connection that names the PFX file (certificate_path) and opens it."),
+    "certificate_conn_id": connection(
+        "SSL certificate", "Connection that names the PFX file (certificate_path) and opens it."
+    ),
 }
 
 
@@ -232,7 +237,7 @@ with DAG(
     def is_the_name_taken(plan: dict) -> str:
         """Chooses what has to be done before the restore."""
         if not plan["choices"]["replace"]:
-            return "restore"
+            return "name_is_free"
         return "replace.check_that_backup_is_allowed" if plan["choices"]["safety_backup"] else "delete_as_it_is.delete"
 
     def delete_service() -> tuple[BizTalkDeleteServiceOperator, BizTalkGoneSensor]:
@@ -322,6 +327,7 @@ with DAG(
         bring_back = BizTalkBringBackUnlessDeletedOperator(
             task_id="bring_back_unless_deleted",
             suspension=suspend.output,
+            gone=gone.output,
             deadline_minutes=settings.resume_deadline_minutes,
             retries=INSIST,
             **at,
@@ -333,6 +339,8 @@ with DAG(
         [verify, look_again, inventory] >> publish >> delete
         gone >> bring_back
 
+    # Never directly behind the plan, which has succeeded also where nothing may be done.
+    name_is_free = EmptyOperator(task_id="name_is_free", trigger_rule="none_failed_min_one_success")
     restore = BizTalkRestoreOperator(
         task_id="restore",
         plan=plan.output,
@@ -340,7 +348,6 @@ with DAG(
         stored=plan.output["stored"],
         name_deadline_minutes=settings.name_deadline_minutes,
         retries=INSIST * 4,
-        trigger_rule="none_failed_min_one_success",
         **at,
         **storage,
     )
@@ -372,14 +379,14 @@ with DAG(
         task_id="report",
         steps=steps,
         changes=["replace.suspend", "replace.delete", "delete_as_it_is.delete", "restore"],
-        deletions=["replace.delete", "delete_as_it_is.delete"],
+        deletions={f"{group}.delete": f"{group}.wait_until_deleted" for group in ("replace", "delete_as_it_is")},
         conn_id=settings.conn_id,
         trigger_rule="all_done",
         **catalog,
     )
 
     plan >> only_plan >> approval >> confirm >> way
-    way >> [dag.get_task("replace.check_that_backup_is_allowed"), dag.get_task("delete_as_it_is.delete"), restore]
-    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> restore
-    restore >> restored >> verified >> settled >> resume >> report
+    way >> [dag.get_task("replace.check_that_backup_is_allowed"), dag.get_task("delete_as_it_is.delete"), name_is_free]
+    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> name_is_free
+    name_is_free >> restore >> restored >> verified >> settled >> resume >> report
     [dag.get_task("replace.bring_back_unless_deleted"), plan] >> report

@@ -128,10 +128,17 @@ class TestOrder:
         assert dag.task_dict["replace.suspend"].is_setup
 
     def test_the_restore_goes_on_after_whichever_way_made_room(self, dag):
-        restore = dag.task_dict["restore"]
+        free = dag.task_dict["name_is_free"]
         ways = {"is_the_name_taken", "replace.wait_until_deleted", "delete_as_it_is.wait_until_deleted"}
-        assert restore.upstream_task_ids >= ways
-        assert restore.trigger_rule == "none_failed_min_one_success"
+        assert free.upstream_task_ids == ways
+        assert free.trigger_rule == "none_failed_min_one_success"
+        assert dag.task_dict["restore"].upstream_task_ids == {"name_is_free", "plan"}
+
+    def test_whatever_changes_something_is_skipped_with_the_approval(self, dag):
+        """The plan succeeds also where nothing may be done, so no rule may be content with one success beside it."""
+        for task in dag.tasks:
+            if task.task_id not in ("name_is_free", "report") and not task.is_teardown:
+                assert task.trigger_rule == "all_success", task.task_id
 
     def test_it_is_resumed_only_after_it_was_verified_and_its_numbers_settled(self, dag):
         assert {"verify_restore", "settle_control_numbers"} <= upstream(dag, "resume_when_asked")
