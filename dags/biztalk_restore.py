@@ -6,8 +6,8 @@ Started by hand. Restores one backup as one service:
 1. make the plan: every rule, every value checked, everything that would be lost
 2. a person reads the plan and approves exactly that
 3. make the plan again: when it is not the approved one any more, nothing is done
-4. where a living service has the name, and the form says to replace it: back it up, delete it, wait until the name is
-free 5. restore; compare what the restored service holds with what was recorded at the backup; settle the control
+4. where a living service has the name, and the form says to replace it: back it up, delete it, wait until it is gone
+5. restore; compare what the restored service holds with what was recorded at the backup; settle the control
 numbers 6. resume it, when the form says so: a restored service arrives Suspended
 
 With *only the plan* nothing is changed. A run that was refused, rejected or not answered in time has changed nothing.
@@ -243,7 +243,7 @@ with DAG(
     def is_the_name_taken(plan: dict) -> str:
         """Chooses what has to be done before the restore."""
         if not plan["choices"]["replace"]:
-            return "the_name_is_free"
+            return "name_is_free"
         return "replace.check_that_backup_is_allowed" if plan["choices"]["safety_backup"] else "delete_as_it_is.delete"
 
     def delete_service() -> tuple[BizTalkDeleteServiceOperator, BizTalkGoneSensor]:
@@ -333,6 +333,7 @@ with DAG(
         bring_back = BizTalkBringBackUnlessDeletedOperator(
             task_id="bring_back_unless_deleted",
             suspension=suspend.output,
+            gone=gone.output,
             deadline_minutes=settings.resume_deadline_minutes,
             retries=INSIST,
             **at,
@@ -344,6 +345,8 @@ with DAG(
         [verify, look_again, inventory] >> publish >> delete
         gone >> bring_back
 
+    # Never directly behind the plan, which has succeeded also where nothing may be done.
+    name_is_free = EmptyOperator(task_id="name_is_free", trigger_rule="none_failed_min_one_success")
     restore = BizTalkRestoreOperator(
         task_id="restore",
         plan=plan.output,
@@ -375,7 +378,6 @@ with DAG(
     )
 
     only_plan, way = unless_only_the_plan(), is_the_name_taken(plan.output)
-    the_name_is_free = EmptyOperator(task_id="the_name_is_free", trigger_rule="none_failed_min_one_success")
     make_room()
     delete_without_backup()
     steps = [task_id for task_id in dag.task_ids if task_id != "report"]
@@ -383,7 +385,7 @@ with DAG(
         task_id="report",
         steps=steps,
         changes=["replace.suspend", "replace.delete", "delete_as_it_is.delete", "restore"],
-        deletions=["replace.delete", "delete_as_it_is.delete"],
+        deletions={f"{group}.delete": f"{group}.wait_until_deleted" for group in ("replace", "delete_as_it_is")},
         conn_id=settings.conn_id,
         trigger_rule="all_done",
         **catalog,
@@ -392,7 +394,7 @@ with DAG(
     plan >> only_plan >> approval >> confirm >> way
     way >> dag.get_task("replace.check_that_backup_is_allowed")
     way >> dag.get_task("delete_as_it_is.delete")
-    way >> the_name_is_free
-    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> the_name_is_free
-    the_name_is_free >> restore >> restored >> verified >> settled >> resume >> report
+    way >> name_is_free
+    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> name_is_free
+    name_is_free >> restore >> restored >> verified >> settled >> resume >> report
     [dag.get_task("replace.bring_back_unless_deleted"), plan] >> report

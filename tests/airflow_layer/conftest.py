@@ -15,6 +15,7 @@ from biztalk_services.triggers import wait as wait_triggers
 from tests.airflow_layer.clock import Clock
 from tests.airflow_layer.connections import NAME, TRACKING, management, storage
 from tests.airflow_layer.fakes import Run
+from tests.airflow_layer.surroundings import Surroundings, storage_string
 from tests.catalog.azurite import KEY, Azurite
 from tests.emulator.driver import EmulatorProcess
 
@@ -51,7 +52,10 @@ def blobs(azurite: Azurite) -> Iterator[BlobServiceClient]:
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Gives Airflow a connection of this id; None takes it away."""
+    return _connecting(monkeypatch)
 
+
+def _connecting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def give(conn_id: str, connection: dict[str, Any] | None) -> None:
         name = f"AIRFLOW_CONN_{conn_id.upper()}"
         if connection is None:
@@ -141,3 +145,44 @@ def secrets(emulator: EmulatorProcess) -> list[str]:
     """Pieces of every secret that the connections hold."""
     key, certificate = ((emulator.home / "pki" / name).read_text() for name in ("management.key", "management.pem"))
     return [KEY[:20], *(line for line in (key + certificate).splitlines() if line and "-----" not in line)]
+
+
+# Restores: an emulator of their own, for they delete services.
+
+
+@pytest.fixture(scope="session")
+def restored_emulator(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+    options = ("--sample-fleet", "--sample-storage", storage_string(azurite))
+    process = EmulatorProcess(tmp_path_factory.mktemp("restores"), *options).start()
+    process.admin("PATCH", "/settings", {"name_hold_seconds": 0})
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def origin(restored_emulator: EmulatorProcess, azurite: Azurite) -> dict[str, Any]:
+    """The reference of a backup of contosoorders, with its inventory in the catalog."""
+    with pytest.MonkeyPatch.context() as patch:
+        around = Surroundings(restored_emulator, azurite, _connecting(patch))
+        around.connections()
+        Clock().rule(patch, wait_triggers, wait_sensors)
+        return around.backed_up()
+
+
+@pytest.fixture
+def around(
+    restored_emulator: EmulatorProcess,
+    azurite: Azurite,
+    origin: dict[str, Any],
+    clock: Clock,
+    connect: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Surroundings]:
+    """The world around contosoorders, Active as at its backup; afterwards it is put in order again."""
+    monkeypatch.setattr(server_module, "sleep", lambda seconds: None)
+    ready = Surroundings(restored_emulator, azurite, connect)
+    ready.connections()
+    settings, etag = restored_emulator.admin("GET", "/settings"), restored_emulator.etag(NAME)
+    yield ready
+    restored_emulator.admin("PATCH", "/settings", settings)
+    ready.as_it_was(origin, etag)

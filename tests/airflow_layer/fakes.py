@@ -18,7 +18,8 @@ from uuid import uuid4
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions._internal.types import NOTSET
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
+from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from airflow.sdk.module_loading import import_string
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
@@ -67,12 +68,17 @@ class Run:
     states: dict[str, str | None] = field(default_factory=dict)
     stores: dict[tuple[str, int], StateStore] = field(default_factory=lambda: defaultdict(StateStore))
     others_that_run: set[str] = field(default_factory=set)
+    unknown_runs: set[str] = field(default_factory=set)
     events: dict[Any, SimpleNamespace] = field(default_factory=lambda: defaultdict(SimpleNamespace))
+    params: dict[str, Any] = field(default_factory=dict)
+    triggers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def context(self, task_id: str, map_index: int = 0, max_tries: int = 5) -> dict[str, Any]:
         return {
             "ti": TaskInstance(self, task_id, map_index, max_tries),
             "dag_run": self,
+            "run_id": self.run_id,
+            "params": self.params,
             "task_state_store": self.stores[task_id, map_index],
             "outlet_events": self.events,
         }
@@ -102,11 +108,14 @@ class Run:
             self._is(task_id, map_index, "failed")
             raise
         if value is not None:
+            for key, part in value.items() if operator.multiple_outputs else ():
+                context["ti"].xcom_push(key, part)
             context["ti"].xcom_push("return_value", value)
         self._is(task_id, map_index, "success")
         return value
 
     def _end_from_trigger(self, operator: BaseOperator, map_index: int, deferred: TaskDeferred) -> Any:
+        self.triggers.append(deferred.trigger.serialize())
         (event,) = events_of(moved(deferred.trigger))
         assert isinstance(event, TaskSuccessEvent | TaskFailedEvent)
         for key, value in (event.xcoms or {}).items():
@@ -144,15 +153,24 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any) -> None:
         self.run.xcoms[self.task_id, self.map_index, key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, task_ids: str, key: str = "return_value", *, map_indexes: Any = NOTSET) -> Any:
-        return self.run.xcom(task_ids, key, -1 if map_indexes is NOTSET else map_indexes)
+    def xcom_pull(
+        self, task_ids: str, key: str = "return_value", *, map_indexes: Any = NOTSET, default: Any = None
+    ) -> Any:
+        found = self.run.xcom(task_ids, key, -1 if map_indexes in (NOTSET, None) else map_indexes)
+        return default if found is None else found
 
     def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
+        if run_id in self.run.unknown_runs:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
         return "running" if run_id in self.run.others_that_run else "success"
 
     def get_task_states(self, dag_id: str, *, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, Any]]:
         assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
-        known = {name: state for name, state in self.run.states.items() if name.rpartition("_")[0] in task_ids}
+        known = {
+            name: state
+            for name, state in self.run.states.items()
+            if name in task_ids or name.rpartition("_")[0] in task_ids
+        }
         return {self.run_id: known}
 
 

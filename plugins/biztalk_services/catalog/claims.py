@@ -85,7 +85,7 @@ class Claims:
         return found and found[0]
 
     def take(self, claim: Claim, *, has_ended: Callable[[Run], bool]) -> None:
-        """Take a service for a run; the same run may take it again.
+        """Take a service for a run; the same run may take it again, and keeps the claim that lasts longer.
 
         :param has_ended: whether a run has ended, as far as anybody knows.
         :raises ServiceClaimed: another run has it.
@@ -96,6 +96,8 @@ class Claims:
             found = self._read(claim.service)
             if found and found[0] is not None and not _may_be_taken(found[0], claim.run, has_ended):
                 raise _claimed(found[0])
+            if found and found[0] is not None and found[0].run == claim.run and found[0].until >= claim.until:
+                return
             condition = {"etag": found[1], "match_condition": MatchConditions.IfNotModified} if found else {}
             try:
                 self._blob(claim.service).upload_blob(

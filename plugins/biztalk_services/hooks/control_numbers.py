@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.hooks.inventory import partner_management, read_entities
+from biztalk_services.rules.control_number_range import ranges_of
 from biztalk_services.rules.control_number_use import UseReport
 from biztalk_services.rules.entities import inventory_of, protocol_settings_of
 from biztalk_services.rules.numbers_table import rows_of
-from biztalk_services.rules.settlement import settle
+from biztalk_services.rules.settlement import Settlement, settle
 
 if TYPE_CHECKING:
     from biztalk_services.plans.request import RestoreRequest
@@ -44,8 +45,32 @@ def settle_control_numbers(
         entities = read_entities(client)
         restored = inventory_of(service, entities, taken_at=datetime.now(UTC))
         settlement = settle(restored, used, margin=request.margin, recorded=recorded)
+        if recorded:
+            settlement = _with_done(
+                settlement, settle(recorded, used, margin=request.margin, recorded=recorded), restored
+            )
         if apply:
             for agreement, changes in settlement.changes().items():
                 found = protocol_settings_of(entities, agreement) or {}
-                client.merge(found["@id"], changes, found.get("@etag"))
+                if any(str(found.get(name)) != str(value) for name, value in changes.items()):
+                    client.merge(found["@id"], changes, found.get("@etag"))
     return rows_of(restored, settlement, used, recorded, raised=apply), [each.sentence for each in settlement.findings]
+
+
+def _with_done(settlement: Settlement, first: Settlement, restored: Inventory) -> Settlement:
+    """The settlement, in which what an earlier try has raised already is still told as that raise.
+
+    Raised bounds cannot be told from others by themselves; where a range starts over, they would even look used up.
+
+    :param first: what had to be done about the ranges as they were at the backup.
+    """
+    now = {(place.agreement, place.kind): (place.range.lower, place.range.upper) for place in ranges_of(restored)}
+    done = {
+        (each.agreement, each.kind): each
+        for each in first.raises
+        if now.get((each.agreement, each.kind)) == (each.new_lower, each.new_upper or each.restored.upper)
+    }
+    return Settlement(
+        (*done.values(), *(each for each in settlement.raises if (each.agreement, each.kind) not in done)),
+        tuple(each for each in settlement.findings if (each.agreement, each.kind) not in done),
+    )

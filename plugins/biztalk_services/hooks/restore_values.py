@@ -16,7 +16,19 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from biztalk_services.hooks.partner_management import access_control, namespace_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.plans.values import CheckNotPossible, GivenValue, MissingValue, StoredValue, Value, parts_of
+from biztalk_services.plans.values import (
+    ACCESS_CONTROL,
+    ARCHIVE,
+    CERTIFICATE,
+    MONITORING,
+    TRACKING,
+    CheckNotPossible,
+    GivenValue,
+    MissingValue,
+    StoredValue,
+    Value,
+    parts_of,
+)
 from biztalk_services.rest.errors import AccessControlRefused, BizTalkServicesError
 from biztalk_services.rest.redaction import redact
 from biztalk_services.rules.restore_rules import tracking_database
@@ -27,12 +39,6 @@ if TYPE_CHECKING:
 
     from biztalk_services.rest.messages import Service
 
-TRACKING, ARCHIVE, MONITORING = (
-    "TrackingStoreConnectionString",
-    "ArchiveStoreConnectionString",
-    "MonitoringStoreConnectionString",
-)
-ACCESS_CONTROL, CERTIFICATE = "AccessControlNamespace", "ServiceCertificate"
 _FIELDS = {ARCHIVE: "archive_store", MONITORING: "monitoring_store"}
 _NEEDS_QUOTES = re.compile(r";|^[\"']|^\s|\s$")
 

@@ -36,14 +36,20 @@ class BizTalkDeleteServiceOperator(BizTalkStep):
         super().__init__(**kwargs)
         self.etag = etag
 
+    @property
+    def expected_etag(self) -> str | None:
+        """A template renders None as text."""
+        return None if self.etag in (None, "", "None") else self.etag
+
     def run_step(self, context: Context) -> dict[str, Any]:
         hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
         if store.get("asked"):
             self._require_under_way(hook, address)
             return {"operation_id": None}
         store.set("asked", {"service": self.service}, retention=NEVER_EXPIRE)
+        name = request_id(context, "delete")
         try:
-            operation_id = hook.delete(address, client_request_id=request_id(context, "delete"), if_match=self.etag)
+            operation_id = hook.delete(address, client_request_id=name, if_match=self.expected_etag)
         except (OutcomeUnknown, ServerTroubled) as lost:
             self.log.warning("%s", lost)
             self._require_under_way(hook, address)

@@ -159,6 +159,11 @@ class BizTalkConfirmPlanOperator(BaseOperator):
                     + "; ".join(plan.changes_since(approved))
                     + ". Start another restore, and read its plan."
                 )
+            if plan.objections:
+                raise RestoreRefused(
+                    f"Refused the restore of {plan.backup['place']} as {plan.target['service']}; nothing was changed. "
+                    + " ".join(plan.objections)
+                )
             claim(
                 context,
                 plan.target["service"].rpartition("/")[2],

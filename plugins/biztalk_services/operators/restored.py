@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,12 @@ from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.operators.claim import give_up
 from biztalk_services.operators.step import AdvicePolicy, failure_told
+from biztalk_services.plans.request import REPLACE, REPORT
+from biztalk_services.plans.values import ACCESS_CONTROL, ARCHIVE, MONITORING, TRACKING, same_thing
 from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.outcomes import failed_steps
+from biztalk_services.rules.state_chart import states_allowing
 from biztalk_services.triggers.wait import FAILURE, told
 
 if TYPE_CHECKING:
@@ -22,6 +26,16 @@ if TYPE_CHECKING:
 
 RESTORED, FAILED, PLANNED, REFUSED = "restored", "failed", "planned only", "refused"
 NOTHING = "Nothing was changed."
+_CARRIED_OUT = ("restore", "wait_for_restore", "verify_restore", "settle_control_numbers", "resume_when_asked")
+"""Steps that all have to succeed before anything counts as restored."""
+_UNKNOWN = "in an unknown state"
+_CONNECTIONS = {
+    "acs_conn_id": ACCESS_CONTROL,
+    "tracking_conn_id": TRACKING,
+    "archive_conn_id": ARCHIVE,
+    "monitoring_conn_id": MONITORING,
+}
+"""Field of the form -> setting that the connection is about."""
 
 
 class NotRestored(BizTalkServicesError):
@@ -40,7 +54,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
 
     :param steps: ids of all steps, in their order
     :param changes: ids of those that change something
-    :param deletions: ids of those that delete the living service
+    :param deletions: id of a step that deletes the living service -> that of the wait until it is gone
     :param conn_id: connection to the subscription
     :param storage_conn_id: connection to the storage account of the catalog
     :param catalog_container: container of the catalog
@@ -53,7 +67,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
         *,
         steps: Sequence[str],
         changes: Sequence[str],
-        deletions: Sequence[str],
+        deletions: Mapping[str, str],
         conn_id: str = "biztalk_default",
         storage_conn_id: str = "biztalk_backup_storage",
         catalog_container: str = "biztalk-backup-catalog",
@@ -63,7 +77,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
         super().__init__(**kwargs)
         self.steps = list(steps)
         self.changes = list(changes)
-        self.deletions = list(deletions)
+        self.deletions = dict(deletions)
         self.conn_id = conn_id
         self.storage_conn_id = storage_conn_id
         self.catalog_container = catalog_container
@@ -76,6 +90,8 @@ class BizTalkReportRestoreOperator(BaseOperator):
             ti.xcom_push(key="return_value", value=outcome)
             if outcome["outcome"] in (RESTORED, FAILED):
                 self._keep(context, outcome)
+            if outcome["service"]:
+                self._give_up_claim(context, outcome["service"].rpartition("/")[2])
             if outcome["outcome"] in (FAILED, REFUSED):
                 raise NotRestored(outcome["reason"])
             self.log.info(outcome["reason"])
@@ -84,13 +100,14 @@ class BizTalkReportRestoreOperator(BaseOperator):
         def pulled(step: str, key: str = "return_value") -> Any:
             return told(context["ti"].xcom_pull(task_ids=step, key=key))
 
-        plan, approval = pulled("plan"), pulled("approval") or {}
+        plan, approval = pulled("plan") or None, pulled("approval") or {}
         failed = [
             step for step in failed_steps(self.steps, states) if states.get(step) not in (None, "skipped", "removed")
         ]
         changed = [
             step for step in self.changes if states.get(step) not in (None, "skipped", "removed", "upstream_failed")
         ]
+        undone = [step for step in _CARRIED_OUT if states.get(step) != "success"]
         reasons = " ".join(dict.fromkeys(_reason(step, pulled(step, FAILURE)) for step in failed))
         known = {
             "service": plan and plan["target"]["service"],
@@ -104,21 +121,22 @@ class BizTalkReportRestoreOperator(BaseOperator):
             "way_back": None,
         }
         if not changed:
-            outcome, reason = (
-                (REFUSED, f"{reasons} {NOTHING}") if failed else (PLANNED, f"Only the plan was asked for. {NOTHING}")
-            )
-            return known | {"outcome": outcome, "reason": reason.strip()}
+            if not failed and context["params"].get("plan_only"):
+                return known | {"outcome": PLANNED, "reason": f"Only the plan was asked for. {NOTHING}"}
+            return known | {"outcome": REFUSED, "reason": f"{reasons or _not_done(undone)} {NOTHING}"}
         known |= {"state": self._state_now(known["service"]), "seconds": _seconds(pulled("confirm_plan"))}
-        if not failed:
+        if not failed and not undone:
             reason = f"{known['backup']} is restored as {known['service']}, which is {known['state']}."
             return known | {"outcome": RESTORED, "reason": reason}
         safety = pulled("replace.publish_reference")
-        deleted = any(step in changed for step in self.deletions)
-        back = _way_back(safety, pulled("plan", "request")) if deleted and safety else None
+        deleted = any(
+            states.get(gone) == "success" or (step in changed and known["state"] in (None, "Deleting", _UNKNOWN))
+            for step, gone in self.deletions.items()
+        )
+        back = self._way_back(safety, plan, pulled("plan", "request"), known["state"]) if deleted and safety else None
         told_back = (
             f" The service that was there is in the safety backup {safety['account']}/{safety['container']}; to "
-            f"restore it, "
-            f"start biztalk_restore with this form: {back}."
+            f"restore it, start biztalk_restore with this form: {json.dumps(back)}."
             if back
             else " The service that was there was deleted without a backup, as approved."
             if deleted
@@ -127,7 +145,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
         stands = f"Service {known['service']} is {known['state'] or 'not there'} now."
         return known | {
             "outcome": FAILED,
-            "reason": f"{reasons} {stands}{told_back}",
+            "reason": f"{reasons or _not_done(undone)} {stands}{told_back}",
             "safety_backup": safety and f"{safety['account']}/{safety['container']}",
             "way_back": back,
         }
@@ -139,21 +157,68 @@ class BizTalkReportRestoreOperator(BaseOperator):
             return None
         except BizTalkServicesError as error:
             self.log.warning("The state of %s is not known now: %s", service, error)
-            return "in an unknown state"
+            return _UNKNOWN
+
+    def _way_back(
+        self, safety: Mapping[str, Any], plan: Mapping[str, Any], request: Mapping[str, Any], state: str | None
+    ) -> dict[str, Any]:
+        """The form that restores the safety backup to where it was taken, in place of what has the name now."""
+        form: dict[str, Any] = {
+            "service": safety["service"],
+            "target_cloud_service": safety["cloud_service"],
+            "backup": safety["container"],
+            "control_numbers": REPORT,
+        }
+        if state is not None:
+            form["when_name_is_taken"] = REPLACE
+            form["without_safety_backup"] = state not in states_allowing("backup")
+        return form | self._same_connections(safety, plan, request)
+
+    def _same_connections(
+        self, safety: Mapping[str, Any], plan: Mapping[str, Any], request: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """The connections that were chosen in the form and lead to what the service that was there worked with."""
+        from biztalk_services.catalog.catalog import Catalog
+
+        catalog = Catalog(storage_account(self.storage_conn_id).client, self.catalog_container)
+        try:
+            settings = catalog.inventory(safety["service"], safety["container"]).settings
+        except BizTalkServicesError as error:
+            self.log.warning("%s", error)
+            return {}
+        shown = {value["setting"]: value["shown"] for value in plan["values"]}
+        return {
+            field: request[field]
+            for field, setting in _CONNECTIONS.items()
+            if request.get(field) and same_thing(setting, shown.get(setting, ""), settings.get(setting, ""))
+        }
 
     def _keep(self, context: Context, outcome: dict[str, Any]) -> None:
+        """A failure that cannot be recorded is told all the same."""
         from biztalk_services.catalog.restores import Restores
 
         name = outcome["service"].rpartition("/")[2]
         ti = context["ti"]
         run = {"dag_id": ti.dag_id, "run_id": ti.run_id}
-        place = {"storage_conn_id": self.storage_conn_id, "catalog_container": self.catalog_container}
         records = Restores(storage_account(self.storage_conn_id).client, self.catalog_container)
         when = f"{context['dag_run'].run_after.astimezone(UTC):%Y%m%d-%H%M%S}"
         plan = ti.xcom_pull(task_ids="plan")
-        url = records.record(name, when, outcome | {"schema_version": 1, "run": run, "plan": plan})
-        self.log.info("The restore is recorded at %s.", url)
-        give_up(context, name, **place)
+        try:
+            url = records.record(name, when, outcome | {"schema_version": 1, "run": run, "plan": plan})
+        except BizTalkServicesError as error:
+            if outcome["outcome"] == RESTORED:
+                raise
+            self.log.warning("The restore could not be recorded: %s", error)
+        else:
+            self.log.info("The restore is recorded at %s.", url)
+
+    def _give_up_claim(self, context: Context, service: str) -> None:
+        """A claim that cannot be given up ends by itself, because its run has ended."""
+        place = {"storage_conn_id": self.storage_conn_id, "catalog_container": self.catalog_container}
+        try:
+            give_up(context, service, **place)
+        except BizTalkServicesError as error:
+            self.log.warning("%s", error)
 
 
 def _reason(step: str, failure: str | None) -> str:
@@ -162,10 +227,9 @@ def _reason(step: str, failure: str | None) -> str:
     return f"See the log of {step}."
 
 
-def _way_back(safety: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-    """The form that restores the safety backup to where it was taken."""
-    connections = {name: request[name] for name in request if name.endswith("_conn_id") and request[name]}
-    return {"service": safety["service"], "backup": safety["container"], "control_numbers": "report", **connections}
+def _not_done(steps: Sequence[str]) -> str:
+    """Nothing failed, and yet not all was done: somebody skipped a step, or removed it."""
+    return f"These steps were not carried out: {', '.join(steps)}."
 
 
 def _seconds(confirmed: Mapping[str, Any] | None) -> float | None:

@@ -10,7 +10,7 @@ from biztalk_services.hooks.storage import storage_account
 from biztalk_services.operators.step import BizTalkStep
 from biztalk_services.plans.plan import RestorePlan
 from biztalk_services.plans.request import EXACT, RAISE, RestoreRequest
-from biztalk_services.plans.values import ONLY_IN_BACKUP
+from biztalk_services.plans.values import CERTIFICATE, ONLY_IN_BACKUP, same_thing
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.inventory import CONTROL_NUMBERS
@@ -18,6 +18,8 @@ from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from biztalk_services.rest.messages import Service
 
 
 class RestoredDifferent(BizTalkServicesError):
@@ -104,10 +106,12 @@ class BizTalkVerifyRestoreOperator(_RestoredStep):
             )
         service = hook_for(self.conn_id).get_service(ServiceAddress.parse(self.service))
         now = inventory_now(service, Settings.load(), acs_conn_id=self.chosen.acs_conn_id)
-        found = differences(recorded, now, allowed=overridden(RestorePlan.from_dict(self.plan)))
+        plan = RestorePlan.from_dict(self.plan)
+        found = differences(recorded, now, allowed=overridden(plan, self.chosen))
         for difference in found:
             (self.log.info if difference.allowed else self.log.error)(difference.sentence())
         wrong = [difference.sentence() for difference in found if not difference.allowed]
+        wrong += not_as_asked(plan, service)
         context["ti"].xcom_push(key="differences", value=wrong)
         if wrong:
             raise RestoredDifferent(
@@ -162,8 +166,30 @@ class BizTalkSettleControlNumbersOperator(_RestoredStep):
         return {"numbers": rows}
 
 
-def overridden(plan: RestorePlan) -> set[str]:
+def overridden(plan: RestorePlan, request: RestoreRequest) -> set[str]:
     """Paths of an inventory that a restore changes on purpose, or settles by itself (control numbers)."""
-    given = {f"settings.{value.setting}" for value in plan.values if value.origin != ONLY_IN_BACKUP}
-    renamed = {"service"} if plan.target["service"].rpartition("/")[2] != plan.backup["service"] else set()
-    return given | renamed | {"settings.Edition", "settings.UnitCount", f"parts.{CONTROL_NUMBERS}"}
+    changed = {f"settings.{value.setting}" for value in plan.values if value.origin != ONLY_IN_BACKUP}
+    if plan.target["service"].rpartition("/")[2].lower() != plan.backup["service"].lower():
+        changed.add("service")
+    if plan.target["edition"] != plan.backup["edition"].lower():
+        changed.add("settings.Edition")
+    if request.unit_count:
+        changed.add("settings.UnitCount")
+    return changed | {f"parts.{CONTROL_NUMBERS}"}
+
+
+def not_as_asked(plan: RestorePlan, service: Service) -> list[str]:
+    """What the restore was to change on purpose and did not, one sentence each."""
+    asked = [("Edition", plan.target["edition"], service.edition)]
+    if plan.target["unit_count"]:
+        asked.append(("UnitCount", plan.target["unit_count"], service.unit_count))
+    asked += [
+        (value.setting, value.shown, service.settings.get(value.setting, ""))
+        for value in plan.values
+        if value.origin != ONLY_IN_BACKUP and value.setting != CERTIFICATE
+    ]
+    return [
+        f"Setting {setting} was to be {wanted}, and is {found or 'nothing'}."
+        for setting, wanted, found in asked
+        if not same_thing(setting, str(wanted), str(found))
+    ]

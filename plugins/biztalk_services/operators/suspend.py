@@ -21,6 +21,7 @@ from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.state_chart import is_moving, may_be
 from biztalk_services.sensors.wait import WaitSensor
 from biztalk_services.triggers.service import StateTrigger
+from biztalk_services.triggers.wait import told
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -174,10 +175,21 @@ class BizTalkBringBackUnlessDeletedOperator(BizTalkResumeOperator):
     XCom: as :class:`BizTalkResumeOperator`; ``state`` is null when the service is gone, as planned.
 
     **Idempotency:** as :class:`BizTalkResumeOperator`. While a deletion is under way nothing is asked, and the step is
-    tried again.
+    tried again. A service that was seen to be gone is not looked at: what has its name by now is another one.
+
+    :param gone: XCom of the wait until it is gone; null when it was not seen to be
     """
 
+    template_fields = (*BizTalkResumeOperator.template_fields, "gone")
+
+    def __init__(self, *, gone: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.gone = gone
+
     def execute(self, context: Context) -> dict[str, Any] | None:
+        if gone := told(self.gone):
+            self.log.info("%s is deleted, as planned.", self.service)
+            return {"state": None, "etag": None, "seen_at": gone["gone_at"]}
         with failure_told(context):
             try:
                 state = hook_for(self.conn_id).get_service(ServiceAddress.parse(self.service)).state

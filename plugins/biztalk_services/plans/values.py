@@ -14,7 +14,14 @@ from typing import Any
 from biztalk_services.plans.plan import PlannedValue
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.restore_messages import RestoreValues
+from biztalk_services.rules.restore_rules import tracking_database
 
+TRACKING, ARCHIVE, MONITORING = (
+    "TrackingStoreConnectionString",
+    "ArchiveStoreConnectionString",
+    "MonitoringStoreConnectionString",
+)
+ACCESS_CONTROL, CERTIFICATE = "AccessControlNamespace", "ServiceCertificate"
 ONLY_IN_BACKUP = "backup"
 """Origin of a value that no connection leads to."""
 
@@ -97,6 +104,21 @@ def sent_values(values: Iterable[Value], *, edition: str, unit_count: int | None
         if isinstance(value, GivenValue):
             sent |= value.sent
     return RestoreValues(**sent)
+
+
+def same_thing(setting: str, one: str, other: str) -> bool:
+    """Whether two values without secrets lead to the same database, storage account or namespace.
+
+    :param setting: element name of the setting.
+    """
+    if setting == TRACKING:
+        databases = [tracking_database({TRACKING: value}) for value in (one, other)]
+        return databases[0] is not None and databases[0] == databases[1]
+    return _named(one) == _named(other)
+
+
+def _named(value: str) -> str:
+    return parts_of(value).get("accountname", value).strip().lower()
 
 
 def parts_of(connection_string: str) -> Mapping[str, str]:
