@@ -1,4 +1,4 @@
-"""`python -m bench [suspension] [parsing] [first-backup]`: all of them when none is named."""
+"""`python -m bench [suspension] [restore] [parsing] [first-backup]`: all of them when none is named."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import first_backup, parsing, suspension
+from bench import first_backup, parsing, restore, suspension
 
 MEASUREMENTS = {
     "suspension": suspension.measure,
+    "restore": restore.measure,
     "parsing": parsing.measure,
     "first-backup": first_backup.measure,
 }

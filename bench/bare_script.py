@@ -25,6 +25,37 @@ def back_up(session: requests.Session, service_url: str, connection_string: str,
     :param connection_string: of the storage account
     :param backup_name: name of the new container
     """
+    _suspend_and_back_up(session, service_url, connection_string, backup_name)
+    _resume(session, service_url)
+
+
+def restore(
+    session: requests.Session, service_url: str, connection_string: str, safety_backup_name: str, backup_name: str
+) -> None:
+    """
+    Suspend, back up, delete, restore to the same name as soon as it is free, resume. Raises as `back_up`.
+
+    :param session: as of `back_up`
+    :param service_url: as of `back_up`
+    :param connection_string: of the storage account of both backups
+    :param safety_backup_name: name of the new container
+    :param backup_name: name of the backup that is restored
+    """
+    _suspend_and_back_up(session, service_url, connection_string, safety_backup_name)
+    resource = service_url.replace("/~/", "/")
+    session.delete(resource, timeout=ANSWER_SECONDS).raise_for_status()
+    _await("gone", lambda: _read(session, service_url, "SubState", missing="gone"))
+    body = (
+        "<Resource><SchemaVersion>1.0</SchemaVersion><Plan/><IntrinsicSettings><ServiceRestoreSettings>"
+        f"<BackupStoreConnectionString>{connection_string}</BackupStoreConnectionString>"
+        f"<BackupName>{backup_name}</BackupName></ServiceRestoreSettings></IntrinsicSettings></Resource>"
+    )
+    _await("taken", lambda: _put(session, resource, body))
+    _await("Suspended", lambda: _read(session, service_url, "SubState"))
+    _resume(session, service_url)
+
+
+def _suspend_and_back_up(session: requests.Session, service_url: str, connection_string: str, backup_name: str) -> None:
     _post(session, f"{service_url}?comp=suspend")
     _await("Suspended", lambda: _read(session, service_url, "SubState"))
     body = (
@@ -33,8 +64,21 @@ def back_up(session: requests.Session, service_url: str, connection_string: str,
     )
     operation = _post(session, f"{service_url}?comp=backup", body)
     _await("Succeeded", lambda: _read(session, f"{service_url}?OperationStatus/{operation}", "Result"))
+
+
+def _resume(session: requests.Session, service_url: str) -> None:
     _post(session, f"{service_url}?comp=resume")
     _await("Active", lambda: _read(session, service_url, "SubState"))
+
+
+def _put(session: requests.Session, url: str, body: str) -> str:
+    """``taken``, or ``held`` while the name is not free."""
+    headers = {"Content-Type": "application/xml", "x-ms-client-request-id": "bare-script"}
+    response = session.put(url, data=body, headers=headers, timeout=ANSWER_SECONDS)
+    if response.status_code == requests.codes.conflict:
+        return "held"
+    response.raise_for_status()
+    return "taken"
 
 
 def _post(session: requests.Session, url: str, body: str | None = None) -> str:
@@ -43,8 +87,10 @@ def _post(session: requests.Session, url: str, body: str | None = None) -> str:
     return response.headers["x-ms-request-id"]
 
 
-def _read(session: requests.Session, url: str, element: str) -> str:
+def _read(session: requests.Session, url: str, element: str, missing: str | None = None) -> str:
     response = session.get(url, timeout=ANSWER_SECONDS)
+    if missing and response.status_code == requests.codes.not_found:
+        return missing
     response.raise_for_status()
     found = re.search(rf"<{element}>([^<]+)<", response.text)
     if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import tempfile
@@ -20,9 +21,7 @@ def measure() -> str:
     with tempfile.TemporaryDirectory(prefix="biztalk-bench-") as folder:
         clone = Path(folder) / "clone"
         ports = Ports.free()
-        environment = os.environ | {
-            variable(name): str(getattr(ports, name)) for name in ("airflow", "azurite", "emulator", "emulator_admin")
-        }
+        environment = os.environ | {variable(name): str(port) for name, port in dataclasses.asdict(ports).items()}
         commands = {
             "clone": ["git", "clone", "--quiet", str(ROOT), str(clone)],
             "install": ["make", "-C", str(clone), "install"],

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 
 import requests
 
+from bench import emulator
 from bench.bare_script import back_up
 from bench.figures import table
 from stack import Ports, Stack
-from stack.settings import STORAGE_ACCOUNT, STORAGE_KEY, storage_endpoint
+from stack.settings import storage_connection_string
 
 DAG = "biztalk_nightly_backup"
-SERVICE, CLOUD_SERVICE = "contosoorders", "contoso-west-us"
 RUNS = 10
 
 
@@ -32,10 +31,10 @@ def measure() -> str:
         try:
             stack.start()
             stack.airflow.wait_for_dag(DAG)
-            session = _session(stack)
+            session = emulator.session(stack)
             for number in range(RUNS + 1):
                 for variant, take in (("bare script", _by_script), ("DAG", _by_dag)):
-                    seen = stack.emulator.get("/journal?limit=1")["newest"]
+                    seen = emulator.newest(stack)
                     take(stack, session, number)
                     overhead = _overhead(stack, seen)
                     if number:  # the first round warms up
@@ -45,38 +44,20 @@ def measure() -> str:
     return f"## Suspension overhead\n\n{table(overheads, 's', 'bare script')}\n"
 
 
-def _session(stack: Stack) -> requests.Session:
-    pki = stack.home / "emulator/pki"
-    session = requests.Session()
-    session.trust_env = False
-    session.cert = (str(pki / "management.pem"), str(pki / "management.key"))
-    session.verify = str(pki / "ca.pem")
-    session.headers["x-ms-version"] = "2013-04-26"
-    return session
-
-
 def _by_script(stack: Stack, session: requests.Session, number: int) -> None:
-    url = (
-        f"https://127.0.0.1:{stack.ports.emulator}/{stack.emulator.subscription_id()}/cloudservices/{CLOUD_SERVICE}"
-        f"/resources/biztalkservices/~/biztalk/{SERVICE}"
-    )
-    storage = f"BlobEndpoint={storage_endpoint(stack.ports)};AccountName={STORAGE_ACCOUNT};AccountKey={STORAGE_KEY}"
-    back_up(session, url, storage, f"bare-{number}-{int(time.time())}")
+    storage = storage_connection_string(stack.ports)
+    back_up(session, emulator.service_url(stack), storage, f"bare-{number}-{int(time.time())}")
 
 
 def _by_dag(stack: Stack, session: requests.Session, number: int) -> None:
-    run_id = stack.airflow.trigger(DAG, {"services": [SERVICE]})
+    run_id = stack.airflow.trigger(DAG, {"services": [emulator.SERVICE]})
     state = stack.airflow.wait_run(DAG, run_id)
     if state != "success":
         raise RuntimeError(f"Run {run_id} of {DAG} ended {state}.")
 
 
 def _overhead(stack: Stack, seen: int) -> float:
-    entries = stack.emulator.get(f"/journal?after={seen}&service={SERVICE}&limit=1000")["entries"]
-    changes = [entry for entry in entries if entry["kind"] == "state"]
-    moments = {(entry["before"], entry["after"]): datetime.fromisoformat(entry["at"]) for entry in changes}
-    if len(changes) != len(moments):
-        raise RuntimeError(f"The journal tells of more than one backup: {changes}")
+    moments = emulator.changes_since(stack, seen)
     still = moments["Resuming", "Active"] - moments["Suspending", "Suspended"]
     backing_up = moments["BackingUp", "Suspended"] - moments["Suspended", "BackingUp"]
     resuming = moments["Resuming", "Active"] - moments["Suspended", "Resuming"]

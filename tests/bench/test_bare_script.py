@@ -9,11 +9,13 @@ from bench import bare_script
 
 
 class Session:
-    """Answers the reads one after another, the last of them for ever; every request has to have a time limit."""
+    """Answers the reads one after another, the last of them for ever; ``puts`` are the answers to the PUTs. Every
+    request has to have a time limit."""
 
     def __init__(self, *answers):
         self._answers = list(answers)
         self.sent = []
+        self.puts = []
 
     def post(self, url, *, timeout, **_):
         self.sent.append(url.partition("?comp=")[2])
@@ -22,9 +24,18 @@ class Session:
     def get(self, url, *, timeout):
         return self._response(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
 
+    def delete(self, url, *, timeout):
+        self.sent.append(f"delete {url}")
+        return self._response("")
+
+    def put(self, url, *, data, headers, timeout):
+        self.sent.append(f"restore {url}")
+        self.headers = headers
+        return self._response(self.puts.pop(0))
+
     def _response(self, text):
         response = requests.Response()
-        response.status_code, response._content = 200, text.encode()
+        response.status_code, response._content = (text, b"") if isinstance(text, int) else (200, text.encode())
         response.headers["x-ms-request-id"] = "an-id"
         return response
 
@@ -73,3 +84,37 @@ def test_a_wait_has_a_limit(monkeypatch):
     monkeypatch.setattr(bare_script, "WAIT_SECONDS", 0)
     with pytest.raises(RuntimeError, match="still Suspending"):
         back_up(Session(state("Suspending")))
+
+
+GONE = 404
+SERVICE_URL = "https://127.0.0.1/~/biztalk/contoso"
+BACKED_UP = (state("Suspended"), result("Succeeded"))
+
+
+def restore(session):
+    bare_script.restore(session, SERVICE_URL, "a connection string", "the-safety-backup", "the-backup")
+
+
+def test_a_restore_asks_until_the_name_is_free():
+    session = Session(*BACKED_UP, state("Deleting"), GONE, state("Restoring"), state("Suspended"), state("Active"))
+    session.puts = [409, 409, 202]
+    restore(session)
+    resource = "https://127.0.0.1/biztalk/contoso"
+    asked = [f"restore {resource}"] * 3
+    assert session.sent == ["suspend", "backup", f"delete {resource}", *asked, "resume"]
+    assert session.headers["x-ms-client-request-id"]
+
+
+def test_a_restore_that_fails_is_not_resumed():
+    session = Session(*BACKED_UP, GONE, state("RestoreFailed"))
+    session.puts = [202]
+    with pytest.raises(RuntimeError, match="RestoreFailed"):
+        restore(session)
+    assert "resume" not in session.sent
+
+
+def test_a_restore_that_is_refused_ends_the_script():
+    session = Session(*BACKED_UP, GONE)
+    session.puts = [400]
+    with pytest.raises(requests.HTTPError):
+        restore(session)
