@@ -73,7 +73,7 @@ PARAMS = {
         None,
         type=["null", "string", "object"],
         title="Backup",
-        description="Name of the backup, as in the catalog. Empty: the newest one of the service.",
+        description="Name of the backup, as in the catalog. Empty: the newest of the service but for safety backups.",
         section="What",
     ),
     "plan_only": Param(

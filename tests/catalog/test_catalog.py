@@ -34,9 +34,21 @@ def test_publishes_reads_and_lists(catalog, client, container_name):
     assert catalog.list("order") == []
     assert catalog.latest("orders") == second
     assert catalog.latest("billing") == other
+    assert catalog.latest("orders", besides_dag="restore") == second
     blob = client.get_blob_client(container_name, "references/orders/orders-20260101-020000.json")
     assert blob.download_blob().readall() == to_bytes(first)
     assert blob.get_blob_properties().content_settings.content_type == "application/json; charset=utf-8"
+
+
+def test_the_newest_can_pass_over_the_backups_of_a_dag(catalog):
+    nightly = reference()
+    safety = reference(
+        "orders-20260102-020000", finished_at=NOW + timedelta(days=1), run=Run("restore", "of the day after")
+    )
+    for each in (nightly, safety):
+        catalog.publish(each)
+    assert catalog.latest("orders") == safety
+    assert catalog.latest("orders", besides_dag="restore") == nightly
 
 
 def test_the_same_backup_again_keeps_its_reference(catalog):

@@ -122,14 +122,19 @@ class Catalog:
                 (on_unusable or log.warning)(error)
         return sorted(found, key=lambda reference: (reference.finished_at, reference.container), reverse=True)
 
-    def latest(self, service: str) -> BackupReference:
+    def latest(self, service: str, *, besides_dag: str | None = None) -> BackupReference:
         """The newest backup of a service.
 
+        :param besides_dag: pass over the backups that runs of this DAG took, such as the safety backups of restores.
         :raises NotInCatalog: there is none.
         :raises ReferenceUnusable: a record of this service cannot be read, so that the newest is not known.
         :raises StorageError: the account was not reached or refused.
         """
-        found = self.list(service, on_unusable=_raise)
+        found = [
+            reference
+            for reference in self.list(service, on_unusable=_raise)
+            if besides_dag is None or reference.run is None or reference.run.dag_id != besides_dag
+        ]
         if not found:
             raise NotInCatalog(f"Catalog {self._place} has no backup of service {service}. Take one first.")
         return found[0]

@@ -59,6 +59,14 @@ class AirflowWorld:
     def catalog(self) -> Catalog:
         return Catalog(self._account.client, self._catalog_container)
 
+    def latest_backup(self, service: str) -> BackupReference:
+        """
+        The newest backup of a service that is not the safety backup of a restore: that one holds what was to be replaced.
+
+        :raises NotInCatalog: there is none
+        """
+        return self.catalog.latest(service, besides_dag=self._ti.dag_id)
+
     @property
     def subscription_id(self) -> str:
         return self._hook.subscription_id
