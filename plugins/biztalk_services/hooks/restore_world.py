@@ -61,7 +61,8 @@ class AirflowWorld:
 
     def latest_backup(self, service: str) -> BackupReference:
         """
-        The newest backup of a service that is not the safety backup of a restore: that one holds what was to be replaced.
+        The newest backup of a service that is not the safety backup of a restore, for that one holds what was to be
+        replaced.
 
         :raises NotInCatalog: there is none
         """

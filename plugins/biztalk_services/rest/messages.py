@@ -324,10 +324,13 @@ def _harmless_settings(settings: Element | None) -> dict[str, str]:
     for element in settings if settings is not None else ():
         name = str(element.tag).rpartition("}")[2]
         if _tag(element).endswith("connectionstring") and (element.text or "").strip():
+            # The order of the parts says nothing; the same store is always shown the same.
             shown[name] = ";".join(
-                _without_user(redact(part.strip()))
-                for part in (element.text or "").split(";")
-                if part.partition("=")[0].strip().lower() in _HARMLESS_CONNECTION_PARTS
+                sorted(
+                    _without_user(redact(part.strip()))
+                    for part in (element.text or "").split(";")
+                    if part.partition("=")[0].strip().lower() in _HARMLESS_CONNECTION_PARTS
+                )
             )
     return shown
 
