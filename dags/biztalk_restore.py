@@ -18,9 +18,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task, task_group
 from biztalk_services.notifications.alert import AlertNotifier
+from biztalk_services.operators.approval import BizTalkApprovePlanOperator
 from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
 from biztalk_services.operators.batches import RECORD, BizTalkLookAgainOperator
 from biztalk_services.operators.delete import BizTalkDeleteServiceOperator
@@ -81,6 +81,15 @@ PARAMS = {
         type="boolean",
         title="Only the plan",
         description="Make the plan and stop; nothing is changed, and nobody is asked.",
+        section="What",
+    ),
+    "approval_hours": Param(
+        settings.approval_hours,
+        type="number",
+        exclusiveMinimum=0,
+        maximum=720,
+        title="Wait for the approval (hours)",
+        description="When nobody has approved the plan by then, the run ends, and nothing is changed.",
         section="What",
     ),
     "target_name": Param(
@@ -164,13 +173,11 @@ PARAMS = {
     ),
     "acs_conn_id": connection("Access Control namespace", "Connection with the namespace and its key."),
     "tracking_conn_id": connection(
-        "Tracking database", "Connection with server, database and login, as the service uses them."
+        "Tracking database", "Connection with server, database and login as the service has them."
     ),
     "archive_conn_id": connection("Archiving store", "Azure Blob Storage connection with the account key."),
     "monitoring_conn_id": connection("Monitoring store", "Azure Blob Storage connection with the account key."),
-    "certificate_conn_id": connection(
-        "SSL certificate", "Connection that names the PFX file (certificate_path) and opens it."
-    ),
+    "certificate_conn_id": connection("SSL certificate", "Connection that names a PFX file and opens it."),
 }
 
 
@@ -202,7 +209,8 @@ with DAG(
     },
     on_failure_callback=AlertNotifier(subject="A restore of a BizTalk service failed"),
 ) as dag:
-    at = {"service": of_plan(TARGET), "conn_id": settings.conn_id}
+    # Only what was confirmed has an address: without the confirmation no step finds a service to change.
+    at = {"service": "{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}", "conn_id": settings.conn_id}
     storage = {"storage_conn_id": settings.storage_conn_id}
     catalog = {**storage, "catalog_container": settings.catalog_container}
     patience = {"patience_seconds": settings.trouble_patience_seconds}
@@ -215,13 +223,11 @@ with DAG(
         """Goes on unless the form asks for the plan alone."""
         return not params["plan_only"]
 
-    approval = ApprovalOperator(
+    approval = BizTalkApprovePlanOperator(
         task_id="approval",
         subject=f"Restore {of_plan(BACKUP)} as {of_plan(TARGET)}?",
         body=of_plan("", "document"),
-        response_timeout=timedelta(hours=settings.approval_hours),
-        fail_on_reject=True,
-        execution_timeout=None,
+        hours="{{ params.approval_hours }}",
         retries=0,
     )
     confirm = BizTalkConfirmPlanOperator(
@@ -237,7 +243,7 @@ with DAG(
     def is_the_name_taken(plan: dict) -> str:
         """Chooses what has to be done before the restore."""
         if not plan["choices"]["replace"]:
-            return "name_is_free"
+            return "the_name_is_free"
         return "replace.check_that_backup_is_allowed" if plan["choices"]["safety_backup"] else "delete_as_it_is.delete"
 
     def delete_service() -> tuple[BizTalkDeleteServiceOperator, BizTalkGoneSensor]:
@@ -339,8 +345,6 @@ with DAG(
         [verify, look_again, inventory] >> publish >> delete
         gone >> bring_back
 
-    # Never directly behind the plan, which has succeeded also where nothing may be done.
-    name_is_free = EmptyOperator(task_id="name_is_free", trigger_rule="none_failed_min_one_success")
     restore = BizTalkRestoreOperator(
         task_id="restore",
         plan=plan.output,
@@ -372,6 +376,8 @@ with DAG(
     )
 
     only_plan, way = unless_only_the_plan(), is_the_name_taken(plan.output)
+    # Never directly behind the plan, which has succeeded also where nothing may be done.
+    the_name_is_free = EmptyOperator(task_id="the_name_is_free", trigger_rule="none_failed_min_one_success")
     make_room()
     delete_without_backup()
     steps = [task_id for task_id in dag.task_ids if task_id != "report"]
@@ -386,7 +392,9 @@ with DAG(
     )
 
     plan >> only_plan >> approval >> confirm >> way
-    way >> [dag.get_task("replace.check_that_backup_is_allowed"), dag.get_task("delete_as_it_is.delete"), name_is_free]
-    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> name_is_free
-    name_is_free >> restore >> restored >> verified >> settled >> resume >> report
+    way >> dag.get_task("replace.check_that_backup_is_allowed")
+    way >> dag.get_task("delete_as_it_is.delete")
+    way >> the_name_is_free
+    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> the_name_is_free
+    the_name_is_free >> restore >> restored >> verified >> settled >> resume >> report
     [dag.get_task("replace.bring_back_unless_deleted"), plan] >> report

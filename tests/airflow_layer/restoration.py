@@ -4,9 +4,11 @@ here."""
 from __future__ import annotations
 
 import copy
+import json
 import runpy
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -16,7 +18,12 @@ from biztalk_services.rest.errors import BizTalkServicesError
 from tests.airflow_layer.fakes import Run
 from tests.conftest import ROOT
 
-APPROVED = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "1", "name": "ada"}}
+ANSWER = {
+    "params_input": {},
+    "responded_at": datetime(2026, 1, 1, 2, tzinfo=UTC),
+    "responded_by_user": {"id": "1", "name": "ada"},
+    "timedout": False,
+}
 MOST_TRIES = 8
 LONGEST_PAUSE = 0.1
 """Seconds that a pause before another try really takes."""
@@ -129,9 +136,18 @@ class Restoration:
         asked = self.task("approval")
         assert self.said("plan", "document") == asked.body
         assert "{{" not in asked.subject
-        self.run.states["approval"] = "success" if approved else "failed"
-        if approved:
-            self.run.xcoms["approval", -1, "return_value"] = APPROVED
+        context, event = (
+            self.run.context("approval", -1),
+            ANSWER | {"chosen_options": ["Approve" if approved else "Reject"]},
+        )
+        try:
+            self.run.xcoms["approval", -1, "return_value"] = json.loads(
+                json.dumps(asked.execute_complete(context, event), default=str)
+            )
+            self.run.states["approval"] = "success"
+        except Exception as error:
+            self.troubles["approval"] = error
+            self.run.states["approval"] = "failed"
 
     def _branch(self, task: BaseOperator, chosen: Any) -> None:
         """Skips what follows directly and neither was chosen nor follows that; True chooses all, None nothing."""

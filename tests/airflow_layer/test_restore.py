@@ -157,7 +157,7 @@ class TestToTheSameName:
     def test_not_approved(self, run, around):
         since, restoration = around.mark(), Restoration(run, **REPLACED).all(approved=False)
         assert restoration.outcome["outcome"] == REFUSED
-        assert "The plan was not approved" in restoration.verdict
+        assert "The plan was rejected by ada" in restoration.verdict
         assert restoration.verdict.endswith("Nothing was changed.")
         assert around.changes(since) == []
 
@@ -316,7 +316,7 @@ class TestTheNameIsGivenAwayMeanwhile:
         restoration = Restoration(run, **REPLACED, backup=origin["container"]).until(
             "replace.bring_back_unless_deleted"
         )
-        for step in ("delete_as_it_is.wait_until_deleted", "name_is_free", "restore"):
+        for step in ("delete_as_it_is.wait_until_deleted", "the_name_is_free", "restore"):
             restoration.step(step)
         restoration.step("wait_for_restore")
         since = around.mark()

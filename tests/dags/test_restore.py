@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 
 import pytest
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from biztalk_services.notifications.alert import AlertNotifier
+from biztalk_services.operators.approval import BizTalkApprovePlanOperator
 from biztalk_services.plans.request import RestoreRequest
 from biztalk_services.settings import Settings
 
@@ -67,6 +67,8 @@ class TestForm:
             ("without_safety_backup", "perhaps"),
             ("control_numbers", "lower"),
             ("margin", -1),
+            ("approval_hours", 0),
+            ("approval_hours", 721),
             ("acs_conn_id", "AccountKey=abc"),
             ("monitoring_conn_id", "a b"),
             ("resume_afterwards", 1),
@@ -84,7 +86,7 @@ class TestForm:
         params.validate()
 
     def test_it_has_a_field_for_every_choice_and_no_other(self, dag):
-        assert set(dag.params) == {*RestoreRequest.__dataclass_fields__, "plan_only"}
+        assert set(dag.params) == {*RestoreRequest.__dataclass_fields__, "plan_only", "approval_hours"}
 
     def test_the_defaults_are_the_careful_ones(self, dag):
         params = copy.deepcopy(dag.params)
@@ -106,8 +108,9 @@ class TestOrder:
 
     def test_the_approval_waits_for_a_person_once_and_not_for_ever(self, dag):
         approval = dag.task_dict["approval"]
-        assert isinstance(approval, ApprovalOperator)
-        assert approval.response_timeout.total_seconds() == SETTINGS.approval_hours * 3600
+        assert isinstance(approval, BizTalkApprovePlanOperator)
+        assert approval.hours == "{{ params.approval_hours }}"
+        assert dag.params["approval_hours"] == SETTINGS.approval_hours == 24
         assert approval.retries == 0
         assert approval.execution_timeout is None
         assert approval.body == "{{ ti.xcom_pull(task_ids='plan', key='document') }}"
@@ -127,18 +130,21 @@ class TestOrder:
         assert {"replace.delete", "replace.wait_until_deleted"} <= upstream(dag, "replace.bring_back_unless_deleted")
         assert dag.task_dict["replace.suspend"].is_setup
 
-    def test_the_restore_goes_on_after_whichever_way_made_room(self, dag):
-        free = dag.task_dict["name_is_free"]
+    def test_the_restore_goes_on_after_whichever_way_made_room_and_after_nothing_else(self, dag):
+        clear = dag.task_dict["the_name_is_free"]
         ways = {"is_the_name_taken", "replace.wait_until_deleted", "delete_as_it_is.wait_until_deleted"}
-        assert free.upstream_task_ids == ways
-        assert free.trigger_rule == "none_failed_min_one_success"
-        assert dag.task_dict["restore"].upstream_task_ids == {"name_is_free", "plan"}
+        assert clear.upstream_task_ids == ways
+        assert clear.trigger_rule == "none_failed_min_one_success"
+        assert "the_name_is_free" in dag.task_dict["restore"].upstream_task_ids
 
-    def test_whatever_changes_something_is_skipped_with_the_approval(self, dag):
-        """The plan succeeds also where nothing may be done, so no rule may be content with one success beside it."""
-        for task in dag.tasks:
-            if task.task_id not in ("name_is_free", "report") and not task.is_teardown:
-                assert task.trigger_rule == "all_success", task.task_id
+    def test_every_other_step_runs_only_after_success(self, dag):
+        special = {"the_name_is_free", "report", "replace.bring_back_unless_deleted"}
+        assert {task.trigger_rule for task in dag.tasks if task.task_id not in special} == {"all_success"}
+
+    def test_no_step_knows_a_service_that_it_may_change_but_from_the_confirmation(self, dag):
+        steps = [task for task in dag.tasks if hasattr(task, "service")]
+        assert {task.task_id for task in steps} >= CHANGES
+        assert {task.service for task in steps} == {"{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}"}
 
     def test_it_is_resumed_only_after_it_was_verified_and_its_numbers_settled(self, dag):
         assert {"verify_restore", "settle_control_numbers"} <= upstream(dag, "resume_when_asked")

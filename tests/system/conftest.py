@@ -13,12 +13,13 @@ import pytest
 from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
-from tests.system.services import AT_ONCE, PROVING_GROUND
+from tests.system.services import AT_ONCE, NAMESPACE, NAMESPACE_KEY, PROVING_GROUND
 from tests.system.troubles import meet_troubles
 from tests.system.world import Night, World
 
 # Seconds by kind of operation: long enough that every transitional state can be seen, short enough for a test.
 DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5, "create": 0.1, "delete": 0.1, "stop": 0.1, "start": 0.1}
+DURATIONS |= {"restore": 2.0}
 
 SETTINGS = {
     "AIRFLOW__BIZTALK_SERVICES__EXCLUDE": "proving-*",
@@ -57,7 +58,8 @@ def world(airflow_stack: Stack) -> World:
     """The stack with everything around it."""
     home = airflow_stack.home / "emulator"
     url = f"https://127.0.0.1:{airflow_stack.ports.emulator}/{airflow_stack.emulator.subscription_id()}"
-    return World(airflow_stack, EmulatorProcess(home).connect(url, airflow_stack.emulator.url))
+    data = f"https://127.0.0.1:{airflow_stack.ports.emulator_data}"
+    return World(airflow_stack, EmulatorProcess(home).connect(url, airflow_stack.emulator.url, data))
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +93,8 @@ def build_proving_ground(home: Path) -> None:
     try:
         emulator.admin("PATCH", "/settings", {"name_hold_seconds": 0})
         for name in PROVING_GROUND:
-            answer = emulator.create(name, Edition="basic")
+            namespace = {"AccessControlNamespace": NAMESPACE, "AccessControlKey": NAMESPACE_KEY}
+            answer = emulator.create(name, Edition="basic", **(namespace if name == "proving-restore" else {}))
             assert answer.status_code == 202, answer.text
         for name in PROVING_GROUND:
             emulator.reaches(name, "Active")

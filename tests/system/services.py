@@ -29,7 +29,10 @@ STORIES = (
 )
 """Each has a trouble of its own, some two. Those with a 1 take longest; their names give them the first turns."""
 
+NAMESPACE, NAMESPACE_KEY = "provingrestoreacs", "YSBrZXkgdGhhdCBpcyBtYWRlIHVwIGZvciBhIHRlc3Q="
+"""Access Control namespace of the service that is restored, and its key."""
+
 AT_ONCE = 12
 """How many services are backed up at the same time."""
 
-PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes")
+PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes", "proving-restore")

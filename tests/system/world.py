@@ -16,6 +16,7 @@ from datetime import datetime
 from functools import cached_property
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import requests
 from azure.storage.blob import BlobServiceClient
@@ -26,6 +27,7 @@ from stack.settings import STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
 from tests.emulator.driver import EmulatorProcess
 
 DAG_ID = "biztalk_nightly_backup"
+RESTORE = "biztalk_restore"
 CATALOG = "biztalk-backup-catalog"
 LAST_TRY = 3
 LASTING_SECONDS = 3
@@ -90,6 +92,33 @@ class World:
     def edit(self, name: str) -> None:
         """Change the configuration of a service, so that it has another ETag."""
         self.emulator.admin("POST", f"/services/{name}/content", {})
+
+    def pass_messages(self, name: str, messages: int = 3) -> None:
+        """Let messages pass through every agreement that numbers; one with batches would hold them back."""
+        for agreement in self.service(name)["content"]["agreements"]:
+            if agreement["Protocol"] != "AS2" and not agreement.get("Batches"):
+                order = {"agreement": agreement["Name"], "messages": messages}
+                self.emulator.admin("POST", f"/services/{name}/messages", order)
+
+    def duplicates(self, name: str) -> list[dict[str, Any]]:
+        """Control numbers that partners of a service have got twice."""
+        return self.emulator.admin("GET", f"/services/{name}/duplicates")["duplicates"]
+
+    def new_database(self, name: str) -> str:
+        """Make a tracking database, and the connections to it; answers the id of the one for a restore."""
+        secret = {"user": f"{name}User", "password": f"{name}-made-up-password"}
+        self.secrets.add(secret["password"])
+        self.emulator.admin("PUT", f"/world/databases/{name}Tracking", secret)
+        login = {"login": secret["user"], "password": secret["password"]}
+        described = {"conn_type": "generic", "host": "tcp:sql.example,1433", "schema": f"{name}Tracking", **login}
+        reached = {"conn_type": "sqlite", "host": str(self.stack.home / f"emulator/tracking/{name}Tracking.db")}
+        self.connection(f"biztalk_sql_{name}tracking", described, check_conn_id=f"biztalk_tracking_{name}")
+        self.connection(f"biztalk_tracking_{name}", reached, mode="ro")
+        return f"biztalk_sql_{name}tracking"
+
+    def connection(self, conn_id: str, fields: dict[str, Any], **extra: str) -> None:
+        """Make a connection in Airflow."""
+        self.airflow.post("/connections", {"connection_id": conn_id, **fields, "extra": json.dumps(extra)})
 
     def fill_batch(self, name: str, batch: str) -> str:
         """Let a message into a batch of this criterion (Count, Size, Timeout, Schedule); answers the agreement."""
@@ -220,7 +249,7 @@ class World:
             kwargs if kwargs.startswith("{") else Fernet(key).decrypt(kwargs.encode()).decode() for kwargs in stored
         ]
 
-    # Nights.
+    # Runs.
 
     def night(
         self,
@@ -235,45 +264,92 @@ class World:
         :param stories: what happens meanwhile; each gets the run's id and runs in a thread of its own.
         :param conf: further fields of the form.
         """
-        self.airflow.wait_for_dag(DAG_ID)
-        after, told = self.last_seq(), list(stories)
         wanted = {"services": list(services)} if services else {}
+        return Night(self, DAG_ID, *self._run(DAG_ID, {**wanted, **conf}, stories, seconds))
+
+    def restoration(
+        self, service: str, stories: Iterable[Callable[[str], None]] = (), seconds: float = 300, **form: Any
+    ) -> Restoration:
+        """Run the restore to its end. Its plan is approved where :meth:`approve` is among the stories."""
+        return Restoration(self, RESTORE, *self._run(RESTORE, {"service": service, **form}, stories, seconds))
+
+    def approve(self, run_id: str) -> None:
+        """The story of a person who approves the plan."""
+        self.waits_for_a_person(run_id)
+        self.airflow.approve(RESTORE, run_id, "approval")
+
+    def waits_for_a_person(self, run_id: str) -> None:
+        """Wait until somebody is asked to approve the plan."""
+        until(lambda: self.task(RESTORE, run_id, "approval").get("state") == "awaiting_input")
+
+    def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """The task instance of a task that is not mapped; empty as long as there is none."""
+        found = [each for each in self.airflow.task_instances(dag_id, run_id) if each["task_id"] == task_id]
+        return found[0] if found else {}
+
+    def _run(
+        self, dag_id: str, conf: dict[str, Any], stories: Iterable[Callable[[str], None]], seconds: float
+    ) -> tuple[str, str, int, int, dict[str, str]]:
+        """Run a DAG to its end: id and state of the run, the journal before and after, the services' states."""
+        self.airflow.wait_for_dag(dag_id)
+        after, told = self.last_seq(), list(stories)
         with ThreadPoolExecutor(max_workers=max(1, len(told))) as threads:
-            run_id = self.airflow.trigger(DAG_ID, {**wanted, **conf})
+            run_id = self._trigger(dag_id, conf)
             happenings = [threads.submit(story, run_id) for story in told]
-            state = self._end_of(run_id, happenings, seconds)
+            state = self._end_of(dag_id, run_id, happenings, seconds)
             for happening in happenings:
-                happening.result()
+                try:
+                    happening.result()
+                except AssertionError as error:
+                    report = self.airflow.xcom(dag_id, run_id, "report")
+                    raise AssertionError(f"{error}; the run ended as {state}, and reports {report}") from error
         services_now = self.emulator.admin("GET", "/services")["services"]
         states = {each["name"]: each["state"] for each in services_now}
-        return Night(self, run_id, state, after, self.last_seq(), states)
+        return run_id, state, after, self.last_seq(), states
 
-    def _end_of(self, run_id: str, happenings: list[Future], seconds: float) -> str:
+    def _trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run under a name of its own: once more when Airflow's SQLite was too busy (500)."""
+        run_id, tries = f"test__{uuid4().hex}", count(1)
+
+        def started() -> bool:
+            try:
+                self.airflow.trigger(dag_id, conf, run_id)
+            except requests.HTTPError as refused:
+                if refused.response.status_code == requests.codes.conflict:
+                    return True
+                if refused.response.status_code != requests.codes.server_error or next(tries) == LAST_TRY:
+                    raise
+                return False
+            return True
+
+        until(started)
+        return run_id
+
+    def _end_of(self, dag_id: str, run_id: str, happenings: list[Future], seconds: float) -> str:
         """Wait for the end of a run; a story that fails ends the wait, for the run may wait for it."""
         deadline = time.monotonic() + seconds
-        while (state := self.airflow.run(DAG_ID, run_id)["state"]) not in ("success", "failed"):
+        while (state := self.airflow.run(dag_id, run_id)["state"]) not in ("success", "failed"):
             for happening in happenings:
                 if happening.done():
                     happening.result()
             assert time.monotonic() < deadline, (
-                f"the run is still {state} after {seconds:.0f} seconds: {self._unfinished(run_id)}"
+                f"the run is still {state} after {seconds:.0f} seconds: {self._unfinished(dag_id, run_id)}"
             )
             time.sleep(0.5)
         return state
 
-    def _unfinished(self, run_id: str) -> dict[str, str]:
-        """State and number of tries of each step that has begun and not ended."""
-        names = {index: name for name, index in self.indices(run_id).items()}
+    def _unfinished(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """State and number of tries of each task instance that has begun and not ended."""
         return {
-            f"{names.get(each['map_index'], '')} {each['task_id']}": f"{each['state']}, try {each['try_number']}"
-            for each in self.airflow.task_instances(DAG_ID, run_id)
+            f"{each['task_id']} {each['rendered_map_index'] or ''}": f"{each['state']}, try {each['try_number']}"
+            for each in self.airflow.task_instances(dag_id, run_id)
             if each["state"] not in (None, "success", "failed", "upstream_failed", "skipped")
         }
 
 
 @dataclass(frozen=True)
-class Night:
-    """A finished run of the nightly DAG.
+class Run:
+    """A finished run.
 
     :param after: number of the journal's last entry before it
     :param until: number of its last entry after it
@@ -281,6 +357,7 @@ class Night:
     """
 
     world: World
+    dag_id: str
     run_id: str
     state: str
     after: int
@@ -288,32 +365,8 @@ class Night:
     states: dict[str, str]
 
     @cached_property
-    def report(self) -> dict[str, dict[str, Any]]:
-        """What the run says of each service, by name."""
-        rows = self.world.airflow.xcom(DAG_ID, self.run_id, "report") or []
-        return {row["service"]: row for row in rows}
-
-    @cached_property
     def instances(self) -> list[dict[str, Any]]:
-        return self.world.airflow.task_instances(DAG_ID, self.run_id)
-
-    @cached_property
-    def indices(self) -> dict[str, int]:
-        """Map index of each service."""
-        return self.world.indices(self.run_id)
-
-    def step(self, service: str, step: str) -> dict[str, Any]:
-        """The task instance of a step of a service."""
-        return next(
-            each
-            for each in self.instances
-            if each["task_id"] == f"service.{step}" and each["map_index"] == self.indices[service]
-        )
-
-    def steps(self, service: str) -> dict[str, str]:
-        """State of each step of a service."""
-        mine = [each for each in self.instances if each["map_index"] == self.indices[service]]
-        return {each["task_id"].removeprefix("service."): each["state"] for each in mine}
+        return self.world.airflow.task_instances(self.dag_id, self.run_id)
 
     def journal(self, service: str, kind: str | None = None) -> list[dict[str, Any]]:
         query = {"service": service, "after": self.after} | ({"kind": kind} if kind else {})
@@ -332,6 +385,59 @@ class Night:
     def asked(self, service: str, operation: str) -> list[int | None]:
         """Answer to each request of this kind that the emulator got for a service; None: connection reset."""
         return [entry["status"] for entry in self.journal(service, "request") if entry["operation"] == operation]
+
+    def changes(self, service: str) -> list[str]:
+        """Every request that was to change something of a service."""
+        asked = [entry for entry in self.journal(service, "request") if entry["method"] != "GET"]
+        return [entry["operation"] for entry in asked if entry["operation"] != "token"]
+
+
+@dataclass(frozen=True)
+class Restoration(Run):
+    """A finished run of the restore."""
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """What the run says of itself."""
+        return self.world.airflow.xcom(RESTORE, self.run_id, "report") or {}
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        return self.world.airflow.xcom(RESTORE, self.run_id, "plan")
+
+    @cached_property
+    def steps(self) -> dict[str, str]:
+        """State of each step."""
+        return {each["task_id"]: each["state"] for each in self.instances}
+
+
+@dataclass(frozen=True)
+class Night(Run):
+    """A finished run of the nightly DAG."""
+
+    @cached_property
+    def report(self) -> dict[str, dict[str, Any]]:
+        """What the run says of each service, by name."""
+        rows = self.world.airflow.xcom(DAG_ID, self.run_id, "report") or []
+        return {row["service"]: row for row in rows}
+
+    @cached_property
+    def indices(self) -> dict[str, int]:
+        """Map index of each service."""
+        return self.world.indices(self.run_id)
+
+    def step(self, service: str, step: str) -> dict[str, Any]:
+        """The task instance of a step of a service."""
+        return next(
+            each
+            for each in self.instances
+            if each["task_id"] == f"service.{step}" and each["map_index"] == self.indices[service]
+        )
+
+    def steps(self, service: str) -> dict[str, str]:
+        """State of each step of a service."""
+        mine = [each for each in self.instances if each["map_index"] == self.indices[service]]
+        return {each["task_id"].removeprefix("service."): each["state"] for each in mine}
 
     def backup(self, service: str) -> str:
         """Container of the backup that the run published."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -30,6 +31,7 @@ from biztalk_services.plans.values import (
 )
 from biztalk_services.rest.errors import AccessControlRefused, BizTalkServicesError
 from biztalk_services.rest.redaction import redact
+from biztalk_services.rules.restore_rules import tracking_database
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 
     from biztalk_services.rest.messages import Service
 
-_FIELDS = {TRACKING: "tracking_store", ARCHIVE: "archive_store", MONITORING: "monitoring_store"}
+_FIELDS = {ARCHIVE: "archive_store", MONITORING: "monitoring_store"}
+_NEEDS_QUOTES = re.compile(r";|^[\"']|^\s|\s$")
 
 
 class ValueUnusable(BizTalkServicesError):
@@ -114,9 +117,25 @@ def _value(setting: str, named: str, found: str, stored: str, given) -> Value:
             )
         return StoredValue(setting, stored, found)
     try:
-        return given(connection)
+        value = given(connection)
     except BizTalkServicesError as error:
         return MissingValue(setting, f"connection {conn_id}", str(error))
+    if not named and not _leads_to(setting, value.shown, stored):
+        sentence = (
+            f"Connection {conn_id} has the name that belongs to the backup's value, {stored}, and leads to "
+            f"{value.shown}. Correct it, or name the right one in the form."
+        )
+        return MissingValue(setting, f"connection {conn_id}", sentence)
+    return value
+
+
+def _leads_to(setting: str, shown: str, stored: str) -> bool:
+    """Whether a connection that was found by a part of the backup's value leads to just that value."""
+    if setting == TRACKING:
+        return tracking_database({TRACKING: shown}) == tracking_database({TRACKING: stored})
+    if setting in _FIELDS:
+        shown, stored = (parts_of(text).get("accountname", "") for text in (shown, stored))
+    return shown.lower() == stored.lower()
 
 
 def _found(pattern: str, part: str, value: str | None) -> str:
@@ -127,9 +146,8 @@ def _access_control(connection: Connection, target: str, living: Sequence[Servic
     namespace, key = namespace_of(connection), connection.password or ""
     if not namespace or not key:
         raise ValueUnusable(
-            f"Connection {connection.conn_id} does not say the Access Control namespace (extra: namespace) or has "
-            f"no key "
-            "(password); add it."
+            f"Connection {connection.conn_id} does not say the Access Control namespace (extra: namespace) or has no "
+            "key (password); add it."
         )
 
     users = [each for each in living if each.settings.get(ACCESS_CONTROL, "").lower() == namespace.lower()]
@@ -166,12 +184,16 @@ def _tracking(connection: Connection) -> GivenValue:
                             ("password", connection.password))
         if not field
     ]  # fmt: skip
-    if lacking or any(";" in str(part) for part in parts.values()):
-        why = f"has no {', '.join(lacking)}" if lacking else "holds a semicolon, which a connection string cannot carry"
+    if lacking or any(_NEEDS_QUOTES.search(str(part)) for part in parts.values()):
+        why = (
+            f"has no {', '.join(lacking)}"
+            if lacking
+            else "holds a semicolon, a quotation mark at the beginning or a blank at an end, which a plain connection "
+            "string cannot carry"
+        )
         raise ValueUnusable(
             f"Connection {connection.conn_id} {why}; it has to name server (host), database (schema), user and "
-            f"password "
-            "as the service uses them."
+            "password as the service uses them."
         )
     shown = f"Data Source={parts['Data Source']};Initial Catalog={parts['Initial Catalog']}"
     through = connection.extra_dejson.get("check_conn_id") or connection.conn_id
@@ -180,9 +202,10 @@ def _tracking(connection: Connection) -> GivenValue:
         try:
             BaseHook.get_connection(through).get_hook().run("SELECT 1", handler=lambda cursor: cursor.fetchall())
         except Exception as error:
+            said = redact(str(error), (connection.password,), limit=200).rstrip(".")
             raise ValueUnusable(
-                f"The database cannot be reached through connection {through}: {type(error).__name__}: "
-                f"{redact(str(error), limit=200)}. Check server, database, user and password."
+                f"The database cannot be reached through connection {through}: {type(error).__name__}: {said}. Check "
+                "server, database, user and password."
             ) from None
         return f"The database answers through connection {through}."
 
@@ -191,7 +214,13 @@ def _tracking(connection: Connection) -> GivenValue:
 
 
 def _store(connection: Connection, setting: str) -> GivenValue:
-    account = storage_account(connection.conn_id)
+    try:
+        account = storage_account(connection.conn_id)
+    except Exception as error:
+        raise ValueUnusable(
+            f"Connection {connection.conn_id} does not lead to a storage account ({type(error).__name__}); it has to "
+            "be one of Azure Blob Storage, with account name (login) and key (password)."
+        ) from None
     shown = f"AccountName={account.name};BlobEndpoint={account.client.url.partition('?')[0].rstrip('/')}"
     sent = {_FIELDS[setting]: account.connection_string()}
     return GivenValue(setting, shown, f"connection {connection.conn_id}", sent, account.check)
@@ -199,11 +228,11 @@ def _store(connection: Connection, setting: str) -> GivenValue:
 
 def _certificate(connection: Connection, target: str) -> GivenValue:
     """The PFX file at ``certificate_path`` (extra), opened by the password."""
-    path = connection.extra_dejson.get("certificate_path")
-    if not path:
+    path, password = connection.extra_dejson.get("certificate_path"), connection.password
+    if not path or not password:
         raise ValueUnusable(
             f"Connection {connection.conn_id} does not name the PFX file of the SSL certificate (extra: "
-            f"certificate_path)."
+            "certificate_path), or has no password of it; add it."
         )
     try:
         data = Path(path).read_bytes()
@@ -211,7 +240,6 @@ def _certificate(connection: Connection, target: str) -> GivenValue:
         raise ValueUnusable(
             f"The SSL certificate {path} of connection {connection.conn_id} cannot be read ({error.strerror})."
         ) from None
-    password = connection.password or ""
     sent = {"certificate": base64.b64encode(data).decode(), "certificate_password": password}
     return GivenValue(
         CERTIFICATE,
@@ -230,12 +258,13 @@ def check_ssl_certificate(pfx: bytes, password: str, service: str, now: datetime
     :raises ValueUnusable: it cannot be opened, has no key, is not valid now, or is for another host.
     """
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import pkcs12
 
     now = now or datetime.now(UTC)
     try:
         key, certificate, _ = pkcs12.load_key_and_certificates(pfx, password.encode())
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise ValueUnusable("The SSL certificate is no PFX file, or its password is another one.") from None
     if certificate is None or key is None:
         raise ValueUnusable("The PFX file has no certificate with its private key; export both.")

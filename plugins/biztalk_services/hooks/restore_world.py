@@ -104,7 +104,8 @@ class AirflowWorld:
 
     def claim(self, service: str) -> Claim | None:
         claim = Claims(self._account.client, self._catalog_container).of(service)
-        if claim is None or claim.is_over() or claim.run == Run(self._ti.dag_id, self._ti.run_id):
+        own = Run(self._ti.dag_id, self._ti.run_id)
+        if claim is None or claim.run == own or claim.is_over():
             return None
         return None if has_ended(self._ti, claim.run) else claim
 

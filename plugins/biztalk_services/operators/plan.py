@@ -110,7 +110,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
     Makes the plan again right before the first change, and stops when it is not the approved one. Claims the target for
     this run.
 
-    XCom: ``hash``, ``confirmed_at``.
+    XCom: ``service`` (the address that may be changed now), ``hash``, ``confirmed_at``.
 
     **Idempotency:** reads, and claims the service for this run.
 
@@ -172,7 +172,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
                 storage_conn_id=self.storage_conn_id,
                 catalog_container=self.catalog_container,
             )
-        return {"hash": plan.hash, "confirmed_at": datetime.now(UTC).isoformat()}
+        return {"service": plan.target["service"], "hash": plan.hash, "confirmed_at": datetime.now(UTC).isoformat()}
 
 
 def find_backup(world: AirflowWorld, form: dict[str, Any]) -> tuple[BackupReference, RestoreRequest]:
@@ -182,12 +182,18 @@ def find_backup(world: AirflowWorld, form: dict[str, Any]) -> tuple[BackupRefere
     :param form: ``backup`` is a name, empty for the newest of ``service``, or a whole reference.
     :raises NotInCatalog: there is no such backup.
     :raises ReferenceUnusable: it is one of no version that is understood here.
+    :raises RestoreRefused: the reference is one of another service.
     """
     from biztalk_services.catalog.reference import BackupReference
 
     if isinstance(form.get("backup"), Mapping):
         reference = BackupReference.from_dict(form["backup"])
         reference = world.catalog.read(reference.service, reference.container)
+        if (form.get("service") or reference.service).strip().lower() != reference.service.lower():
+            raise RestoreRefused(
+                f"The form names service {form['service']}, and the backup {reference.place} is one of service "
+                f"{reference.service}. Correct one of the two."
+            )
     else:
         request = RestoreRequest.from_form(form)
         named = request.backup.rpartition("/")[2]

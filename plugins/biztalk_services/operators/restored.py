@@ -224,8 +224,6 @@ class BizTalkReportRestoreOperator(BaseOperator):
 def _reason(step: str, failure: str | None) -> str:
     if failure:
         return failure
-    if step == "approval":
-        return "The plan was not approved: it was rejected, or nobody answered in time."
     return f"See the log of {step}."
 
 

@@ -1,0 +1,58 @@
+"""Asks a person to approve the plan of a restore."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.exceptions import HITLTimeoutError
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+from biztalk_services.operators.step import AdvicePolicy, failure_told
+from biztalk_services.rest.errors import BizTalkServicesError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+NOTHING_CHANGED = "Nothing was changed."
+
+
+class NotApproved(BizTalkServicesError):
+    """The plan was rejected, or nobody answered in time; nothing was changed."""
+
+
+class BizTalkApprovePlanOperator(ApprovalOperator):
+    """
+    Shows the plan of a restore to a person, and waits until they approve it.
+
+    XCom: Airflow's own, with ``responded_by_user``. Fails when the plan is rejected and when nobody answers in time.
+
+    **On retry** nobody is asked again: give this task no retries.
+
+    :param hours: how long to wait for an answer
+    """
+
+    template_fields = (*ApprovalOperator.template_fields, "hours")
+
+    def __init__(self, *, hours: float | str, **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", AdvicePolicy())
+        super().__init__(execution_timeout=None, **kwargs)
+        self.hours = hours
+
+    def execute(self, context: Context) -> Any:
+        self.response_timeout = timedelta(hours=float(self.hours))
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        with failure_told(context):
+            try:
+                # What Airflow does with a rejection, skip what follows, would leave the run green.
+                answer = super(ApprovalOperator, self).execute_complete(context, event)
+            except HITLTimeoutError:
+                raise NotApproved(
+                    f"Nobody approved the plan within {timedelta(hours=float(self.hours))}. {NOTHING_CHANGED}"
+                ) from None
+            if answer["chosen_options"] != [self.APPROVE]:
+                who = (answer["responded_by_user"] or {}).get("name") or "somebody"
+                raise NotApproved(f"The plan was rejected by {who}. {NOTHING_CHANGED}")
+        return answer
