@@ -243,7 +243,7 @@ with DAG(
     def is_the_name_taken(plan: dict) -> str:
         """Chooses what has to be done before the restore."""
         if not plan["choices"]["replace"]:
-            return "name_is_free"
+            return "the_name_is_free"
         return "replace.check_that_backup_is_allowed" if plan["choices"]["safety_backup"] else "delete_as_it_is.delete"
 
     def delete_service() -> tuple[BizTalkDeleteServiceOperator, BizTalkGoneSensor]:
@@ -345,8 +345,6 @@ with DAG(
         [verify, look_again, inventory] >> publish >> delete
         gone >> bring_back
 
-    # Never directly behind the plan, which has succeeded also where nothing may be done.
-    name_is_free = EmptyOperator(task_id="name_is_free", trigger_rule="none_failed_min_one_success")
     restore = BizTalkRestoreOperator(
         task_id="restore",
         plan=plan.output,
@@ -378,6 +376,8 @@ with DAG(
     )
 
     only_plan, way = unless_only_the_plan(), is_the_name_taken(plan.output)
+    # Never directly behind the plan, which has succeeded also where nothing may be done.
+    the_name_is_free = EmptyOperator(task_id="the_name_is_free", trigger_rule="none_failed_min_one_success")
     make_room()
     delete_without_backup()
     steps = [task_id for task_id in dag.task_ids if task_id != "report"]
@@ -394,7 +394,7 @@ with DAG(
     plan >> only_plan >> approval >> confirm >> way
     way >> dag.get_task("replace.check_that_backup_is_allowed")
     way >> dag.get_task("delete_as_it_is.delete")
-    way >> name_is_free
-    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> name_is_free
-    name_is_free >> restore >> restored >> verified >> settled >> resume >> report
+    way >> the_name_is_free
+    [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> the_name_is_free
+    the_name_is_free >> restore >> restored >> verified >> settled >> resume >> report
     [dag.get_task("replace.bring_back_unless_deleted"), plan] >> report

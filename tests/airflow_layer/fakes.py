@@ -61,6 +61,7 @@ class Run:
     """One DAG run."""
 
     run_id: str = field(default_factory=lambda: f"manual__{uuid4().hex[:12]}")
+    dag_id: str = DAG_ID
     run_after: datetime = field(default_factory=lambda: next(_NIGHTS))
     triggering_user_name: str | None = None
     run_type: str = "manual"
@@ -144,7 +145,10 @@ class TaskInstance:
     map_index: int
     max_tries: int
     try_number: int = 1
-    dag_id: str = DAG_ID
+
+    @property
+    def dag_id(self) -> str:
+        return self.run.dag_id
 
     @property
     def run_id(self) -> str:

@@ -4,6 +4,7 @@ here."""
 from __future__ import annotations
 
 import copy
+import json
 import runpy
 import time
 from collections.abc import Callable
@@ -12,16 +13,16 @@ from functools import cache
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator
-from biztalk_services.operators.approval import NotApproved
 from biztalk_services.rest.errors import BizTalkServicesError
 
 from tests.airflow_layer.fakes import Run
 from tests.conftest import ROOT
 
-ANSWERED = {
+ANSWER = {
     "params_input": {},
-    "responded_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "responded_at": datetime(2026, 1, 1, 2, tzinfo=UTC),
     "responded_by_user": {"id": "1", "name": "ada"},
+    "timedout": False,
 }
 MOST_TRIES = 8
 LONGEST_PAUSE = 0.1
@@ -44,6 +45,7 @@ class Restoration:
 
     def __init__(self, run: Run, **form: Any) -> None:
         self.run, self.dag = run, restore_dag()
+        run.dag_id = self.dag.dag_id
         self.troubles: dict[str, Exception] = {}
         params = copy.deepcopy(self.dag.params)
         params.update(form)
@@ -135,15 +137,18 @@ class Restoration:
         asked = self.task("approval")
         assert self.said("plan", "document") == asked.body
         assert "{{" not in asked.subject
-        event = ANSWERED | {"chosen_options": [asked.APPROVE if approved else asked.REJECT]}
+        context, event = (
+            self.run.context("approval", -1),
+            ANSWER | {"chosen_options": ["Approve" if approved else "Reject"]},
+        )
         try:
-            answer = asked.execute_complete(self.run.context("approval", -1), event)
-        except NotApproved as refused:
-            assert not approved
-            self.troubles["approval"] = refused
-        else:
-            self.run.xcoms["approval", -1, "return_value"] = {**answer, "responded_at": None}
-        self.run.states["approval"] = "success" if approved else "failed"
+            self.run.xcoms["approval", -1, "return_value"] = json.loads(
+                json.dumps(asked.execute_complete(context, event), default=str)
+            )
+            self.run.states["approval"] = "success"
+        except Exception as error:
+            self.troubles["approval"] = error
+            self.run.states["approval"] = "failed"
 
     def _branch(self, task: BaseOperator, chosen: Any) -> None:
         """Skips what follows directly and neither was chosen nor follows that; True chooses all, None nothing."""

@@ -316,7 +316,7 @@ class TestTheNameIsGivenAwayMeanwhile:
         restoration = Restoration(run, **REPLACED, backup=origin["container"]).until(
             "replace.bring_back_unless_deleted"
         )
-        for step in ("delete_as_it_is.wait_until_deleted", "name_is_free", "restore"):
+        for step in ("delete_as_it_is.wait_until_deleted", "the_name_is_free", "restore"):
             restoration.step(step)
         restoration.step("wait_for_restore")
         since = around.mark()

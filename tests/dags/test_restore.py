@@ -130,23 +130,21 @@ class TestOrder:
         assert {"replace.delete", "replace.wait_until_deleted"} <= upstream(dag, "replace.bring_back_unless_deleted")
         assert dag.task_dict["replace.suspend"].is_setup
 
+    def test_the_restore_goes_on_after_whichever_way_made_room_and_after_nothing_else(self, dag):
+        clear = dag.task_dict["the_name_is_free"]
+        ways = {"is_the_name_taken", "replace.wait_until_deleted", "delete_as_it_is.wait_until_deleted"}
+        assert clear.upstream_task_ids == ways
+        assert clear.trigger_rule == "none_failed_min_one_success"
+        assert "the_name_is_free" in dag.task_dict["restore"].upstream_task_ids
+
+    def test_every_other_step_runs_only_after_success(self, dag):
+        special = {"the_name_is_free", "report", "replace.bring_back_unless_deleted"}
+        assert {task.trigger_rule for task in dag.tasks if task.task_id not in special} == {"all_success"}
+
     def test_no_step_knows_a_service_that_it_may_change_but_from_the_confirmation(self, dag):
         steps = [task for task in dag.tasks if hasattr(task, "service")]
         assert {task.task_id for task in steps} >= CHANGES
         assert {task.service for task in steps} == {"{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}"}
-
-    def test_the_restore_goes_on_after_whichever_way_made_room(self, dag):
-        free = dag.task_dict["name_is_free"]
-        ways = {"is_the_name_taken", "replace.wait_until_deleted", "delete_as_it_is.wait_until_deleted"}
-        assert free.upstream_task_ids == ways
-        assert free.trigger_rule == "none_failed_min_one_success"
-        assert dag.task_dict["restore"].upstream_task_ids == {"name_is_free", "plan"}
-
-    def test_whatever_changes_something_is_skipped_with_the_approval(self, dag):
-        """The plan succeeds also where nothing may be done, so no rule may be content with one success beside it."""
-        for task in dag.tasks:
-            if task.task_id not in ("name_is_free", "report") and not task.is_teardown:
-                assert task.trigger_rule == "all_success", task.task_id
 
     def test_it_is_resumed_only_after_it_was_verified_and_its_numbers_settled(self, dag):
         assert {"verify_restore", "settle_control_numbers"} <= upstream(dag, "resume_when_asked")

@@ -125,7 +125,7 @@ def _value(setting: str, named: str, found: str, stored: str, given) -> Value:
             f"Connection {conn_id} has the name that belongs to the backup's value, {stored}, and leads to "
             f"{value.shown}. Correct it, or name the right one in the form."
         )
-        return MissingValue(setting, f"connection {conn_id}", sentence)
+        return MissingValue(setting, f"connection {conn_id}", sentence, value.shown)
     return value
 
 

@@ -62,14 +62,15 @@ class GivenValue:
 
 @dataclass(frozen=True)
 class MissingValue:
-    """A value that was asked for and cannot be had; the sentence says why."""
+    """A value that was asked for and cannot be had, or is another one than the backup's; the sentence says why."""
 
     setting: str
     origin: str
     sentence: str
+    shown: str = ""
 
     def planned(self) -> PlannedValue:
-        return PlannedValue(self.setting, "", self.origin, "failed", self.sentence)
+        return PlannedValue(self.setting, self.shown, self.origin, "failed", self.sentence)
 
 
 @dataclass(frozen=True)
