@@ -273,7 +273,8 @@ class TestOutdated:
         def moved():
             around.connect(f"biztalk_sql_{NAME}tracking", around.sql(login, f"biztalk_tracking_{NAME}"))
 
-        told = self.outdated(around, moved, **REPLACE, backup=origin["container"])
+        form = {"backup": origin["container"], "tracking_conn_id": f"biztalk_sql_{NAME}tracking"}
+        told = self.outdated(around, moved, **REPLACE, **form)
         assert "values.TrackingStoreConnectionString" in told
         assert "elsewhere" in told
         assert "canary-password" not in told
