@@ -27,23 +27,16 @@ from airflow.sdk import (
 )
 from biztalk_services.deadlines import RunCreated
 from biztalk_services.notifications.alert import AlertNotifier, OverdueNotifier
-from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
-from biztalk_services.operators.batches import FAIL, RECORD, BizTalkLookAgainOperator
+from biztalk_services.operators.backup_steps import INSIST, backup_steps
+from biztalk_services.operators.batches import FAIL, RECORD
 from biztalk_services.operators.find import BizTalkFindServicesOperator
-from biztalk_services.operators.inventory import BizTalkRecordInventoryOperator
-from biztalk_services.operators.publish import BizTalkPublishBackupOperator, BizTalkVerifyBackupOperator
 from biztalk_services.operators.report import BizTalkReportOperator
-from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
-from biztalk_services.sensors.batches import BizTalkBatchDrainSensor
-from biztalk_services.sensors.service import BizTalkOperationSensor, BizTalkStateSensor
+from biztalk_services.operators.suspend import BizTalkResumeOperator
 from biztalk_services.sensors.turn import BizTalkTurnSensor
 from biztalk_services.settings import Settings
 from biztalk_services.triggers.batches import PROCEED, REFUSE
 
 settings = Settings.load()
-
-INSIST = 70
-"""Tries of the steps that must not leave a service suspended: with the growing delays, more than an hour."""
 
 PARAMS = {
     "services": Param(
@@ -142,13 +135,19 @@ with DAG(
     @task_group(group_id="service")
     def back_up_service(target: dict[str, str]) -> None:
         at = {"service": found("service"), "conn_id": settings.conn_id}
-        backup = {"backup_name": found("backup_name"), "storage_conn_id": settings.storage_conn_id}
-        batches = {"tracking_conn_id": found("tracking_conn_id"), "query": settings.drain_query}
-        patience = {"patience_seconds": settings.trouble_patience_seconds}
-
-        record = {"catalog_container": settings.catalog_container, "backup_label": "{{ params.label or '' }}"}
-
-        check = BizTalkCheckBackupOperator(task_id="check_that_backup_is_allowed", **at, **backup, **record)
+        steps = backup_steps(
+            settings,
+            at=at,
+            backup_name=found("backup_name"),
+            backup_label="{{ params.label or '' }}",
+            tracking_conn_id=found("tracking_conn_id"),
+            drain={
+                "deadline_minutes": "{{ params.drain_deadline_minutes }}",
+                "when_unknown": "{{ params.when_batches_are_unknown }}",
+                "batches_are_empty": "{{ params.batches_are_empty }}",
+            },
+            when_slipped_in="{{ params.when_a_message_slips_in }}",
+        )
         turn = BizTalkTurnSensor(
             task_id="wait_for_turn",
             excused="service.wait_until_batches_are_empty",
@@ -157,85 +156,24 @@ with DAG(
             deadline_minutes=settings.night_deadline_minutes,
             **at,
         )
-        drain = BizTalkBatchDrainSensor(
-            task_id="wait_until_batches_are_empty",
-            deadline_minutes="{{ params.drain_deadline_minutes }}",
-            when_unknown="{{ params.when_batches_are_unknown }}",
-            batches_are_empty="{{ params.batches_are_empty }}",
-            patience_seconds=settings.unknown_patience_seconds,
-            **at,
-            **batches,
-        )
-        suspend = BizTalkSuspendOperator(task_id="suspend", retries=INSIST, **at).as_setup()
-        still = BizTalkStateSensor(
-            task_id="wait_until_suspended",
-            expected=suspend.output["expected_state"],
-            operation_id=suspend.output["operation_id"],
-            deadline_minutes=settings.suspend_deadline_minutes,
-            **at,
-            **patience,
-        )
-        look_again = BizTalkLookAgainOperator(
-            task_id="look_again_at_batches",
-            when_slipped_in="{{ params.when_a_message_slips_in }}",
-            execution_timeout=timedelta(minutes=1),
-            **at,
-            **batches,
-        )
-        inventory = BizTalkRecordInventoryOperator(
-            task_id="record_inventory",
-            backup_name=backup["backup_name"],
-            storage_conn_id=settings.storage_conn_id,
-            catalog_container=settings.catalog_container,
-            execution_timeout=timedelta(minutes=5),
-            **at,
-        )
-        back_up = BizTalkBackupOperator(task_id="back_up", still=still.output, **at, **backup)
-        backed_up = BizTalkOperationSensor(
-            task_id="wait_for_backup",
-            operation_id=back_up.output["operation_id"],
-            operation_type="Backup",
-            deadline_minutes=settings.backup_deadline_minutes,
-            **at,
-            **patience,
-        )
         resume = BizTalkResumeOperator(
             task_id="resume",
-            suspension=suspend.output,
+            suspension=steps.suspended.output,
             deadline_minutes=settings.resume_deadline_minutes,
+            patience_seconds=settings.trouble_patience_seconds,
             retries=INSIST,
             **at,
-            **patience,
-        ).as_teardown(setups=suspend)
-        verify = BizTalkVerifyBackupOperator(task_id="verify_backup", **at, **backup)
-        publish = BizTalkPublishBackupOperator(
-            task_id="publish_reference",
-            evidence={
-                "checked": check.task_id,
-                "drained": drain.task_id,
-                "still": still.task_id,
-                "looked_again": look_again.task_id,
-                "begun": back_up.task_id,
-                "ended": backed_up.task_id,
-                "verified": verify.task_id,
-            },
-            **at,
-            **backup,
-            **record,
-        )
+        ).as_teardown(setups=steps.suspended)
 
-        check >> turn >> drain >> suspend >> still >> [back_up, look_again, inventory]
-        back_up >> backed_up
-        [backed_up, look_again] >> resume
-        backed_up >> verify
-        [verify, look_again, inventory] >> publish
+        steps.checked >> turn >> steps.drained
+        [steps.backed_up, steps.looked_again] >> resume
 
     backups = back_up_service.expand(target=find.output)
     report = BizTalkReportOperator(
         task_id="report",
         conn_id=settings.conn_id,
         find=find.task_id,
-        steps=[task_id for task_id in dag.task_ids if task_id.startswith("service.")],
+        steps=[step.task_id for step in dag.topological_sort() if step.task_id.startswith("service.")],
         still="service.wait_until_suspended",
         back="service.resume",
         published="service.publish_reference",

@@ -21,30 +21,23 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, task, task_group
 from biztalk_services.notifications.alert import AlertNotifier
 from biztalk_services.operators.approval import BizTalkApprovePlanOperator
-from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
-from biztalk_services.operators.batches import RECORD, BizTalkLookAgainOperator
+from biztalk_services.operators.backup_steps import INSIST, backup_steps
+from biztalk_services.operators.batches import RECORD
 from biztalk_services.operators.delete import BizTalkDeleteServiceOperator
-from biztalk_services.operators.inventory import BizTalkRecordInventoryOperator
 from biztalk_services.operators.plan import BizTalkConfirmPlanOperator, BizTalkPlanRestoreOperator
-from biztalk_services.operators.publish import BizTalkPublishBackupOperator, BizTalkVerifyBackupOperator
 from biztalk_services.operators.restore import BizTalkRestoreOperator
 from biztalk_services.operators.restored import BizTalkReportRestoreOperator
 from biztalk_services.operators.settle import BizTalkSettleControlNumbersOperator, BizTalkVerifyRestoreOperator
 from biztalk_services.operators.suspend import (
     BizTalkBringBackUnlessDeletedOperator,
     BizTalkResumeOperator,
-    BizTalkSuspendOperator,
 )
 from biztalk_services.plans.request import EXACT, RAISE, REFUSE, REPLACE, REPORT
-from biztalk_services.sensors.batches import BizTalkBatchDrainSensor
-from biztalk_services.sensors.service import BizTalkGoneSensor, BizTalkOperationSensor, BizTalkStateSensor
+from biztalk_services.sensors.service import BizTalkGoneSensor, BizTalkStateSensor
 from biztalk_services.settings import Settings
 from biztalk_services.triggers.batches import REFUSE as REFUSE_UNKNOWN
 
 settings = Settings.load()
-
-INSIST = 70
-"""Tries of the steps that must not leave a service suspended: with the growing delays, more than an hour."""
 
 NAME = "^[A-Za-z0-9._-]{1,64}$"
 CONNECTION = "^[A-Za-z0-9._-]{0,250}$"
@@ -266,83 +259,28 @@ with DAG(
     @task_group(group_id="replace")
     def make_room() -> None:
         """Backs up the living service, deletes it, and brings it back when it does not come to that."""
-        backup = {"backup_name": of_plan("['backup_name']", "safety"), **storage}
-        batches = {"tracking_conn_id": of_plan("['tracking_conn_id']", "safety"), "query": settings.drain_query}
-        record = {
-            "catalog_container": settings.catalog_container,
-            "backup_label": "before the restore {{ run_id }}",
-        }
-        check = BizTalkCheckBackupOperator(task_id="check_that_backup_is_allowed", **at, **backup, **record)
-        drain = BizTalkBatchDrainSensor(
-            task_id="wait_until_batches_are_empty",
-            deadline_minutes=settings.drain_deadline_minutes,
-            when_unknown=REFUSE_UNKNOWN,
-            patience_seconds=settings.unknown_patience_seconds,
-            **at,
-            **batches,
-        )
-        suspend = BizTalkSuspendOperator(task_id="suspend", retries=INSIST, **at).as_setup()
-        still = BizTalkStateSensor(
-            task_id="wait_until_suspended",
-            expected=suspend.output["expected_state"],
-            operation_id=suspend.output["operation_id"],
-            deadline_minutes=settings.suspend_deadline_minutes,
-            **at,
-            **patience,
-        )
-        look_again = BizTalkLookAgainOperator(
-            task_id="look_again_at_batches",
+        steps = backup_steps(
+            settings,
+            at=at,
+            backup_name=of_plan("['backup_name']", "safety"),
+            backup_label="before the restore {{ run_id }}",
+            tracking_conn_id=of_plan("['tracking_conn_id']", "safety"),
+            drain={"deadline_minutes": settings.drain_deadline_minutes, "when_unknown": REFUSE_UNKNOWN},
             when_slipped_in=RECORD,
-            execution_timeout=timedelta(minutes=1),
-            **at,
-            **batches,
-        )
-        inventory = BizTalkRecordInventoryOperator(
-            task_id="record_inventory",
-            backup_name=backup["backup_name"],
-            execution_timeout=timedelta(minutes=5),
-            **at,
-            **catalog,
-        )
-        back_up = BizTalkBackupOperator(task_id="back_up", still=still.output, **at, **backup)
-        backed_up = BizTalkOperationSensor(
-            task_id="wait_for_backup",
-            operation_id=back_up.output["operation_id"],
-            operation_type="Backup",
-            deadline_minutes=settings.backup_deadline_minutes,
-            **at,
-            **patience,
-        )
-        verify = BizTalkVerifyBackupOperator(task_id="verify_backup", **at, **backup)
-        publish = BizTalkPublishBackupOperator(
-            task_id="publish_reference",
-            evidence={
-                "checked": check.task_id,
-                "drained": drain.task_id,
-                "still": still.task_id,
-                "looked_again": look_again.task_id,
-                "begun": back_up.task_id,
-                "ended": backed_up.task_id,
-                "verified": verify.task_id,
-            },
-            **at,
-            **backup,
-            **record,
         )
         delete, gone = delete_service()
         bring_back = BizTalkBringBackUnlessDeletedOperator(
             task_id="bring_back_unless_deleted",
-            suspension=suspend.output,
+            suspension=steps.suspended.output,
             gone=gone.output,
             deadline_minutes=settings.resume_deadline_minutes,
             retries=INSIST,
             **at,
             **patience,
-        ).as_teardown(setups=suspend)
+        ).as_teardown(setups=steps.suspended)
 
-        check >> drain >> suspend >> still >> [back_up, look_again, inventory]
-        back_up >> backed_up >> verify
-        [verify, look_again, inventory] >> publish >> delete
+        steps.checked >> steps.drained
+        steps.published >> delete
         gone >> bring_back
 
     restore = BizTalkRestoreOperator(
@@ -380,21 +318,21 @@ with DAG(
     the_name_is_free = EmptyOperator(task_id="the_name_is_free", trigger_rule="none_failed_min_one_success")
     make_room()
     delete_without_backup()
-    steps = [task_id for task_id in dag.task_ids if task_id != "report"]
-    report = BizTalkReportRestoreOperator(
-        task_id="report",
-        steps=steps,
-        changes=["replace.suspend", "replace.delete", "delete_as_it_is.delete", "restore"],
-        deletions={f"{group}.delete": f"{group}.wait_until_deleted" for group in ("replace", "delete_as_it_is")},
-        conn_id=settings.conn_id,
-        trigger_rule="all_done",
-        **catalog,
-    )
 
     plan >> only_plan >> approval >> confirm >> way
     way >> dag.get_task("replace.check_that_backup_is_allowed")
     way >> dag.get_task("delete_as_it_is.delete")
     way >> the_name_is_free
     [dag.get_task(f"{group}.wait_until_deleted") for group in ("replace", "delete_as_it_is")] >> the_name_is_free
-    the_name_is_free >> restore >> restored >> verified >> settled >> resume >> report
-    [dag.get_task("replace.bring_back_unless_deleted"), plan] >> report
+    the_name_is_free >> restore >> restored >> verified >> settled >> resume
+
+    report = BizTalkReportRestoreOperator(
+        task_id="report",
+        steps=[step.task_id for step in dag.topological_sort()],
+        changes=["replace.suspend", "replace.delete", "delete_as_it_is.delete", "restore"],
+        deletions={f"{group}.delete": f"{group}.wait_until_deleted" for group in ("replace", "delete_as_it_is")},
+        conn_id=settings.conn_id,
+        trigger_rule="all_done",
+        **catalog,
+    )
+    [resume, dag.get_task("replace.bring_back_unless_deleted"), plan] >> report
