@@ -220,6 +220,7 @@ with DAG(
         task_id="approval",
         subject=f"Restore {of_plan(BACKUP)} as {of_plan(TARGET)}?",
         body=of_plan("", "document"),
+        plan_hash=of_plan("['hash']"),
         hours="{{ params.approval_hours }}",
         retries=0,
     )
@@ -228,6 +229,7 @@ with DAG(
         plan=plan.output,
         request=chosen,
         reference=reference,
+        approved_hash="{{ ti.xcom_pull(task_ids='approval', key='plan_hash') }}",
         conn_id=settings.conn_id,
         **catalog,
     )

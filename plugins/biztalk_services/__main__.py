@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from biztalk_services.cli.diff import add_diff
+from biztalk_services.cli.inventory import add_inventory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_diff(commands)
+    add_inventory(commands)
     chosen = parser.parse_args(arguments)
     return chosen.run(chosen)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from biztalk_services.operators.step import AdvicePolicy, failure_told
 from biztalk_services.rest.errors import BizTalkServicesError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 NOTHING_CHANGED = "Nothing was changed."
+PLAN_HASH = "plan_hash"
+"""XCom key: which plan was approved."""
 
 
 class NotApproved(BizTalkServicesError):
@@ -25,21 +28,26 @@ class BizTalkApprovePlanOperator(ApprovalOperator):
     """
     Shows the plan of a restore to a person, and waits until they approve it.
 
-    XCom: Airflow's own, with ``responded_by_user``. Fails when the plan is rejected and when nobody answers in time.
+    XCom: Airflow's own, with ``responded_by_user``; ``plan_hash``: the plan that was shown and approved. Fails when the
+    plan is rejected and when nobody answers in time.
 
     **On retry** nobody is asked again: give this task no retries.
 
+    :param plan_hash: identifies the plan that ``body`` shows
     :param hours: how long to wait for an answer
     """
 
-    template_fields = (*ApprovalOperator.template_fields, "hours")
+    template_fields = (*ApprovalOperator.template_fields, "plan_hash", "hours")
 
-    def __init__(self, *, hours: float | str, **kwargs: Any) -> None:
+    def __init__(self, *, plan_hash: str, hours: float | str, **kwargs: Any) -> None:
         kwargs.setdefault("retry_policy", AdvicePolicy())
         super().__init__(execution_timeout=None, **kwargs)
+        self.plan_hash = plan_hash
         self.hours = hours
 
     def execute(self, context: Context) -> Any:
+        # The plan may be made again while the person reads; what they approve is what they were shown.
+        context["task_state_store"].set("shown", self.plan_hash, retention=NEVER_EXPIRE)
         self.response_timeout = timedelta(hours=float(self.hours))
         return super().execute(context)
 
@@ -55,4 +63,5 @@ class BizTalkApprovePlanOperator(ApprovalOperator):
             if answer["chosen_options"] != [self.APPROVE]:
                 who = (answer["responded_by_user"] or {}).get("name") or "somebody"
                 raise NotApproved(f"The plan was rejected by {who}. {NOTHING_CHANGED}")
+        context["ti"].xcom_push(key=PLAN_HASH, value=context["task_state_store"].get("shown"))
         return answer

@@ -1,0 +1,71 @@
+"""Compares what a service holds with what was recorded at a backup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.hooks.storage import storage_account
+from biztalk_services.operators.step import BizTalkStep
+from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class BizTalkCompareInventoriesOperator(BizTalkStep):
+    """
+    Says what was added, removed and changed between two backups of a service, or between a backup and the living
+    service.
+
+    XCom: ``same``, ``differences`` (as :meth:`biztalk_services.rules.differences.Difference.to_dict`). What differs
+    does not fail the step.
+
+    **Idempotency:** only reads.
+
+    :param backup_name: name of the backup to compare with
+    :param later_backup_name: name of another backup; None: the service as it is now
+    :param storage_conn_id: connection to the storage account of the catalog
+    :param catalog_container: container of the catalog
+    """
+
+    template_fields = (
+        *BizTalkStep.template_fields,
+        "backup_name",
+        "later_backup_name",
+        "storage_conn_id",
+        "catalog_container",
+    )
+
+    def __init__(
+        self,
+        *,
+        backup_name: str,
+        later_backup_name: str | None = None,
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.backup_name = backup_name
+        self.later_backup_name = later_backup_name
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        from biztalk_services.catalog.catalog import Catalog
+        from biztalk_services.hooks.inventory import inventory_now
+        from biztalk_services.rules.differences import differences
+
+        address = ServiceAddress.parse(self.service)
+        catalog = Catalog(storage_account(self.storage_conn_id).client, self.catalog_container)
+        before = catalog.inventory(address.name, self.backup_name)
+        if self.later_backup_name:
+            after = catalog.inventory(address.name, self.later_backup_name)
+        else:
+            after = inventory_now(hook_for(self.conn_id).get_service(address), Settings.load())
+        found = differences(before, after)
+        for difference in found:
+            self.log.info(difference.sentence())
+        return {"same": not found, "differences": [difference.to_dict() for difference in found]}
