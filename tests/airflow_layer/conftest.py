@@ -154,7 +154,8 @@ def secrets(emulator: EmulatorProcess) -> list[str]:
 def restored_emulator(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
     options = ("--sample-fleet", "--sample-storage", storage_string(azurite))
     process = EmulatorProcess(tmp_path_factory.mktemp("restores"), *options).start()
-    process.admin("PATCH", "/settings", {"name_hold_seconds": 0})
+    durations = dict.fromkeys(process.admin("GET", "/settings")["durations"], 0.02)
+    process.admin("PATCH", "/settings", {"durations": durations, "envelope_seconds": 0.02, "name_hold_seconds": 0})
     yield process
     process.stop()
 
