@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from biztalk_services.rest.errors import BizTalkServicesError
 
 from tests.airflow_layer.fakes import Run
@@ -141,6 +142,8 @@ class Restoration:
             self.run.context("approval", -1),
             ANSWER | {"chosen_options": ["Approve" if approved else "Reject"]},
         )
+        # What the task does before it waits, but for asking Airflow to show it.
+        context["task_state_store"].set("shown", asked.plan_hash, retention=NEVER_EXPIRE)
         try:
             self.run.xcoms["approval", -1, "return_value"] = json.loads(
                 json.dumps(asked.execute_complete(context, event), default=str)

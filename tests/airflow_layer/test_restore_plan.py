@@ -286,6 +286,17 @@ class TestOutdated:
         told = self.outdated(around, rotated, **REPLACE, backup=origin["container"])
         assert "values.AccessControlNamespace.check: passed -> failed" in told
 
+    def test_the_plan_was_made_again_and_nobody_has_read_that_one(self, around, origin, run):
+        restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("confirm_plan")
+        around.edit("Changed after the approval")
+        since = around.mark()
+        del run.states["plan"]
+        restoration.all()
+        error = restoration.troubles["confirm_plan"]
+        assert isinstance(error, PlanOutdated)
+        assert "nobody has approved the new one; nothing was changed" in str(error)
+        assert around.changes(since) == []
+
     def test_traffic_and_time_change_nothing(self, around, origin, run):
         restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("approval")
         around.traffic(messages=3)

@@ -115,6 +115,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
     **Idempotency:** reads, and claims the service for this run.
 
     :param plan: XCom of the approved plan
+    :param approved_hash: hash of the plan that the person was shown who approved
     :param request: XCom of the choices behind it
     :param reference: XCom of the backup reference
     :param conn_id: connection to the subscription
@@ -122,12 +123,21 @@ class BizTalkConfirmPlanOperator(BaseOperator):
     :param catalog_container: container of the catalog
     """
 
-    template_fields = ("plan", "request", "reference", "conn_id", "storage_conn_id", "catalog_container")
+    template_fields = (
+        "plan",
+        "approved_hash",
+        "request",
+        "reference",
+        "conn_id",
+        "storage_conn_id",
+        "catalog_container",
+    )
 
     def __init__(
         self,
         *,
         plan: Any,
+        approved_hash: str,
         request: Any,
         reference: Any,
         conn_id: str = "biztalk_default",
@@ -138,6 +148,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
         kwargs.setdefault("retry_policy", AdvicePolicy())
         super().__init__(**kwargs)
         self.plan = plan
+        self.approved_hash = approved_hash
         self.request = request
         self.reference = reference
         self.conn_id = conn_id
@@ -150,6 +161,11 @@ class BizTalkConfirmPlanOperator(BaseOperator):
 
         approved, settings = RestorePlan.from_dict(self.plan), Settings.load()
         with failure_told(context):
+            if approved.hash != self.approved_hash:
+                raise PlanOutdated(
+                    "The plan was made again after it was approved, and nobody has approved the new one; nothing was "
+                    "changed. Clear the step approval to have it read, or start another restore."
+                )
             world = AirflowWorld(context, self.conn_id, self.storage_conn_id, self.catalog_container)
             reference = BackupReference.from_dict(self.reference)
             plan = make_plan(RestoreRequest(**self.request), reference, world)

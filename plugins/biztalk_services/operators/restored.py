@@ -123,7 +123,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
         if not changed:
             if not failed and context["params"].get("plan_only"):
                 return known | {"outcome": PLANNED, "reason": f"Only the plan was asked for. {NOTHING}"}
-            return known | {"outcome": REFUSED, "reason": f"{reasons or _not_done(undone)} {NOTHING}"}
+            return known | {"outcome": REFUSED, "reason": _unchanged(reasons or _not_done(undone))}
         known |= {"state": self._state_now(known["service"]), "seconds": _seconds(pulled("confirm_plan"))}
         if not failed and not undone:
             reason = f"{known['backup']} is restored as {known['service']}, which is {known['state']}."
@@ -225,6 +225,11 @@ def _reason(step: str, failure: str | None) -> str:
     if failure:
         return failure
     return f"See the log of {step}."
+
+
+def _unchanged(reason: str) -> str:
+    """A reason with the word that nothing was changed, said once."""
+    return reason if NOTHING.lower().rstrip(".") in reason.lower() else f"{reason} {NOTHING}"
 
 
 def _not_done(steps: Sequence[str]) -> str:
