@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from stack.errors import StackError
 from stack.progress import Progress
 from stack.report import result_table, shortcomings
 from stack.stack import Stack
 from stack.steps import current_steps, failed_tasks
-from stack.watch import follow
+from stack.watch import follow, require_startable
 
 DAG_ID = "biztalk_nightly_backup"
 
@@ -24,9 +23,7 @@ def run_backup(stack: Stack) -> int:
     if not console.is_terminal:
         console.width = 200
     airflow = stack.airflow
-    airflow.wait_for_dag(DAG_ID)
-    if airflow.get(f"/dags/{DAG_ID}")["is_paused"]:
-        raise StackError(f"The DAG {DAG_ID} is paused, so no run would start; unpause it at {stack.url}/dags/{DAG_ID}.")
+    require_startable(airflow, DAG_ID)
     run_id = airflow.trigger(DAG_ID)
     console.print(f"Run {run_id} of {DAG_ID}", soft_wrap=True)
     with Progress(console) as progress:

@@ -15,7 +15,7 @@ from stack.errors import StackError
 from stack.progress import Progress
 from stack.stack import Stack
 from stack.steps import current_steps, failed_tasks
-from stack.watch import follow
+from stack.watch import follow, require_startable
 
 DAG_ID = "biztalk_restore"
 SERVICE = "contosoorders"
@@ -39,7 +39,7 @@ def run_restore(stack: Stack) -> int:
     if not console.is_terminal:
         console.width = 200
     airflow = stack.airflow
-    airflow.wait_for_dag(DAG_ID)
+    require_startable(airflow, DAG_ID)
     state = next((each["state"] for each in stack.emulator.services() if each["name"] == SERVICE), None)
     if state != "Active":
         raise StackError(

@@ -17,6 +17,15 @@ UNHEALTHY_SECONDS = 120
 RUN_SECONDS = 3600
 
 
+def require_startable(airflow: AirflowApi, dag_id: str) -> None:
+    """Return once a run of the DAG can be started; raise `StackError` when it is not known, or paused."""
+    airflow.wait_for_dag(dag_id)
+    if airflow.get(f"/dags/{dag_id}")["is_paused"]:
+        raise StackError(
+            f"The DAG {dag_id} is paused, so no run would start; unpause it at {airflow.url}/dags/{dag_id}."
+        )
+
+
 def follow(airflow: AirflowApi, dag_id: str, run_id: str, show: Callable[[list[dict]], None]) -> str:
     """The final state of a run, `success` or `failed`; meanwhile `show` hears its task instances every second.
 

@@ -1,0 +1,149 @@
+"""`make restore` from the traffic to its exit code, with answers as Airflow and the emulator give them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from stack.errors import StackError
+from stack.restore import SERVICE, run_restore
+
+ROW = {"agreement": "Northwind X12 send", "kind": "interchange", "backup": None, "highest": 1318, "next": 1419}
+TWICE = {"agreement": "Northwind X12 send", "kind": "interchange", "number": "000001318", "times": 2}
+REPORT = {
+    "backup": "account/contosoorders-20261125-020000",
+    "service": "contoso-west-us/contosoorders",
+    "differences": [],
+    "numbers": [ROW],
+    "approved_by": "ada",
+    "reason": "All is well.",
+}
+AGREEMENTS = [
+    {"Name": "Northwind X12 send", "Protocol": "X12", "Batches": []},
+    {"Name": "Fabrikam X12 send", "Protocol": "X12", "Batches": [{"Name": "by ten"}]},
+    {"Name": "Fabrikam AS2 send", "Protocol": "AS2"},
+]
+
+
+def instance(task_id: str, state: str) -> dict:
+    return {"task_id": task_id, "map_index": -1, "state": state, "start_date": None, "rendered_map_index": None}
+
+
+class Airflow:
+    """Runs the restore in three looks: the plan, the wait for a person, the end."""
+
+    url = "http://127.0.0.1:1"
+
+    def __init__(self, report: dict, state: str = "success", paused: bool = False) -> None:
+        self.report, self.state, self.paused = report, state, paused
+        self.approved: list[str] = []
+        self.forms: list[dict] = []
+        self._looks = iter(["running", "running", state])
+
+    def wait_for_dag(self, dag_id: str) -> None: ...
+
+    def get(self, path: str) -> dict:
+        return {"is_paused": self.paused}
+
+    def trigger(self, dag_id: str, form: dict) -> str:
+        self.forms.append(form)
+        return "run-1"
+
+    def run(self, dag_id: str, run_id: str) -> dict:
+        return {"state": next(self._looks)}
+
+    def healthy(self) -> bool:
+        return True
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict]:
+        waits = "success" if self.approved else "awaiting_input"
+        return [instance("approval", waits), instance("report", "failed" if self.state == "failed" else "success")]
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value"):
+        return "## The plan\n\nof this restore" if key == "document" else self.report
+
+    def approve(self, dag_id: str, run_id: str, task_id: str) -> None:
+        self.approved.append(task_id)
+
+
+class Emulator:
+    def __init__(self, states: list[str], duplicates: list[list[dict]]) -> None:
+        self._states, self._duplicates = iter(states), iter(duplicates)
+        self.sent: list[str] = []
+
+    def services(self) -> list[dict]:
+        return [{"name": SERVICE, "state": next(self._states)}]
+
+    def service(self, name: str) -> dict:
+        return {"content": {"agreements": AGREEMENTS}}
+
+    def send(self, service: str, agreement: str, messages: int) -> None:
+        self.sent.append(agreement)
+
+    def duplicates(self, service: str) -> list[dict]:
+        return next(self._duplicates)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr("stack.watch.POLL_SECONDS", 0)
+
+
+def restored(report=None, states=("Active", "Active"), duplicates=((), ()), **airflow) -> tuple[int, SimpleNamespace]:
+    stack = SimpleNamespace(
+        airflow=Airflow(report or REPORT, **airflow),
+        emulator=Emulator(list(states), [list(each) for each in duplicates]),
+    )
+    return run_restore(stack), stack
+
+
+def test_a_story_without_fault_shows_the_plan_approves_it_and_ends_with_zero(capsys):
+    code, stack = restored()
+    said = capsys.readouterr().out
+    assert code == 0
+    assert stack.airflow.approved == ["approval"]
+    assert stack.airflow.forms[0]["when_name_is_taken"] == "replace"
+    assert said.index("of this restore") < said.index("Approving this plan")
+    assert "none" in said
+    assert "1419" in said
+    assert "Approved by ada." in said
+
+
+def test_traffic_goes_before_and_after_through_agreements_that_send_at_once():
+    _, stack = restored()
+    assert stack.emulator.sent == ["Northwind X12 send", "Northwind X12 send"]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"state": "failed", "report": REPORT | {"reason": "The name is not free."}}, "The name is not free."),
+        ({"report": REPORT | {"differences": ["Partner Fabrikam was removed."]}}, "Partner Fabrikam was removed."),
+        ({"report": REPORT | {"numbers": []}}, "No control number was settled"),
+        ({"states": ("Active", "Suspended")}, "is Suspended by the emulator's own account"),
+        (
+            {"duplicates": ((), (TWICE,))},
+            "A partner got a control number twice: Northwind X12 send interchange 000001318.",
+        ),
+    ],
+    ids=["failed", "different", "unsettled", "suspended", "twice"],
+)
+def test_what_is_left_to_be_desired_is_told_and_ends_with_one(how, said, capsys):
+    code, _ = restored(**how)
+    assert code == 1
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_came_twice_before_is_not_laid_at_its_door():
+    assert restored(duplicates=((TWICE,), (TWICE,)))[0] == 0
+
+
+def test_a_service_that_is_not_active_is_refused_before_anything_is_sent():
+    with pytest.raises(StackError, match="contosoorders is Suspended"):
+        restored(states=("Suspended",))
+
+
+def test_a_paused_dag_is_refused():
+    with pytest.raises(StackError, match="biztalk_restore is paused"):
+        restored(paused=True)
