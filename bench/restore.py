@@ -18,6 +18,7 @@ from stack.settings import storage_connection_string
 DAG = "biztalk_restore"
 RUNS = 5
 PLAN_SECONDS = 120
+READING_SECONDS = 3
 MOVING = ("Suspending", "BackingUp", "Deleting", "Restoring", "Resuming")
 
 
@@ -73,6 +74,7 @@ def _by_dag(stack: Stack, session: requests.Session, backup: str, number: int) -
         if time.monotonic() > deadline:
             raise RuntimeError(f"Run {run_id} of {DAG} has asked nobody within {PLAN_SECONDS} seconds.")
         time.sleep(0.5)
+    time.sleep(READING_SECONDS)
     stack.airflow.approve(DAG, run_id, "approval")
     _require_success(stack, DAG, run_id)
 

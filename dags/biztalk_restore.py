@@ -222,7 +222,7 @@ with DAG(
         body=of_plan("", "document"),
         plan_hash=of_plan("['hash']"),
         hours="{{ params.approval_hours }}",
-        retries=0,
+        retries=2,
     )
     confirm = BizTalkConfirmPlanOperator(
         task_id="confirm_plan",

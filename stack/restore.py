@@ -22,6 +22,9 @@ SERVICE = "contosoorders"
 MESSAGES = 3
 """Sent through each agreement before and after the restore."""
 
+LOOKS_BEFORE_ANSWER = 3
+"""How often the question is seen, once a second, before it is answered."""
+
 FORM = {
     "service": SERVICE,
     "when_name_is_taken": "replace",
@@ -94,17 +97,21 @@ class _Story:
         self._stack = stack
         self._console = console
         self._run_id = run_id
-        self._approved = False
+        self._approved, self._looks = 0, 0
 
     def show(self, progress: Progress, instances: list[dict]) -> None:
         progress.show(current_steps(instances, whole_run=SERVICE))
-        waits = any(each["task_id"] == "approval" and each["state"] == "awaiting_input" for each in instances)
-        if waits and not self._approved:
+        asked = next((each for each in instances if each["task_id"] == "approval"), {})
+        if asked.get("state") != "awaiting_input" or asked["try_number"] == self._approved:
+            return
+        # Answered in the moment in which it begins to wait, Airflow 3.3 may lose the answer, and asks again.
+        self._looks += 1
+        if self._looks >= LOOKS_BEFORE_ANSWER:
             plan = self._stack.airflow.xcom(DAG_ID, self._run_id, "plan", "document")
             self._console.print(Markdown(plan))
             self._console.print("\nApproving this plan, as somebody would who has read it.\n")
             self._stack.airflow.approve(DAG_ID, self._run_id, "approval")
-            self._approved = True
+            self._approved, self._looks = asked["try_number"], 0
 
 
 def numbers_table(rows: list[dict]) -> Table:

@@ -106,12 +106,12 @@ class TestOrder:
     def test_nothing_is_changed_before_a_person_has_approved_and_the_plan_was_made_again(self, change, dag):
         assert {"plan", "approval", "confirm_plan"} <= upstream(dag, change)
 
-    def test_the_approval_waits_for_a_person_once_and_not_for_ever(self, dag):
+    def test_the_approval_waits_for_a_person_and_not_for_ever(self, dag):
         approval = dag.task_dict["approval"]
         assert isinstance(approval, BizTalkApprovePlanOperator)
         assert approval.hours == "{{ params.approval_hours }}"
         assert dag.params["approval_hours"] == SETTINGS.approval_hours == 24
-        assert approval.retries == 0
+        assert approval.retries == 2
         assert approval.execution_timeout is None
         assert approval.body == "{{ ti.xcom_pull(task_ids='plan', key='document') }}"
 

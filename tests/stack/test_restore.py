@@ -27,11 +27,18 @@ AGREEMENTS = [
 
 
 def instance(task_id: str, state: str) -> dict:
-    return {"task_id": task_id, "map_index": -1, "state": state, "start_date": None, "rendered_map_index": None}
+    return {
+        "task_id": task_id,
+        "map_index": -1,
+        "state": state,
+        "start_date": None,
+        "rendered_map_index": None,
+        "try_number": 1,
+    }
 
 
 class Airflow:
-    """Runs the restore in three looks: the plan, the wait for a person, the end."""
+    """Runs the restore in a few looks, in which it waits for a person."""
 
     url = "http://127.0.0.1:1"
 
@@ -39,7 +46,7 @@ class Airflow:
         self.report, self.state, self.paused = report, state, paused
         self.approved: list[str] = []
         self.forms: list[dict] = []
-        self._looks = iter(["running", "running", state])
+        self._looks = iter(["running"] * 4 + [state])
 
     def wait_for_dag(self, dag_id: str) -> None: ...
 

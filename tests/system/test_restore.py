@@ -199,15 +199,13 @@ def unapproved(world: World, good_night: Night) -> Iterator[dict[str, Restoratio
     form = {"service": "contosoorders", "when_name_is_taken": "replace"}
 
     def reject(run_id: str) -> None:
-        world.waits_for_a_person(run_id)
-        path = f"/dags/{RESTORE}/dagRuns/{run_id}/taskInstances/approval/-1/hitlDetails"
-        world.airflow.patch(path, {"chosen_options": ["Reject"], "params_input": {}})
+        world.answer(run_id, "Reject")
 
     def changed_meanwhile(run_id: str) -> None:
         world.waits_for_a_person(run_id)
         world.pass_messages("contosoorders")
         world.edit("contosoorders")
-        world.airflow.approve(RESTORE, run_id, "approval")
+        world.approve(run_id)
 
     asked: dict[str, tuple[list[Callable], dict]] = {
         "only the plan": ([], {"plan_only": True}),

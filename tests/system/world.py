@@ -31,6 +31,7 @@ RESTORE = "biztalk_restore"
 CATALOG = "biztalk-backup-catalog"
 LAST_TRY = 3
 LASTING_SECONDS = 3
+READING_SECONDS = 3
 
 
 def until(look: Callable[[], Any], seconds: float = 180) -> Any:
@@ -275,12 +276,29 @@ class World:
 
     def approve(self, run_id: str) -> None:
         """The story of a person who approves the plan."""
-        self.waits_for_a_person(run_id)
-        self.airflow.approve(RESTORE, run_id, "approval")
+        self.answer(run_id, "Approve")
+
+    def answer(self, run_id: str, option: str) -> None:
+        """Answer the question for the approval, once more when Airflow has lost the answer and asks again."""
+        path = f"/dags/{RESTORE}/dagRuns/{run_id}/taskInstances/approval/-1/hitlDetails"
+
+        def approval() -> tuple[str, int]:
+            task = self.task(RESTORE, run_id, "approval")
+            return task["state"], task["try_number"]
+
+        def answered() -> bool:
+            self.waits_for_a_person(run_id)
+            _, asked = approval()
+            self.airflow.patch(path, {"chosen_options": [option], "params_input": {}})
+            until(lambda: approval()[0] in ("success", "failed") or approval() == ("awaiting_input", asked + 1))
+            return approval()[0] in ("success", "failed")
+
+        until(answered)
 
     def waits_for_a_person(self, run_id: str) -> None:
-        """Wait until somebody is asked to approve the plan."""
+        """Wait until somebody is asked to approve the plan, and for as long as a person takes at least to read it."""
         until(lambda: self.task(RESTORE, run_id, "approval").get("state") == "awaiting_input")
+        time.sleep(READING_SECONDS)
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         """The task instance of a task that is not mapped; empty as long as there is none."""

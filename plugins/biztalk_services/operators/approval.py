@@ -31,7 +31,8 @@ class BizTalkApprovePlanOperator(ApprovalOperator):
     XCom: Airflow's own, with ``responded_by_user``; ``plan_hash``: the plan that was shown and approved. Fails when the
     plan is rejected and when nobody answers in time.
 
-    **On retry** nobody is asked again: give this task no retries.
+    **On retry** somebody is asked again. That happens only when Airflow has lost the answer (in 3.3 the task may be
+    failed when it is answered in the very moment in which it begins to wait), not after a rejection or a timeout.
 
     :param plan_hash: identifies the plan that ``body`` shows
     :param hours: how long to wait for an answer

@@ -32,9 +32,9 @@ class BackupSteps:
     suspended: BaseOperator
     still: BaseOperator
     looked_again: BaseOperator
-    recorded: BaseOperator
     begun: BaseOperator
     backed_up: BaseOperator
+    recorded: BaseOperator
     verified: BaseOperator
     published: BaseOperator
 
@@ -92,9 +92,6 @@ def backup_steps(
         **at,
         **batches,
     )
-    recorded = BizTalkRecordInventoryOperator(
-        task_id="record_inventory", execution_timeout=timedelta(minutes=5), **at, **backup, **catalog
-    )
     begun = BizTalkBackupOperator(task_id="back_up", still=still.output, **at, **backup)
     backed_up = BizTalkOperationSensor(
         task_id="wait_for_backup",
@@ -103,6 +100,9 @@ def backup_steps(
         deadline_minutes=settings.backup_deadline_minutes,
         **at,
         **patience,
+    )
+    recorded = BizTalkRecordInventoryOperator(
+        task_id="record_inventory", execution_timeout=timedelta(minutes=5), **at, **backup, **catalog
     )
     verified = BizTalkVerifyBackupOperator(task_id="verify_backup", **at, **backup)
     published = BizTalkPublishBackupOperator(
@@ -126,5 +126,5 @@ def backup_steps(
     begun >> backed_up >> verified
     [verified, looked_again, recorded] >> published
     return BackupSteps(
-        checked, drained, suspended, still, looked_again, recorded, begun, backed_up, verified, published
+        checked, drained, suspended, still, looked_again, begun, backed_up, recorded, verified, published
     )
