@@ -286,10 +286,6 @@ class World:
             task = self.task(RESTORE, run_id, "approval")
             return task["state"], task["try_number"]
 
-        def approval() -> tuple[str, int]:
-            task = self.task(RESTORE, run_id, "approval")
-            return task["state"], task["try_number"]
-
         def answered() -> bool:
             self.waits_for_a_person(run_id)
             _, asked = approval()
