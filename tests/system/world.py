@@ -31,10 +31,12 @@ RESTORE = "biztalk_restore"
 CATALOG = "biztalk-backup-catalog"
 LAST_TRY = 3
 LASTING_SECONDS = 3
+PATIENCE_SECONDS = 420
+NIGHT_SECONDS = 800
 READING_SECONDS = 3
 
 
-def until(look: Callable[[], Any], seconds: float = 180) -> Any:
+def until(look: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """The first true answer of `look`, which is asked a few times a second; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not (answer := look()):
@@ -74,10 +76,10 @@ class World:
         services = self.emulator.admin("GET", "/services")["services"]
         return next((each["state"] for each in services if each["name"] == name), None)
 
-    def reaches(self, name: str, state: str | None, seconds: float = 180) -> None:
+    def reaches(self, name: str, state: str | None, seconds: float = PATIENCE_SECONDS) -> None:
         until(lambda: self.state(name) == state, seconds)
 
-    def tells(self, name: str, seconds: float = 180, after: int = 0, **entry: Any) -> dict[str, Any]:
+    def tells(self, name: str, seconds: float = PATIENCE_SECONDS, after: int = 0, **entry: Any) -> dict[str, Any]:
         """Wait for an entry of the journal about a service; answers it."""
 
         def find() -> dict[str, Any] | None:
@@ -205,7 +207,7 @@ class World:
                 return {}
             raise
 
-    def is_at(self, run_id: str, service: str, step: str, state: str, seconds: float = 180) -> None:
+    def is_at(self, run_id: str, service: str, step: str, state: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a step of a service is in a state."""
         until(lambda: self.step(run_id, service, step).get("state") == state, seconds)
 
@@ -256,7 +258,7 @@ class World:
         self,
         services: Iterable[str] = (),
         stories: Iterable[Callable[[str], None]] = (),
-        seconds: float = 600,
+        seconds: float = NIGHT_SECONDS,
         **conf: Any,
     ) -> Night:
         """Run the nightly DAG to its end.
@@ -269,7 +271,7 @@ class World:
         return Night(self, DAG_ID, *self._run(DAG_ID, {**wanted, **conf}, stories, seconds))
 
     def restoration(
-        self, service: str, stories: Iterable[Callable[[str], None]] = (), seconds: float = 300, **form: Any
+        self, service: str, stories: Iterable[Callable[[str], None]] = (), seconds: float = NIGHT_SECONDS, **form: Any
     ) -> Restoration:
         """Run the restore to its end. Its plan is approved where :meth:`approve` is among the stories."""
         return Restoration(self, RESTORE, *self._run(RESTORE, {"service": service, **form}, stories, seconds))
