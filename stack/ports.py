@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import random
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ from dataclasses import dataclass
 from stack.errors import StackError
 
 HOST = "127.0.0.1"
+QUIET_PORTS = range(20000, 32768)
+"""Above the demo stack's, below those that Linux (from 32768) and macOS (from 49152) give to outgoing connections."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,19 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Ports that nothing listens on at the moment, for a stack beside the demo stack."""
-        listeners = [socket.create_server((HOST, 0)) for _ in dataclasses.fields(cls)]
+        """Ports that nothing listens on at the moment, for a stack beside the demo stack.
+
+        They lie below the range from which the system gives ports to connections that go out: while a part of the
+        stack is down, none of these can take its port.
+        """
+        listeners: list[socket.socket] = []
         try:
-            return cls(*(listener.getsockname()[1] for listener in listeners))
+            for port in random.sample(QUIET_PORTS, len(QUIET_PORTS)):
+                with contextlib.suppress(OSError):
+                    listeners.append(socket.create_server((HOST, port)))
+                if len(listeners) == len(dataclasses.fields(cls)):
+                    return cls(*(listener.getsockname()[1] for listener in listeners))
+            raise StackError(f"Too few free ports between {QUIET_PORTS[0]} and {QUIET_PORTS[-1]}; stop some programs.")
         finally:
             for listener in listeners:
                 listener.close()
