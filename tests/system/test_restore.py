@@ -184,7 +184,7 @@ def test_what_breaks_a_rule_is_refused_and_nothing_is_changed(refused, name):
     assert run.state == "failed"
     assert run.report["outcome"] == "refused"
     assert said in run.report["reason"]
-    assert "Nothing was changed." in run.report["reason"]
+    assert "nothing was changed" in run.report["reason"].casefold()
     assert run.steps["plan"] == "failed"
     for service in ("contosoorders", "ContosoRetail", "contosodev", "contosolower", "short"):
         assert run.changes(service) == []
@@ -227,7 +227,7 @@ def test_without_an_approval_of_exactly_this_plan_nothing_is_changed(unapproved,
     assert run.changes("contosoorders") == []
     begun = {step for step, state in run.steps.items() if state not in ("skipped", "upstream_failed")}
     assert begun <= {"plan", "unless_only_the_plan", "approval", "confirm_plan", "report"}
-    assert "Nothing was changed" in run.report["reason"] or "nothing was changed" in run.report["reason"]
+    assert "nothing was changed" in run.report["reason"].casefold()
     assert run.states["contosoorders"] == "Active"
 
 
