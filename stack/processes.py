@@ -81,7 +81,7 @@ class Process:
             return False
         _reap(self.pid)
         stat = _stat(self.pid)
-        return stat is not None and stat.started == self.started and stat.state != "Z"
+        return stat is not None and stat.started == self.started and not stat.ended
 
     def members(self) -> list[int]:
         """The living processes of its session: itself and what it started, also after its own death.
@@ -98,7 +98,7 @@ class Process:
             if not entry.name.isdigit():
                 continue
             stat = _stat(int(entry.name))
-            if stat is None or stat.session != self.pid or stat.state == "Z":
+            if stat is None or stat.session != self.pid or stat.ended:
                 continue
             if leader is not None or _directory(int(entry.name)) == self.directory:
                 found.append(int(entry.name))
@@ -130,7 +130,7 @@ def _wait(seconds: float, done: Callable[[], bool]) -> None:
 
 @dataclass(frozen=True)
 class _Stat:
-    state: str
+    ended: bool
     session: int
     started: int
 
@@ -142,7 +142,16 @@ def _stat(pid: int) -> _Stat | None:
         return None
     # The second field is the program's name in parentheses and may itself hold spaces and parentheses.
     fields = text.rpartition(")")[2].split()
-    return _Stat(state=fields[0], session=int(fields[3]), started=int(fields[19]))
+    ended = fields[0] == "Z" and _threads(pid) <= 1
+    return _Stat(ended=ended, session=int(fields[3]), started=int(fields[19]))
+
+
+def _threads(pid: int) -> int:
+    """A killed process is a zombie as soon as its first thread is gone; the others may still hold its ports."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+    except OSError:
+        return 0
 
 
 def _directory(pid: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -133,3 +134,17 @@ def test_what_does_not_listen_is_killed_after_its_grace(start, tmp_path):
     stop({process: 0.5})
     assert not process.alive
     assert 0.5 <= time.monotonic() - began < 3
+
+
+def test_a_killed_server_is_gone_only_when_its_port_is_free(start, tmp_path):
+    server = (
+        "import socket, threading, time; listener = socket.create_server(('127.0.0.1', 0)); "
+        "memory = bytearray(b'1') * 300_000_000; "
+        "[threading.Thread(target=time.sleep, args=(60,)).start() for _ in range(60)]; "
+        "print(listener.getsockname()[1], flush=True); time.sleep(60)"
+    )
+    process = start([sys.executable, "-c", server])
+    port = int(said(tmp_path))
+    process.kill()
+    assert not process.alive
+    socket.create_server(("127.0.0.1", port)).close()
