@@ -294,7 +294,7 @@ def test_a_restore_that_fails_after_the_delete_says_where_the_service_stands_and
     assert failed.report["state"] == "RestoreFailed"
     assert failed.report["safety_backup"] in failed.report["reason"]
     assert failed.report["way_back"]["backup"] == failed.report["safety_backup"].rpartition("/")[2]
-    assert str(failed.report["way_back"]) in failed.report["reason"]
+    assert json.dumps(failed.report["way_back"]) in failed.report["reason"]
     assert failed.asked(FAILS, "delete") == [202]
 
 
