@@ -7,8 +7,8 @@ Started by hand. Restores one backup as one service:
 2. a person reads the plan and approves exactly that
 3. make the plan again: when it is not the approved one any more, nothing is done
 4. where a living service has the name, and the form says to replace it: back it up, delete it, wait until it is gone
-5. restore; compare what the restored service holds with what was recorded at the backup; settle the control
-numbers 6. resume it, when the form says so: a restored service arrives Suspended
+5. restore; compare what the restored service holds with what was recorded; settle the control numbers
+6. resume it, when the form says so: a restored service arrives Suspended
 
 With *only the plan* nothing is changed. A run that was refused, rejected or not answered in time has changed nothing.
 """
@@ -28,10 +28,7 @@ from biztalk_services.operators.plan import BizTalkConfirmPlanOperator, BizTalkP
 from biztalk_services.operators.restore import BizTalkRestoreOperator
 from biztalk_services.operators.restored import BizTalkReportRestoreOperator
 from biztalk_services.operators.settle import BizTalkSettleControlNumbersOperator, BizTalkVerifyRestoreOperator
-from biztalk_services.operators.suspend import (
-    BizTalkBringBackUnlessDeletedOperator,
-    BizTalkResumeOperator,
-)
+from biztalk_services.operators.suspend import BizTalkBringBackUnlessDeletedOperator, BizTalkResumeOperator
 from biztalk_services.plans.request import EXACT, RAISE, REFUSE, REPLACE, REPORT
 from biztalk_services.sensors.service import BizTalkGoneSensor, BizTalkStateSensor
 from biztalk_services.settings import Settings

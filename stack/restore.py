@@ -82,8 +82,7 @@ def run_restore(stack: Stack) -> int:
         return 1
     console.print(
         f"\n{report['backup']} is restored as {report['service']}: nothing is different, no partner got a number "
-        f"twice, "
-        f"and it is Active. Approved by {report['approved_by']}.",
+        f"twice, and it is Active. Approved by {report['approved_by']}.",
         style="green",
         soft_wrap=True,
     )

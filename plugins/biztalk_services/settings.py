@@ -66,14 +66,12 @@ class Settings:
     acs_conn_id: str = _option(
         "biztalk_acs_{namespace}",
         "Connection to the Access Control namespace of a service, which guards its partner management; {namespace} "
-        "stands "
-        "for its name in lower case.",
+        "stands for its name in lower case.",
     )
     sql_conn_id: str = _option(
         "biztalk_sql_{database}",
         "Connection with server, database, user and password as a service itself uses its tracking database; "
-        "{database} "
-        "stands for its name in lower case.",
+        "{database} stands for its name in lower case.",
     )
     store_conn_id: str = _option(
         "biztalk_store_{account}",
@@ -82,8 +80,7 @@ class Settings:
     control_number_query: str = _option(
         "",
         "SQL query that lists the control numbers given out since :since (columns agreement, kind, highest, latest, "
-        "used, "
-        "last_used). Empty: the query for the emulator's tracking schema.",
+        "used, last_used). Empty: the query for the emulator's tracking schema.",
     )
     approval_hours: int = _option(24, "How long a restore waits for somebody to approve its plan.")
     delete_deadline_minutes: int = _option(30, "How long a service may take to be deleted.")

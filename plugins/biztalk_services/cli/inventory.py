@@ -23,8 +23,7 @@ def add_inventory(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "inventory",
         help="write down what a living service holds",
         description="Writes what a living service holds to a file: partners, agreements, certificates, batches, and "
-        "the "
-        "settings, without secrets. Control numbers are not asked for.",
+        "the settings, without secrets. Control numbers are not asked for.",
         epilog="Ends with 0 when the inventory is written, 2 when it is not.",
     )
     parser.add_argument("service", help="its address: cloud service/name")

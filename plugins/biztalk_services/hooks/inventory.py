@@ -37,8 +37,7 @@ def partner_management(service: Service, conn_id: str) -> PartnerManagementClien
     except AirflowNotFoundException:
         raise AccessControlRefused(
             f"Partner management of service {service.address} cannot be asked: there is no connection {conn_id} to "
-            f"its Access "
-            f"Control namespace {namespace or '(which it does not name)'}."
+            f"its Access Control namespace {namespace or '(which it does not name)'}."
         ) from None
     return access_control(connection, service.address.name)
 

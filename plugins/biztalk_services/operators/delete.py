@@ -65,8 +65,7 @@ class BizTalkDeleteServiceOperator(BizTalkStep):
         if not may_be(state, "Deleting"):
             raise DeletionNotUnderWay(
                 f"The deletion of service {self.service} was asked for, and it is {state}. It is not asked for "
-                f"again; look at "
-                "the service, and start another restore."
+                "again; look at the service, and start another restore."
             )
 
 

@@ -84,8 +84,7 @@ class BizTalkRestoreOperator(BizTalkStep):
             if living is not None:
                 raise OperationNotAllowed(
                     f"Service {self.service} lives ({living.state}), so nothing can be restored to its name. "
-                    f"Nothing was "
-                    "asked for; look at the service, and start another restore.",
+                    "Nothing was asked for; look at the service, and start another restore.",
                     advice="stop",
                 )
             intent = {"requested_at": datetime.now(UTC).isoformat()}
@@ -115,8 +114,7 @@ class BizTalkRestoreOperator(BizTalkStep):
         if waited >= timedelta(minutes=self.name_deadline_minutes).total_seconds():
             return NameNotFree(
                 f"The name of service {self.service} is still not free {waited / 60:.0f} minutes after the restore "
-                f"was first "
-                f"asked for; nothing was restored. {held}",
+                f"was first asked for; nothing was restored. {held}",
                 advice="stop",
             )
         pause = min(max(waited / 20, _QUICKEST), _SLOWEST)

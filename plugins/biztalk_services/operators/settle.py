@@ -101,8 +101,7 @@ class BizTalkVerifyRestoreOperator(_RestoredStep):
         if recorded is None:
             raise RestoredDifferent(
                 f"Service {self.service} is restored, but nobody recorded what was in backup "
-                f"{self.reference['container']}, so "
-                "it cannot be compared. Look at it before it is resumed."
+                f"{self.reference['container']}, so it cannot be compared. Look at it before it is resumed."
             )
         service = hook_for(self.conn_id).get_service(ServiceAddress.parse(self.service))
         now = inventory_now(service, Settings.load(), acs_conn_id=self.chosen.acs_conn_id)
@@ -116,8 +115,7 @@ class BizTalkVerifyRestoreOperator(_RestoredStep):
         if wrong:
             raise RestoredDifferent(
                 f"Service {self.service} is not what was backed up as {self.reference['container']}: "
-                f"{' '.join(wrong)} It is "
-                "Suspended; look at it before it is resumed."
+                f"{' '.join(wrong)} It is Suspended; look at it before it is resumed."
             )
         checked = f"All {len(now.items)} items and {len(now.settings)} settings of {self.service} are as at the backup."
         self.log.info(checked)
