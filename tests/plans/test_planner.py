@@ -233,7 +233,7 @@ def test_each_value_is_checked_once():
 
 def test_what_is_sent():
     world = World()
-    values = sent(RestoreRequest(service="orders"), made(world), world.found)
+    values = sent(made(world), world.found)
     assert (values.edition, values.unit_count, values.service_version) == ("premium", 2, "1.1.0")
     assert values.tracking_store.startswith(DATABASE)
     assert values.certificate is None

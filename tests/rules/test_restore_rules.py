@@ -22,7 +22,6 @@ from biztalk_services.rules.restore_rules import (
 )
 
 WANTED = Intention(
-    backup_service="orders",
     backup_subscription="5F3C",
     backup_edition="standard",
     backup_version="1.1.0",

@@ -28,10 +28,10 @@ from biztalk_services.plans.values import (
     StoredValue,
     Value,
     parts_of,
+    same_thing,
 )
 from biztalk_services.rest.errors import AccessControlRefused, BizTalkServicesError
 from biztalk_services.rest.redaction import redact
-from biztalk_services.rules.restore_rules import tracking_database
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
@@ -120,22 +120,13 @@ def _value(setting: str, named: str, found: str, stored: str, given) -> Value:
         value = given(connection)
     except BizTalkServicesError as error:
         return MissingValue(setting, f"connection {conn_id}", str(error))
-    if not named and not _leads_to(setting, value.shown, stored):
+    if not named and not same_thing(setting, value.shown, stored):
         sentence = (
             f"Connection {conn_id} has the name that belongs to the backup's value, {stored}, and leads to "
             f"{value.shown}. Correct it, or name the right one in the form."
         )
         return MissingValue(setting, f"connection {conn_id}", sentence, value.shown)
     return value
-
-
-def _leads_to(setting: str, shown: str, stored: str) -> bool:
-    """Whether a connection that was found by a part of the backup's value leads to just that value."""
-    if setting == TRACKING:
-        return tracking_database({TRACKING: shown}) == tracking_database({TRACKING: stored})
-    if setting in _FIELDS:
-        shown, stored = (parts_of(text).get("accountname", "") for text in (shown, stored))
-    return shown.lower() == stored.lower()
 
 
 def _found(pattern: str, part: str, value: str | None) -> str:

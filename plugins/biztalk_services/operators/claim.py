@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.hooks.runs import has_ended
 from biztalk_services.hooks.storage import storage_account
+from biztalk_services.rest.errors import BizTalkServicesError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 
 def claim(
@@ -32,11 +37,21 @@ def claim(
     claims.take(Claim(service, Run(ti.dag_id, ti.run_id), purpose, until), has_ended=lambda run: has_ended(ti, run))
 
 
-def give_up(context: Context, service: str, *, storage_conn_id: str, catalog_container: str) -> None:
-    """End the claim of this run on a service."""
+def give_up(context: Context, services: Collection[str], *, storage_conn_id: str, catalog_container: str) -> None:
+    """
+    End the claims of this run. One that cannot be given up ends by itself, because its run has ended; the log says so.
+
+    :param services: names of the services
+    """
     from biztalk_services.catalog.claims import Claims
     from biztalk_services.catalog.reference import Run
 
+    if not services:
+        return
     ti: Any = context["ti"]
-    claims = Claims(storage_account(storage_conn_id).client, catalog_container)
-    claims.give_up(service, Run(ti.dag_id, ti.run_id))
+    try:
+        claims = Claims(storage_account(storage_conn_id).client, catalog_container)
+        for service in services:
+            claims.give_up(service, Run(ti.dag_id, ti.run_id))
+    except BizTalkServicesError as error:
+        log.warning("%s", error)

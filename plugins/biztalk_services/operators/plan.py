@@ -98,11 +98,7 @@ class BizTalkPlanRestoreOperator(BaseOperator):
             }.items():
                 ti.xcom_push(key=key, value=value)
             self.log.info("Plan %s:\n%s", plan.hash[:12], text)
-            if plan.objections:
-                raise RestoreRefused(
-                    f"Refused the restore of {plan.backup['place']} as {plan.target['service']}; nothing was changed. "
-                    + " ".join(plan.objections)
-                )
+            _refuse_what_breaks_rules(plan)
 
 
 class BizTalkConfirmPlanOperator(BaseOperator):
@@ -175,11 +171,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
                     + "; ".join(plan.changes_since(approved))
                     + ". Start another restore, and read its plan."
                 )
-            if plan.objections:
-                raise RestoreRefused(
-                    f"Refused the restore of {plan.backup['place']} as {plan.target['service']}; nothing was changed. "
-                    + " ".join(plan.objections)
-                )
+            _refuse_what_breaks_rules(plan)
             claim(
                 context,
                 plan.target["service"].rpartition("/")[2],
@@ -215,6 +207,14 @@ def find_backup(world: AirflowWorld, form: dict[str, Any]) -> tuple[BackupRefere
         named = request.backup.rpartition("/")[2]
         reference = world.catalog.read(request.service, named) if named else world.latest_backup(request.service)
     return reference, RestoreRequest.from_form({**form, "service": reference.service, "backup": reference.container})
+
+
+def _refuse_what_breaks_rules(plan: RestorePlan) -> None:
+    if plan.objections:
+        raise RestoreRefused(
+            f"Refused the restore of {plan.backup['place']} as {plan.target['service']}; nothing was changed. "
+            + " ".join(plan.objections)
+        )
 
 
 def _safety_backup(plan: RestorePlan, context: Context) -> dict[str, str]:

@@ -81,21 +81,13 @@ class BizTalkReportOperator(BaseOperator):
             ti.xcom_push(key="return_value", value=[outcome.to_dict() for outcome in outcomes])
             for outcome in outcomes:
                 (self.log.error if outcome.outcome == FAILED else self.log.info)(outcome.sentence())
-            self._give_up_claims(context, chosen)
+            give_up(
+                context,
+                [service["name"] for service in chosen],
+                storage_conn_id=self.storage_conn_id,
+                catalog_container=self.catalog_container,
+            )
             judge(outcomes)
-
-    def _give_up_claims(self, context: Context, chosen: list[dict[str, Any]]) -> None:
-        """A claim that cannot be given up ends by itself, because its run has ended."""
-        try:
-            for service in chosen:
-                give_up(
-                    context,
-                    service["name"],
-                    storage_conn_id=self.storage_conn_id,
-                    catalog_container=self.catalog_container,
-                )
-        except BizTalkServicesError as error:
-            self.log.warning("%s", error)
 
     def _outcomes(self, ti: Any, chosen: list[dict[str, Any]]) -> list[Outcome]:
         task_states = ti.get_task_states(dag_id=ti.dag_id, task_ids=self.steps, run_ids=[ti.run_id]).get(ti.run_id, {})

@@ -105,7 +105,7 @@ class BizTalkRestoreOperator(BizTalkStep):
             address,
             store_connection_string=storage_account(self.storage_conn_id).connection_string(),
             backup_name=plan.backup["place"].rpartition("/")[2],
-            values=sent(request, plan, values),
+            values=sent(plan, values),
             client_request_id=request_id(context, "restore"),
         )
 

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.storage import storage_account
+from biztalk_services.operators.approval import NOTHING_CHANGED
 from biztalk_services.operators.claim import give_up
 from biztalk_services.operators.step import AdvicePolicy, failure_told
 from biztalk_services.plans.request import REPLACE, REPORT
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 RESTORED, FAILED, PLANNED, REFUSED = "restored", "failed", "planned only", "refused"
-NOTHING = "Nothing was changed."
 _CARRIED_OUT = ("restore", "wait_for_restore", "verify_restore", "settle_control_numbers", "resume_when_asked")
 """Steps that all have to succeed before anything counts as restored."""
 _UNKNOWN = "in an unknown state"
@@ -91,7 +91,12 @@ class BizTalkReportRestoreOperator(BaseOperator):
             if outcome["outcome"] in (RESTORED, FAILED):
                 self._keep(context, outcome)
             if outcome["service"]:
-                self._give_up_claim(context, outcome["service"].rpartition("/")[2])
+                give_up(
+                    context,
+                    [outcome["service"].rpartition("/")[2]],
+                    storage_conn_id=self.storage_conn_id,
+                    catalog_container=self.catalog_container,
+                )
             if outcome["outcome"] in (FAILED, REFUSED):
                 raise NotRestored(outcome["reason"])
             self.log.info(outcome["reason"])
@@ -108,7 +113,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
             step for step in self.changes if states.get(step) not in (None, "skipped", "removed", "upstream_failed")
         ]
         undone = [step for step in _CARRIED_OUT if states.get(step) != "success"]
-        reasons = " ".join(dict.fromkeys(_reason(step, pulled(step, FAILURE)) for step in failed))
+        reasons = " ".join(dict.fromkeys(pulled(step, FAILURE) or f"See the log of {step}." for step in failed))
         known = {
             "service": plan and plan["target"]["service"],
             "backup": plan and plan["backup"]["place"],
@@ -122,7 +127,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
         }
         if not changed:
             if not failed and context["params"].get("plan_only"):
-                return known | {"outcome": PLANNED, "reason": f"Only the plan was asked for. {NOTHING}"}
+                return known | {"outcome": PLANNED, "reason": f"Only the plan was asked for. {NOTHING_CHANGED}"}
             return known | {"outcome": REFUSED, "reason": _unchanged(reasons or _not_done(undone))}
         known |= {"state": self._state_now(known["service"]), "seconds": _seconds(pulled("confirm_plan"))}
         if not failed and not undone:
@@ -212,24 +217,10 @@ class BizTalkReportRestoreOperator(BaseOperator):
         else:
             self.log.info("The restore is recorded at %s.", url)
 
-    def _give_up_claim(self, context: Context, service: str) -> None:
-        """A claim that cannot be given up ends by itself, because its run has ended."""
-        place = {"storage_conn_id": self.storage_conn_id, "catalog_container": self.catalog_container}
-        try:
-            give_up(context, service, **place)
-        except BizTalkServicesError as error:
-            self.log.warning("%s", error)
-
-
-def _reason(step: str, failure: str | None) -> str:
-    if failure:
-        return failure
-    return f"See the log of {step}."
-
 
 def _unchanged(reason: str) -> str:
     """A reason with the word that nothing was changed, said once."""
-    return reason if NOTHING.lower().rstrip(".") in reason.lower() else f"{reason} {NOTHING}"
+    return reason if NOTHING_CHANGED.lower().rstrip(".") in reason.lower() else f"{reason} {NOTHING_CHANGED}"
 
 
 def _not_done(steps: Sequence[str]) -> str:

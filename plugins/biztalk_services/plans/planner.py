@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
-from biztalk_services.plans import values as value_kinds
 from biztalk_services.plans.plan import RestorePlan
 from biztalk_services.plans.request import EXACT, RAISE, REPLACE, RestoreRequest
+from biztalk_services.plans.values import ARCHIVE, TRACKING, sent_values
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rules.differences import differences
 from biztalk_services.rules.numbers_table import rows_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from biztalk_services.catalog.reference import BackupReference
     from biztalk_services.plans.values import Value
     from biztalk_services.rest.messages import Service
+    from biztalk_services.rest.restore_messages import RestoreValues
     from biztalk_services.rules.batches import BatchReport
     from biztalk_services.rules.control_number_use import UseReport
     from biztalk_services.rules.inventory import Inventory
@@ -159,9 +160,9 @@ def make_plan(request: RestoreRequest, reference: BackupReference, world: World)
     )
 
 
-def sent(request: RestoreRequest, plan: RestorePlan, values: Sequence[Value]) -> Any:
+def sent(plan: RestorePlan, values: Sequence[Value]) -> RestoreValues:
     """What the restore sends explicitly: every value that there is. Holds secrets."""
-    return value_kinds.sent_values(
+    return sent_values(
         values,
         edition=plan.target["edition"],
         unit_count=plan.target["unit_count"],
@@ -174,10 +175,8 @@ def _number(text: str | None) -> int | None:
 
 
 def _intention(facts: _Facts) -> Intention:
-    tracking = facts.value("TrackingStoreConnectionString")
-    archive = facts.value("ArchiveStoreConnectionString")
+    tracking, archive = facts.value(TRACKING), facts.value(ARCHIVE)
     return Intention(
-        backup_service=facts.reference.service,
         backup_subscription=facts.reference.subscription_id,
         backup_edition=facts.reference.edition.lower(),
         backup_version=facts.reference.product_version,
@@ -187,7 +186,7 @@ def _intention(facts: _Facts) -> Intention:
         name=facts.name,
         edition=facts.edition,
         unit_count=facts.unit_count,
-        tracking_database=tracking and tracking_database({"TrackingStoreConnectionString": tracking.shown}),
+        tracking_database=tracking and tracking_database({TRACKING: tracking.shown}),
         archiving=bool(archive and archive.shown),
         replace=facts.request.when_name_is_taken == REPLACE,
         without_safety_backup=facts.request.without_safety_backup,

@@ -119,7 +119,7 @@ def same_thing(setting: str, one: str, other: str) -> bool:
 
 
 def _named(value: str) -> str:
-    return parts_of(value).get("accountname", value).strip().lower()
+    return parts_of(value).get("accountname", value).lower()
 
 
 def parts_of(connection_string: str) -> Mapping[str, str]:

@@ -46,8 +46,7 @@ class Verdict:
 class Intention:
     """What is to be restored as what.
 
-    :param backup_service: name of the service that was backed up.
-    :param backup_subscription: its subscription.
+    :param backup_subscription: subscription of the service that was backed up.
     :param backup_edition: its edition, lower case.
     :param backup_version: its product version; None when not known.
     :param agreements: how many agreements are in the backup; None when not known.
@@ -62,7 +61,6 @@ class Intention:
     :param without_safety_backup: whether it may be deleted without a backup of it.
     """
 
-    backup_service: str
     backup_subscription: str
     backup_edition: str
     backup_version: str | None
