@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
-from biztalk_services.hooks.inventory import partner_management, read_entities
+from biztalk_services.hooks.inventory import partner_management
 from biztalk_services.hooks.tracking import used_since
 from biztalk_services.operators.delete import BizTalkDeleteServiceOperator, DeletionNotUnderWay
 from biztalk_services.operators.plan import BizTalkPlanRestoreOperator
@@ -33,7 +33,7 @@ from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rest.partner_management import PartnerManagementClient
 from biztalk_services.rules.control_number_range import property_name
 from biztalk_services.rules.control_number_use import EVER
-from biztalk_services.rules.entities import protocol_settings_of
+from biztalk_services.rules.entities import ENTITY_SETS, protocol_settings_of
 from biztalk_services.sensors.service import BizTalkGoneSensor, BizTalkStateSensor
 from biztalk_services.sensors.wait import WaitMissed
 from biztalk_services.settings import Settings
@@ -513,7 +513,7 @@ class TestStartingOver:
         lasts = {kind: used.use_of(AGREEMENT, kind).latest for kind in ("interchange", "group")}
         service = BizTalkServicesHook().get_service(ServiceAddress.parse(SERVICE))
         with partner_management(service, f"biztalk_acs_{NAME}acs") as client:
-            settings = protocol_settings_of(read_entities(client), AGREEMENT)
+            settings = protocol_settings_of(client.all_entities(ENTITY_SETS), AGREEMENT)
             changes = {property_name(kind, "UpperBound"): last + 2 for kind, last in lasts.items()}
             changes |= {property_name(kind, "Rollover"): True for kind in lasts}
             client.merge(settings["@id"], changes, settings["@etag"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from biztalk_services.rest.messages import Service, ServiceAddress
+from biztalk_services.rules.connection_strings import tracking_database
 from biztalk_services.rules.editions import ORDER, QUOTAS, is_lower
 from biztalk_services.rules.restore_rules import (
     CHART,
@@ -17,7 +18,6 @@ from biztalk_services.rules.restore_rules import (
     Intention,
     Verdict,
     may_be_backed_up_first,
-    tracking_database,
     verdicts,
 )
 

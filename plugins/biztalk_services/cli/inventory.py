@@ -81,4 +81,4 @@ def _entities(arguments: argparse.Namespace, service: Service) -> dict[str, list
         endpoint=arguments.endpoint,
         ca_bundle=arguments.ca,
     ) as client:
-        return {entity_set: client.entities(entity_set, expand=links) for entity_set, links in ENTITY_SETS.items()}
+        return client.all_entities(ENTITY_SETS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from biztalk_services.hooks.inventory import partner_management, read_entities
+from biztalk_services.hooks.inventory import partner_management
 from biztalk_services.rules.control_number_range import ranges_of
 from biztalk_services.rules.control_number_use import UseReport
-from biztalk_services.rules.entities import inventory_of, protocol_settings_of
+from biztalk_services.rules.entities import ENTITY_SETS, inventory_of, protocol_settings_of
 from biztalk_services.rules.numbers_table import rows_of
 from biztalk_services.rules.settlement import Settlement, settle
 
@@ -42,7 +42,7 @@ def settle_control_numbers(
     :raises BizTalkServicesError: partner management did not answer or refused.
     """
     with partner_management(service, request.acs_conn_id or settings.acs_conn_id) as client:
-        entities = read_entities(client)
+        entities = client.all_entities(ENTITY_SETS)
         restored = inventory_of(service, entities, taken_at=datetime.now(UTC))
         settlement = settle(restored, used, margin=request.margin, recorded=recorded)
         if recorded:

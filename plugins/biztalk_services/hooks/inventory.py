@@ -42,11 +42,6 @@ def partner_management(service: Service, conn_id: str) -> PartnerManagementClien
     return access_control(connection, service.address.name)
 
 
-def read_entities(client: PartnerManagementClient) -> dict[str, list[dict[str, Any]]]:
-    """Everything that an inventory is made of."""
-    return {entity_set: client.entities(entity_set, expand=links) for entity_set, links in ENTITY_SETS.items()}
-
-
 def inventory_now(
     service: Service, settings: Settings, *, acs_conn_id: str = "", counts: Mapping[str, int | None] | None = None
 ) -> Inventory:
@@ -62,7 +57,7 @@ def inventory_now(
     trouble = None
     try:
         with partner_management(service, acs_conn_id or settings.acs_conn_id) as client:
-            entities = read_entities(client)
+            entities = client.all_entities(ENTITY_SETS)
     except BizTalkServicesError as error:
         trouble = str(error)
     uses = used_since(service.address.name, EVER, settings)

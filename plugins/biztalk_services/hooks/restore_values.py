@@ -21,17 +21,16 @@ from biztalk_services.plans.values import (
     ARCHIVE,
     CERTIFICATE,
     MONITORING,
-    TRACKING,
     CheckNotPossible,
     GivenValue,
     MissingValue,
     StoredValue,
     Value,
-    parts_of,
     same_thing,
 )
 from biztalk_services.rest.errors import AccessControlRefused, BizTalkServicesError
 from biztalk_services.rest.redaction import redact
+from biztalk_services.rules.connection_strings import TRACKING, parts_of
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:

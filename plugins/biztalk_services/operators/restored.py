@@ -15,9 +15,10 @@ from biztalk_services.operators.approval import NOTHING_CHANGED
 from biztalk_services.operators.claim import give_up
 from biztalk_services.operators.step import AdvicePolicy, failure_told
 from biztalk_services.plans.request import REPLACE, REPORT
-from biztalk_services.plans.values import ACCESS_CONTROL, ARCHIVE, MONITORING, TRACKING, same_thing
+from biztalk_services.plans.values import ACCESS_CONTROL, ARCHIVE, MONITORING, same_thing
 from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
 from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.rules.connection_strings import TRACKING
 from biztalk_services.rules.outcomes import failed_steps
 from biztalk_services.rules.state_chart import states_allowing
 from biztalk_services.triggers.wait import FAILURE, told

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from biztalk_services.plans.plan import RestorePlan
 from biztalk_services.plans.request import EXACT, RAISE, REPLACE, RestoreRequest
-from biztalk_services.plans.values import ARCHIVE, TRACKING, sent_values
+from biztalk_services.plans.values import ARCHIVE, sent_values
 from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rules.connection_strings import TRACKING, tracking_database
 from biztalk_services.rules.differences import differences
 from biztalk_services.rules.numbers_table import rows_of
 from biztalk_services.rules.restore_rules import (
@@ -21,7 +22,6 @@ from biztalk_services.rules.restore_rules import (
     Intention,
     Verdict,
     may_be_backed_up_first,
-    tracking_database,
     verdicts,
 )
 from biztalk_services.rules.settlement import settle

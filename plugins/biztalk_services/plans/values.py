@@ -7,20 +7,16 @@ here, and sent explicitly, so that the service checks it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from biztalk_services.plans.plan import PlannedValue
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.restore_messages import RestoreValues
-from biztalk_services.rules.restore_rules import tracking_database
+from biztalk_services.rules.connection_strings import TRACKING, parts_of, tracking_database
 
-TRACKING, ARCHIVE, MONITORING = (
-    "TrackingStoreConnectionString",
-    "ArchiveStoreConnectionString",
-    "MonitoringStoreConnectionString",
-)
+ARCHIVE, MONITORING = "ArchiveStoreConnectionString", "MonitoringStoreConnectionString"
 ACCESS_CONTROL, CERTIFICATE = "AccessControlNamespace", "ServiceCertificate"
 ONLY_IN_BACKUP = "backup"
 """Origin of a value that no connection leads to."""
@@ -120,9 +116,3 @@ def same_thing(setting: str, one: str, other: str) -> bool:
 
 def _named(value: str) -> str:
     return parts_of(value).get("accountname", value).lower()
-
-
-def parts_of(connection_string: str) -> Mapping[str, str]:
-    """Name (lower case) -> value of the parts of a connection string."""
-    pairs = (part.partition("=") for part in connection_string.split(";") if part.strip())
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}

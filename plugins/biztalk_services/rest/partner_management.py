@@ -120,6 +120,13 @@ class PartnerManagementClient:
             f"service {self._addresses.service}; it holds for {token.lifetime:.0f} seconds."
         )
 
+    def all_entities(self, wanted: Mapping[str, Collection[str]]) -> dict[str, list[dict[str, Any]]]:
+        """The entities of several sets, by set.
+
+        :param wanted: set -> links to follow; raises as :meth:`entities`.
+        """
+        return {entity_set: self.entities(entity_set, expand=links) for entity_set, links in wanted.items()}
+
     def entities(self, entity_set: str, *, expand: Collection[str] = ()) -> list[dict[str, Any]]:
         """All entities of a set in the service's order, in the form of :mod:`biztalk_services.rest.odata`.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from biztalk_services.rules.connection_strings import tracking_database
 from biztalk_services.rules.editions import ORDER, QUOTAS, is_lower
 from biztalk_services.rules.state_chart import StateKind, state_kind, states_allowing
 
@@ -240,16 +241,3 @@ def _archiving(wanted: Intention) -> list[Verdict]:
         return []
     sentence = f"The {wanted.edition} edition does not archive messages; leave the archiving store out."
     return [Verdict("archiving-in-edition", False, sentence, EDITIONS)]
-
-
-def tracking_database(settings: dict[str, str]) -> str | None:
-    """``server/database`` in lower case out of the harmless settings of a service; None when it does not say so.
-
-    A server is the same with and without its protocol and the usual port (``tcp:sql.example,1433``).
-    """
-    pairs = (part.partition("=") for part in settings.get("TrackingStoreConnectionString", "").split(";"))
-    parts = {name.strip().lower(): value.strip().lower() for name, _, value in pairs}
-    server = "".join((parts.get("data source") or parts.get("server") or "").split())
-    server = server.removeprefix("tcp:").removesuffix(",1433").rstrip(".")
-    database = parts.get("initial catalog") or parts.get("database")
-    return f"{server}/{database}" if server and database else None
