@@ -15,7 +15,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient, ContentSettings
 
 from biztalk_services.catalog.reference import BackupReference, ReferenceUnusable
-from biztalk_services.catalog.storage import StorageNotFound, storage_errors
+from biztalk_services.catalog.storage import StorageNotFound, create_container, storage_errors
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rules.backup_rules import is_backup_name
 from biztalk_services.rules.differences import differences
@@ -199,7 +199,7 @@ class Catalog:
     def _write_once(self, path: str, content: bytes) -> bool:
         """Write a blob; False when there is one of this name already, which then stays."""
         with storage_errors(f"write {path} into catalog {self._place}"):
-            self._create_container()
+            create_container(self._container)
             try:
                 self._container.get_blob_client(path).upload_blob(
                     content,
@@ -212,13 +212,6 @@ class Catalog:
 
     def _url(self, path: str) -> str:
         return self._container.get_blob_client(path).url.partition("?")[0]
-
-    def _create_container(self) -> None:
-        try:
-            self._container.create_container()
-        except ResourceExistsError as error:
-            if getattr(error, "error_code", None) == "ContainerBeingDeleted":
-                raise
 
     def _read(self, path: str) -> BackupReference:
         content = self._content(path)

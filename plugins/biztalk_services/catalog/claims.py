@@ -16,7 +16,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobServiceClient, ContentSettings
 
 from biztalk_services.catalog.reference import Run
-from biztalk_services.catalog.storage import storage_errors
+from biztalk_services.catalog.storage import create_container, storage_errors
 from biztalk_services.rest.errors import BizTalkServicesError
 
 _FOLDER = "claims"
@@ -92,7 +92,7 @@ class Claims:
         :raises StorageError: the account was not reached or refused.
         """
         with storage_errors(f"claim service {claim.service} in {self._place}"):
-            self._make_container()
+            create_container(self._container)
             found = self._read(claim.service)
             if found and found[0] is not None and not _may_be_taken(found[0], claim.run, has_ended):
                 raise _claimed(found[0])
@@ -139,13 +139,6 @@ class Claims:
 
     def _blob(self, service: str):
         return self._container.get_blob_client(f"{_FOLDER}/{service.lower()}.json")
-
-    def _make_container(self) -> None:
-        try:
-            self._container.create_container()
-        except ResourceExistsError as error:
-            if getattr(error, "error_code", None) == "ContainerBeingDeleted":
-                raise
 
 
 def _may_be_taken(claim: Claim, run: Run, has_ended: Callable[[Run], bool]) -> bool:

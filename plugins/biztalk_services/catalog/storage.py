@@ -20,7 +20,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.redaction import redact
@@ -129,6 +129,15 @@ class StorageAccount:
                 f"Container {container} is there already in storage account {self.name}; a backup never "
                 "overwrites another. Choose another backup name."
             )
+
+
+def create_container(container: ContainerClient) -> None:
+    """Make a container unless it is there. One that is still being deleted raises, as Azure's library says it."""
+    try:
+        container.create_container()
+    except ResourceExistsError as error:
+        if getattr(error, "error_code", None) == "ContainerBeingDeleted":
+            raise
 
 
 @contextmanager
