@@ -138,6 +138,7 @@ with DAG(
         steps = backup_steps(
             settings,
             at=at,
+            reason="backup",
             backup_name=found("backup_name"),
             backup_label="{{ params.label or '' }}",
             tracking_conn_id=found("tracking_conn_id"),
@@ -159,6 +160,8 @@ with DAG(
         resume = BizTalkResumeOperator(
             task_id="resume",
             suspension=steps.suspended.output,
+            storage_conn_id=settings.storage_conn_id,
+            catalog_container=settings.catalog_container,
             deadline_minutes=settings.resume_deadline_minutes,
             patience_seconds=settings.trouble_patience_seconds,
             retries=INSIST,

@@ -201,8 +201,7 @@ with DAG(
 ) as dag:
     # Only what was confirmed has an address: without the confirmation no step finds a service to change.
     at = {"service": "{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}", "conn_id": settings.conn_id}
-    storage = {"storage_conn_id": settings.storage_conn_id}
-    catalog = {**storage, "catalog_container": settings.catalog_container}
+    catalog = {"storage_conn_id": settings.storage_conn_id, "catalog_container": settings.catalog_container}
     patience = {"patience_seconds": settings.trouble_patience_seconds}
 
     plan = BizTalkPlanRestoreOperator(task_id="plan", conn_id=settings.conn_id, **catalog)
@@ -261,6 +260,7 @@ with DAG(
         steps = backup_steps(
             settings,
             at=at,
+            reason="safety backup before a restore",
             backup_name=of_plan("['backup_name']", "safety"),
             backup_label="before the restore {{ run_id }}",
             tracking_conn_id=of_plan("['tracking_conn_id']", "safety"),
@@ -275,6 +275,7 @@ with DAG(
             deadline_minutes=settings.resume_deadline_minutes,
             retries=INSIST,
             **at,
+            **catalog,
             **patience,
         ).as_teardown(setups=steps.suspended)
 
@@ -290,7 +291,7 @@ with DAG(
         name_deadline_minutes=settings.name_deadline_minutes,
         retries=INSIST * 4,
         **at,
-        **storage,
+        **catalog,
     )
     restored = BizTalkStateSensor(
         task_id="wait_for_restore",
@@ -309,6 +310,7 @@ with DAG(
         deadline_minutes=settings.resume_deadline_minutes,
         retries=INSIST,
         **at,
+        **catalog,
         **patience,
     )
 

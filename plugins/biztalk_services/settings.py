@@ -57,6 +57,15 @@ class Settings:
     suspend_deadline_minutes: int = _option(15, "How long a service may take to suspend.")
     backup_deadline_minutes: int = _option(90, "How long a backup may take; the service itself may need up to 60.")
     resume_deadline_minutes: int = _option(15, "How long a service may take to resume.")
+    suspension_grace_minutes: int = _option(
+        30,
+        "How much longer than all its deadlines together a run that has not ended may keep a service suspended; then "
+        "the watchdog brings it back.",
+    )
+    watchdog_schedule: str = _option("* * * * *", "Cron expression of the watchdog over suspended services.")
+    watchdog_pool: str = _option(
+        "biztalk_watchdog", "Airflow pool of the watchdog, for nothing else, so that it never waits for a free slot."
+    )
     trouble_patience_seconds: int = _option(
         300, "How long a wait puts up with a service that does not answer properly."
     )
@@ -127,6 +136,13 @@ class Settings:
             self.resume_deadline_minutes,
         )
         return timedelta(minutes=sum(waits))
+
+    @property
+    def longest_suspension(self) -> timedelta:
+        """How long a service that is backed up may be suspended, when every wait takes as long as it may."""
+        return timedelta(
+            minutes=self.suspend_deadline_minutes + self.backup_deadline_minutes + self.resume_deadline_minutes
+        )
 
     @property
     def longest_restore(self) -> timedelta:

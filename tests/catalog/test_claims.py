@@ -11,8 +11,8 @@ import pytest
 from azure.core.exceptions import ResourceExistsError
 from biztalk_services.catalog.catalog import Catalog
 from biztalk_services.catalog.claims import Claim, Claims, ServiceClaimed
-from biztalk_services.catalog.reference import Run
 from biztalk_services.catalog.storage import ContainerTaken, StorageKeyRefused, StorageUnreachable
+from biztalk_services.rules.run import Run
 
 from tests.catalog.azurite import Azurite, free_port
 from tests.catalog.samples import reference

@@ -11,11 +11,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError
-from azure.storage.blob import BlobServiceClient, ContentSettings
+from azure.storage.blob import BlobServiceClient
 
 from biztalk_services.catalog.reference import BackupReference, ReferenceUnusable
-from biztalk_services.catalog.storage import StorageNotFound, create_container, storage_errors
+from biztalk_services.catalog.storage import StorageNotFound, storage_errors, write_once
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rules.backup_rules import is_backup_name
 from biztalk_services.rules.differences import differences
@@ -199,16 +198,7 @@ class Catalog:
     def _write_once(self, path: str, content: bytes) -> bool:
         """Write a blob; False when there is one of this name already, which then stays."""
         with storage_errors(f"write {path} into catalog {self._place}"):
-            create_container(self._container)
-            try:
-                self._container.get_blob_client(path).upload_blob(
-                    content,
-                    overwrite=False,
-                    content_settings=ContentSettings(content_type="application/json; charset=utf-8"),
-                )
-            except ResourceExistsError:
-                return False
-        return True
+            return write_once(self._container, path, content)
 
     def _url(self, path: str) -> str:
         return self._container.get_blob_client(path).url.partition("?")[0]

@@ -15,9 +15,9 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContentSettings
 
-from biztalk_services.catalog.reference import Run
 from biztalk_services.catalog.storage import create_container, storage_errors
 from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rules.run import Run
 
 _FOLDER = "claims"
 

@@ -15,6 +15,7 @@ from biztalk_services.catalog.verification import StoredBlob
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.redaction import looks_secret
 from biztalk_services.rules.batches import BatchReport
+from biztalk_services.rules.run import Run
 
 SCHEMA_VERSION = 1
 
@@ -82,18 +83,6 @@ class Verification:
     level: str
     checked_at: datetime
     checked: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """The Airflow run that took the backup.
-
-    :param dag_id: its DAG.
-    :param run_id: its id.
-    """
-
-    dag_id: str
-    run_id: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobServiceClient, ContentSettings
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient
 
-from biztalk_services.catalog.storage import storage_errors
+from biztalk_services.catalog.storage import storage_errors, write_once
 
 _FOLDER = "restores"
 _MOST_READ = 20
@@ -33,18 +33,11 @@ class Restores:
         :param values: plain JSON values without secrets.
         :raises StorageError: the account was not reached or refused.
         """
-        blob = self._container.get_blob_client(f"{_FOLDER}/{service.lower()}/{when}.json")
+        path = f"{_FOLDER}/{service.lower()}/{when}.json"
+        content = (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
         with storage_errors(f"record a restore in {self._place}"):
-            try:
-                blob.upload_blob(
-                    (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode(),
-                    overwrite=False,
-                    content_settings=ContentSettings(content_type="application/json; charset=utf-8"),
-                )
-            except ResourceExistsError as error:
-                if getattr(error, "error_code", None) == "ContainerBeingDeleted":
-                    raise
-        return blob.url.partition("?")[0]
+            write_once(self._container, path, content)
+        return self._container.get_blob_client(path).url.partition("?")[0]
 
     def durations(self, service: str) -> list[float]:
         """Seconds that the last restores of a service took that went well, the newest first; empty when none did.

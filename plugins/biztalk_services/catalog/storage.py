@@ -20,7 +20,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettings
 
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.redaction import redact
@@ -138,6 +138,23 @@ def create_container(container: ContainerClient) -> None:
     except ResourceExistsError as error:
         if getattr(error, "error_code", None) == "ContainerBeingDeleted":
             raise
+
+
+def write_once(container: ContainerClient, path: str, content: bytes) -> bool:
+    """Write a JSON blob, and make its container where there is none. Raises as Azure's library does.
+
+    :returns: False when there is a blob of this name already, which then stays.
+    """
+    create_container(container)
+    try:
+        container.get_blob_client(path).upload_blob(
+            content,
+            overwrite=False,
+            content_settings=ContentSettings(content_type="application/json; charset=utf-8"),
+        )
+    except ResourceExistsError:
+        return False
+    return True
 
 
 @contextmanager

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.catalog.catalog import Catalog, NotInCatalog
 from biztalk_services.catalog.claims import Claim, Claims
-from biztalk_services.catalog.reference import Run
 from biztalk_services.catalog.restores import Restores
 from biztalk_services.catalog.verification import BackupNotWhole, read_back
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.inventory import inventory_now
 from biztalk_services.hooks.restore_values import restore_values
-from biztalk_services.hooks.runs import has_ended
+from biztalk_services.hooks.runs import has_ended, run_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.hooks.tracking import read_batches, used_since
 from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY
@@ -113,7 +112,7 @@ class AirflowWorld:
 
     def claim(self, service: str) -> Claim | None:
         claim = Claims(self._account.client, self._catalog_container).of(service)
-        if claim is None or claim.is_over() or claim.run == Run(self._ti.dag_id, self._ti.run_id):
+        if claim is None or claim.is_over() or claim.run == run_of(self._ti):
             return None
         return None if has_ended(self._ti, claim.run) else claim
 

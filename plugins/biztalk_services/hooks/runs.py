@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-if TYPE_CHECKING:
-    from biztalk_services.catalog.reference import Run
+from biztalk_services.rules.run import Run
+from biztalk_services.rules.suspension import Owner
 
 _ENDED = ("success", "failed")
+
+
+def run_of(ti: Any) -> Run:
+    """The run of a task instance."""
+    return Run(ti.dag_id, ti.run_id)
+
+
+def owner(ti: Any, run: Run) -> Owner:
+    """
+    What this Airflow knows of a run.
+
+    :param ti: the running task instance
+    :param run: the other run
+    """
+    try:
+        return Owner.ENDED if ti.get_dagrun_state(dag_id=run.dag_id, run_id=run.run_id) in _ENDED else Owner.WORKS
+    except AirflowRuntimeError:
+        return Owner.UNKNOWN
 
 
 def has_ended(ti: Any, run: Run) -> bool:
@@ -19,7 +37,4 @@ def has_ended(ti: Any, run: Run) -> bool:
     :param ti: the running task instance
     :param run: the other run
     """
-    try:
-        return ti.get_dagrun_state(dag_id=run.dag_id, run_id=run.run_id) in _ENDED
-    except AirflowRuntimeError:
-        return False
+    return owner(ti, run) is Owner.ENDED

@@ -43,6 +43,7 @@ def backup_steps(
     settings: Settings,
     *,
     at: dict[str, Any],
+    reason: str,
     backup_name: str,
     backup_label: str,
     tracking_conn_id: str,
@@ -55,6 +56,7 @@ def backup_steps(
 
     :param settings: the options
     :param at: ``service`` and ``conn_id`` of every step
+    :param reason: what the service is suspended for
     :param backup_name: name of the backup
     :param backup_label: what a person wants to say about it
     :param tracking_conn_id: SQL connection to the service's tracking database
@@ -76,7 +78,15 @@ def backup_steps(
         **at,
         **batches,
     )
-    suspended = BizTalkSuspendOperator(task_id="suspend", retries=INSIST, **at).as_setup()
+    suspended = BizTalkSuspendOperator(
+        task_id="suspend",
+        reason=reason,
+        back_within_minutes=settings.longest_suspension.total_seconds() / 60,
+        storage_conn_id=settings.storage_conn_id,
+        retries=INSIST,
+        **at,
+        **catalog,
+    ).as_setup()
     still = BizTalkStateSensor(
         task_id="wait_until_suspended",
         expected=suspended.output["expected_state"],

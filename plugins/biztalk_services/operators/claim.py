@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from biztalk_services.hooks.runs import has_ended
+from biztalk_services.hooks.runs import has_ended, run_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.rest.errors import BizTalkServicesError
 
@@ -29,12 +29,11 @@ def claim(
     :raises ServiceClaimed: another run that has not ended works on it
     """
     from biztalk_services.catalog.claims import Claim, Claims
-    from biztalk_services.catalog.reference import Run
 
     ti = context["ti"]
     claims = Claims(storage_account(storage_conn_id).client, catalog_container)
     until = datetime.now(UTC) + hold
-    claims.take(Claim(service, Run(ti.dag_id, ti.run_id), purpose, until), has_ended=lambda run: has_ended(ti, run))
+    claims.take(Claim(service, run_of(ti), purpose, until), has_ended=lambda run: has_ended(ti, run))
 
 
 def give_up(context: Context, services: Collection[str], *, storage_conn_id: str, catalog_container: str) -> None:
@@ -44,14 +43,12 @@ def give_up(context: Context, services: Collection[str], *, storage_conn_id: str
     :param services: names of the services
     """
     from biztalk_services.catalog.claims import Claims
-    from biztalk_services.catalog.reference import Run
 
     if not services:
         return
-    ti: Any = context["ti"]
     try:
         claims = Claims(storage_account(storage_conn_id).client, catalog_container)
         for service in services:
-            claims.give_up(service, Run(ti.dag_id, ti.run_id))
+            claims.give_up(service, run_of(context["ti"]))
     except BizTalkServicesError as error:
         log.warning("%s", error)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from biztalk_services.assets import BACKUPS
+from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.links.backup import CatalogEntryLink
 from biztalk_services.operators.step import BizTalkStep
@@ -118,7 +119,7 @@ class BizTalkPublishBackupOperator(BizTalkStep):
 
     def run_step(self, context: Context) -> dict[str, Any]:
         from biztalk_services.catalog.catalog import Catalog
-        from biztalk_services.catalog.reference import BackupReference, Drain, Run, Verification
+        from biztalk_services.catalog.reference import BackupReference, Drain, Verification
         from biztalk_services.catalog.verification import StoredBlob
 
         ti = context["ti"]
@@ -142,7 +143,7 @@ class BizTalkPublishBackupOperator(BizTalkStep):
             created_at=datetime.fromisoformat(verified["checked_at"]),
             started_at=datetime.fromisoformat(begun["requested_at"]),
             finished_at=datetime.fromisoformat(ended["seen_at"]),
-            run=Run(ti.dag_id, ti.run_id),
+            run=run_of(ti),
             operation_id=begun["operation_id"],
             label=self.backup_label or None,
             drain=Drain(before, after, drained=before.answer == "empty" and after.answer == "empty"),

@@ -9,7 +9,9 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.restore_values import restore_values
+from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.storage import storage_account
+from biztalk_services.hooks.tickets import tickets_of
 from biztalk_services.operators.step import BizTalkStep, request_id
 from biztalk_services.plans.plan import RestorePlan
 from biztalk_services.plans.planner import sent
@@ -51,10 +53,18 @@ class BizTalkRestoreOperator(BizTalkStep):
     :param request: XCom of the choices behind it
     :param stored: XCom of the backup's settings without secrets
     :param storage_conn_id: connection to the storage account of the backup
+    :param catalog_container: container of the catalog
     :param name_deadline_minutes: how long to wait for the name
     """
 
-    template_fields = (*BizTalkStep.template_fields, "plan", "request", "stored", "storage_conn_id")
+    template_fields = (
+        *BizTalkStep.template_fields,
+        "plan",
+        "request",
+        "stored",
+        "storage_conn_id",
+        "catalog_container",
+    )
 
     def __init__(
         self,
@@ -63,6 +73,7 @@ class BizTalkRestoreOperator(BizTalkStep):
         request: Any,
         stored: Any,
         storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
         name_deadline_minutes: float = 120,
         **kwargs: Any,
     ) -> None:
@@ -71,6 +82,7 @@ class BizTalkRestoreOperator(BizTalkStep):
         self.request = request
         self.stored = stored
         self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
         self.name_deadline_minutes = name_deadline_minutes
 
     def run_step(self, context: Context) -> dict[str, Any]:
@@ -91,6 +103,9 @@ class BizTalkRestoreOperator(BizTalkStep):
             store.set("intent", intent, retention=NEVER_EXPIRE)
         elif living is not None:
             return self._adopted(store, intent, living)
+        # Else the watchdog would take the restored service, which arrives Suspended, for the one that it replaces.
+        tickets = tickets_of(self.storage_conn_id, self.catalog_container)
+        tickets.close_all(self.service, by=str(run_of(context["ti"])), how="deleted; its name is used again")
         try:
             operation_id = self._ask(hook, address, context)
         except OperationNotAllowed as held:

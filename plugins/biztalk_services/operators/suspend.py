@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.hooks.runs import run_of
+from biztalk_services.hooks.tickets import close_tickets, new_ticket, tickets_of
 from biztalk_services.operators.step import AdvicePolicy, BizTalkStep, failure_told, request_id
 from biztalk_services.rest.errors import (
     BizTalkServicesError,
@@ -20,7 +22,7 @@ from biztalk_services.rest.errors import (
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.state_chart import is_moving, may_be
 from biztalk_services.sensors.wait import WaitSensor
-from biztalk_services.triggers.service import StateTrigger
+from biztalk_services.triggers.back import BackTrigger
 from biztalk_services.triggers.wait import told
 
 if TYPE_CHECKING:
@@ -46,7 +48,31 @@ class BizTalkSuspendOperator(BizTalkStep):
     when the request was certainly not taken. **On retry** a service that is on its way or has arrived is not asked
     again; while our request may be out, whatever stands in the way is tried again. A service that was found Suspended
     or Stopped is left as it is; while another operation is under way, nothing is asked and the step is tried again.
+
+    Before the request a suspension ticket is written; without it nothing is asked.
+
+    :param reason: what the service is suspended for, for the ticket
+    :param back_within_minutes: how soon it has to be back, for the ticket
+    :param storage_conn_id: connection to the storage account of the catalog
+    :param catalog_container: container of the catalog, which holds the tickets too
     """
+
+    template_fields = (*BizTalkStep.template_fields, "storage_conn_id", "catalog_container")
+
+    def __init__(
+        self,
+        *,
+        reason: str = "backup",
+        back_within_minutes: float = 120,
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.reason = reason
+        self.back_within = timedelta(minutes=back_within_minutes)
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
 
     def run_step(self, context: Context) -> dict[str, Any]:
         hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
@@ -71,14 +97,33 @@ class BizTalkSuspendOperator(BizTalkStep):
                 "which it was not before. Bring it into a settled state, and run the backup again."
             )
         store.set("asked", {"service": self.service, "found_state": state}, retention=NEVER_EXPIRE)
+        ticketed = False
         try:
+            self._open_ticket(context, hook.subscription_id)
+            ticketed = True
             operation_id = hook.suspend(address, client_request_id=request_id(context, "suspend"))
         except BizTalkServicesError as error:
-            if not asked and (isinstance(error, _NOT_TAKEN) or error.advice == "stop"):
+            if not asked and (not ticketed or isinstance(error, _NOT_TAKEN) or error.advice == "stop"):
                 store.delete("asked")
+                self._close_ticket(context)
             raise
         self.log.info("Asked %s to suspend: operation %s.", self.service, operation_id)
         return self._told(state, by_us=True, expected="Suspended", operation_id=operation_id)
+
+    def _open_ticket(self, context: Context, subscription_id: str) -> None:
+        ticket = new_ticket(
+            context, self.service, subscription_id=subscription_id, reason=self.reason, within=self.back_within
+        )
+        tickets_of(self.storage_conn_id, self.catalog_container).open(ticket)
+
+    def _close_ticket(self, context: Context) -> None:
+        close_tickets(
+            self.service,
+            run_of(context["ti"]),
+            how="the request to suspend was not taken",
+            storage_conn_id=self.storage_conn_id,
+            catalog_container=self.catalog_container,
+        )
 
     @staticmethod
     def _state(hook: BizTalkServicesHook, address: ServiceAddress, *, insist: bool) -> str:
@@ -109,15 +154,28 @@ class BizTalkResumeOperator(WaitSensor):
     left as it is. **On retry** it insists: as long as tries are left, whatever stands in the way, but for a service
     that is gone. When an accepted resume fails, the next try asks again.
 
+    When it is seen to be back, its suspension ticket is closed.
+
     :param suspension: XCom of the suspend step
+    :param storage_conn_id: connection to the storage account of the catalog
+    :param catalog_container: container of the catalog, which holds the tickets too
     """
 
-    template_fields = (*WaitSensor.template_fields, "suspension")
+    template_fields = (*WaitSensor.template_fields, "suspension", "storage_conn_id", "catalog_container")
 
-    def __init__(self, *, suspension: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        suspension: Any,
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        **kwargs: Any,
+    ) -> None:
         kwargs.setdefault("retry_policy", AdvicePolicy(insist=True))
         super().__init__(**kwargs)
         self.suspension = suspension
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         if self.suspension["suspended_by_us"]:
@@ -127,13 +185,17 @@ class BizTalkResumeOperator(WaitSensor):
             self.log.info("%s was %s before this run; it stays so.", self.service, self.suspension["found_state"])
         return super().execute(context)
 
-    def build_trigger(self, context: Context, **wait: Any) -> StateTrigger:
+    def build_trigger(self, context: Context, **wait: Any) -> BackTrigger:
         expected = "Active" if self.suspension["suspended_by_us"] else self.suspension["found_state"]
-        return StateTrigger(
+        return BackTrigger(
             conn_id=self.conn_id,
             service=self.service,
             expected=[expected],
             operation_id=self._asked(context),
+            dag_id=context["ti"].dag_id,
+            run_id=context["ti"].run_id,
+            storage_conn_id=self.storage_conn_id,
+            catalog_container=self.catalog_container,
             **wait,
         )
 
@@ -188,14 +250,23 @@ class BizTalkBringBackUnlessDeletedOperator(BizTalkResumeOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         if gone := told(self.gone):
-            self.log.info("%s is deleted, as planned.", self.service)
-            return {"state": None, "etag": None, "seen_at": gone["gone_at"]}
+            return self._gone(context, gone["gone_at"])
         with failure_told(context):
             try:
                 state = hook_for(self.conn_id).get_service(ServiceAddress.parse(self.service)).state
             except ServiceNotFound:
-                self.log.info("%s is deleted, as planned.", self.service)
-                return {"state": None, "etag": None, "seen_at": datetime.now(UTC).isoformat()}
+                return self._gone(context, datetime.now(UTC).isoformat())
             if state == "Deleting":
                 raise OperationNotAllowed(f"Service {self.service} is being deleted; it is looked at again after that.")
         return super().execute(context)
+
+    def _gone(self, context: Context, seen_at: str) -> dict[str, Any]:
+        self.log.info("%s is deleted, as planned.", self.service)
+        close_tickets(
+            self.service,
+            run_of(context["ti"]),
+            how="deleted, as planned",
+            storage_conn_id=self.storage_conn_id,
+            catalog_container=self.catalog_container,
+        )
+        return {"state": None, "etag": None, "seen_at": seen_at}

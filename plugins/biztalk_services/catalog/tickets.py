@@ -1,0 +1,160 @@
+"""Suspension tickets: which services stand still because we asked for it, until when at the latest, and who asked.
+
+A ticket is written beside the catalog before the service is asked to suspend, and closed when it is seen to be back. It
+outlives the run that wrote it, and the Airflow of that run. Nothing is overwritten: the record of a closed ticket is a
+blob of its own, written before the open one is deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient
+
+from biztalk_services.catalog.storage import storage_errors, write_once
+from biztalk_services.rules.run import Run
+
+_OPEN, _NOTES, _CLOSED = "suspensions/open", "suspensions/notes", "suspensions/closed"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """
+    :param service: address of the service, ``cloud service/name``.
+    :param subscription_id: its subscription.
+    :param run: the run that suspends it.
+    :param reason: what for (``backup``).
+    :param opened_at: when, aware.
+    :param back_by: when it has to be back at the latest, aware.
+    """
+
+    service: str
+    subscription_id: str
+    run: Run
+    reason: str
+    opened_at: datetime
+    back_by: datetime
+
+    @property
+    def name(self) -> str:
+        """Under which it lies in each folder: service, moment and run."""
+        run = hashlib.sha256(f"{self.run.dag_id}/{self.run.run_id}".encode()).hexdigest()[:12]
+        return f"{self.service.lower()}/{self.opened_at.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{run}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; times as ISO 8601."""
+        return asdict(self) | {"opened_at": self.opened_at.isoformat(), "back_by": self.back_by.isoformat()}
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Ticket:
+        """The ticket behind ``to_dict``, as JSON.
+
+        :raises ValueError: it is none.
+        """
+        try:
+            values = json.loads(content)
+            opened_at, back_by = (datetime.fromisoformat(values[name]) for name in ("opened_at", "back_by"))
+            if not (opened_at.tzinfo and back_by.tzinfo):
+                raise ValueError("a time has no time zone")
+            texts = (str(values[name]) for name in ("service", "subscription_id"))
+            return cls(*texts, Run(**values["run"]), str(values["reason"]), opened_at, back_by)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{error} is missing or of the wrong kind") from None
+
+
+class Tickets:
+    """The tickets in the container of a catalog.
+
+    :param client: of the storage account.
+    :param container: container of the catalog; made by the first ticket.
+    """
+
+    def __init__(self, client: BlobServiceClient, container: str) -> None:
+        self._container = client.get_container_client(container)
+        self._place = f"{client.account_name}/{container}"
+
+    def open(self, ticket: Ticket) -> None:
+        """Write a ticket. Those of the same run on the same service are replaced: it starts anew.
+
+        :raises StorageError: the account was not reached or refused.
+        """
+        earlier = [each for each in self.look(ticket.service)[0] if each.run == ticket.run and each != ticket]
+        self._write(_OPEN, ticket, {})
+        for each in earlier:
+            self.close(each, by=str(ticket.run), how="replaced by a later ticket of the same run")
+
+    def look(self, service: str | None = None) -> tuple[list[Ticket], list[str]]:
+        """The tickets that are not closed, the oldest first; and a sentence for each blob there that is none.
+
+        :raises StorageError: the account was not reached or refused.
+        """
+        prefix = f"{_OPEN}/{service.lower()}/" if service else f"{_OPEN}/"
+        tickets, unusable = [], []
+        with storage_errors(f"list the open suspension tickets in {self._place}"):
+            try:
+                paths = [blob.name for blob in self._container.list_blobs(name_starts_with=prefix)]
+            except ResourceNotFoundError:
+                return [], []
+            for path in paths:
+                try:
+                    tickets.append(Ticket.from_bytes(self._container.download_blob(path).readall()))
+                except ResourceNotFoundError:
+                    continue
+                except (ValueError, RecursionError) as error:
+                    unusable.append(
+                        f"{path} in {self._place} is not a suspension ticket ({error}). See which services are "
+                        "suspended, bring back what is ours, and delete the blob."
+                    )
+        return sorted(tickets, key=lambda ticket: ticket.opened_at), unusable
+
+    def close(self, ticket: Ticket, *, by: str, how: str) -> None:
+        """Close a ticket; one that is closed stays as it was closed.
+
+        :param by: who closes it (``run manual__1 of biztalk_watchdog``).
+        :param how: in words (``seen Active``).
+        :raises StorageError: the account was not reached or refused.
+        """
+        self._write(_CLOSED, ticket, {"closed_at": datetime.now(UTC).isoformat(), "closed_by": by, "closed": how})
+        with storage_errors(f"close the suspension ticket of {ticket.service} in {self._place}"):
+            try:
+                self._container.delete_blob(f"{_OPEN}/{ticket.name}.json")
+            except ResourceNotFoundError:
+                return
+
+    def close_all(self, service: str, *, by: str, how: str, run: Run | None = None) -> list[Ticket]:
+        """Close the tickets of a service; returns them.
+
+        :param run: only those of this run; None: all.
+        :raises StorageError: the account was not reached or refused.
+        """
+        found = [ticket for ticket in self.look(service)[0] if run in (None, ticket.run)]
+        for ticket in found:
+            self.close(ticket, by=by, how=how)
+        return found
+
+    def note(self, ticket: Ticket, what: str, *, by: str) -> bool:
+        """Note something about a ticket, once.
+
+        :param what: fit for a blob's name (``resumed``).
+        :returns: False when it was noted before.
+        :raises StorageError: the account was not reached or refused.
+        """
+        return self._write(_NOTES, ticket, {"noted_at": datetime.now(UTC).isoformat(), "noted_by": by}, f".{what}")
+
+    def is_noted(self, ticket: Ticket, what: str) -> bool:
+        """Whether that was noted.
+
+        :raises StorageError: the account was not reached or refused.
+        """
+        with storage_errors(f"read the notes on {ticket.service} in {self._place}"):
+            return self._container.get_blob_client(f"{_NOTES}/{ticket.name}.{what}.json").exists()
+
+    def _write(self, folder: str, ticket: Ticket, more: dict[str, str], suffix: str = "") -> bool:
+        content = json.dumps(ticket.to_dict() | more, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        with storage_errors(f"write the suspension ticket of {ticket.service} into {self._place}"):
+            return write_once(self._container, f"{folder}/{ticket.name}{suffix}.json", content.encode())
