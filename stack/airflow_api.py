@@ -54,6 +54,13 @@ class AirflowApi:
         reasons = "".join(f"\n{error['filename']}: {error['stack_trace'].strip()}" for error in errors)
         raise StackError(f"Airflow has not loaded the DAG {dag_id} within {seconds:.0f} seconds.{reasons}")
 
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Make a pool unless there is one of this name, which then stays as it is."""
+        body = {"name": name, "slots": slots, "description": description}
+        answer = self._send("POST", "/pools", json=body)
+        if answer.status_code != requests.codes.conflict:
+            answer.raise_for_status()
+
     def trigger(self, dag_id: str, conf: dict | None = None, run_id: str | None = None) -> str:
         """Start a run of the DAG; answers its run id."""
         body = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})

@@ -16,6 +16,8 @@ STORAGE_ACCOUNT = "devstoreaccount1"
 STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 # The newest storage protocol that Azurite 3.37 knows; azure-storage-blob 12.31 would ask for a newer one.
 STORAGE_API_VERSION = "2026-06-06"
+# What biztalk_services.settings calls it by default; without its pool the watchdog never runs.
+WATCHDOG_POOL = {"name": "biztalk_watchdog", "slots": 8, "description": "The watchdog over suspended services only"}
 
 
 def storage_endpoint(ports: Ports) -> str:

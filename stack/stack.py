@@ -84,6 +84,7 @@ class Stack:
             if fresh:
                 tell(f"Starting Airflow ({', '.join(part.name for part in fresh)})")
             self._await_airflow()
+            self.airflow.ensure_pool(**settings.WATCHDOG_POOL)
 
     def stop(self) -> None:
         """End everything that this stack has started, the last started first; other programs are never touched."""

@@ -51,13 +51,12 @@ class Ticket:
         return asdict(self) | {"opened_at": self.opened_at.isoformat(), "back_by": self.back_by.isoformat()}
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Ticket:
-        """The ticket behind ``to_dict``, as JSON.
+    def from_dict(cls, values: Any) -> Ticket:
+        """The ticket behind ``to_dict``.
 
         :raises ValueError: it is none.
         """
         try:
-            values = json.loads(content)
             opened_at, back_by = (datetime.fromisoformat(values[name]) for name in ("opened_at", "back_by"))
             if not (opened_at.tzinfo and back_by.tzinfo):
                 raise ValueError("a time has no time zone")
@@ -102,7 +101,7 @@ class Tickets:
                 return [], []
             for path in paths:
                 try:
-                    tickets.append(Ticket.from_bytes(self._container.download_blob(path).readall()))
+                    tickets.append(Ticket.from_dict(json.loads(self._container.download_blob(path).readall())))
                 except ResourceNotFoundError:
                     continue
                 except (ValueError, RecursionError) as error:

@@ -88,6 +88,15 @@ class OverdueNotifier(AlertNotifier):
             await super().async_notify(context)
 
 
+class FirstFailureNotifier(AlertNotifier):
+    """Tells of a failed task when the scheduled run before went well, and again every hour."""
+
+    def notify(self, context: Context) -> None:
+        before = context["ti"].get_previous_dagrun()
+        if before is None or before.state != "failed" or context["dag_run"].run_after.minute == 0:
+            super().notify(context)
+
+
 def _run_of(context: Context) -> tuple[str | None, str | None]:
     run = context.get("dag_run")
     if isinstance(run, dict):

@@ -1,0 +1,204 @@
+"""Looks after services that runs of ours have left suspended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.hooks.runs import owner, run_of
+from biztalk_services.hooks.tickets import tickets_of
+from biztalk_services.notifications.alert import AlertNotifier
+from biztalk_services.operators.step import request_id
+from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
+from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.rules.suspension import Owner, Suspension, Verdict, judge
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from biztalk_services.catalog.tickets import Ticket, Tickets
+    from biztalk_services.rest.messages import Service
+
+_RESUMED = "resumed"
+
+
+class LeftSuspended(BizTalkServicesError):
+    """A service of ours is not back, and the watchdog cannot bring it back."""
+
+
+class BizTalkFindSuspensionsOperator(BaseOperator):
+    """
+    Finds the suspensions of a subscription that have to be looked at: those with an open ticket, but for the ones
+    whose run still works and has time left.
+
+    XCom: for each ``ticket`` (as it is filed; null when a blob in its place is none), ``owner`` (``works``, ``ended``,
+    ``unknown``), ``superseded``, and ``trouble`` (a sentence, when there is no ticket), ready to expand a task.
+
+    **Idempotency:** only reads.
+
+    :param conn_id: connection to the subscription
+    :param storage_conn_id: connection to the storage account of the catalog
+    :param catalog_container: container of the catalog, which holds the tickets too
+    :param grace_minutes: how much longer than its deadline a run that still works may take
+    """
+
+    template_fields = ("conn_id", "storage_conn_id", "catalog_container")
+
+    def __init__(
+        self,
+        *,
+        conn_id: str = "biztalk_default",
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        grace_minutes: float = 30,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
+        self.grace = timedelta(minutes=grace_minutes)
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        everybodys, unusable = tickets_of(self.storage_conn_id, self.catalog_container).look()
+        subscription_id = hook_for(self.conn_id).subscription_id
+        tickets = [ticket for ticket in everybodys if ticket.subscription_id == subscription_id]
+        newest = {ticket.service.lower(): ticket for ticket in tickets}
+        now = datetime.now(UTC)
+        found = []
+        for ticket in tickets:
+            of_run, superseded = owner(context["ti"], ticket.run), ticket is not newest[ticket.service.lower()]
+            if superseded or of_run is not Owner.WORKS or now >= ticket.back_by + self.grace:
+                found.append({"ticket": ticket.to_dict(), "owner": of_run, "superseded": superseded, "trouble": None})
+        found += [{"ticket": None, "owner": None, "superseded": False, "trouble": sentence} for sentence in unusable]
+        self.log.info("%d open suspension tickets, %d to be looked at", len(tickets) + len(unusable), len(found))
+        return found
+
+
+class BizTalkBringBackOperator(BaseOperator):
+    """
+    Looks at one suspension, and does what is to be done: leaves it alone, asks the service to resume, or closes the
+    ticket. It waits for nothing: what comes of it is seen at the next look.
+
+    Fails when a person has to look. The first resumption, the return, and at most once an hour a failure are told by an
+    alert.
+
+    XCom: ``service``, ``state``, ``verdict`` (``leave``, ``close``, ``resume``), ``why``.
+
+    **Idempotency:** looks at the service before it asks; the service refuses a second resumption while one is under
+    way.
+
+    :param found: one entry of what :class:`BizTalkFindSuspensionsOperator` found
+    :param conn_id: connection to the subscription
+    :param storage_conn_id: connection to the storage account of the catalog
+    :param catalog_container: container of the catalog, which holds the tickets too
+    :param grace_minutes: how much longer than its deadline a run that still works may take
+    """
+
+    template_fields = ("found", "conn_id", "storage_conn_id", "catalog_container")
+
+    def __init__(
+        self,
+        *,
+        found: Any,
+        conn_id: str = "biztalk_default",
+        storage_conn_id: str = "biztalk_backup_storage",
+        catalog_container: str = "biztalk-backup-catalog",
+        grace_minutes: float = 30,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("map_index_template", "{{ (task.found['ticket'] or {}).get('service', 'unreadable') }}")
+        super().__init__(multiple_outputs=True, **kwargs)
+        self.found = found
+        self.conn_id = conn_id
+        self.storage_conn_id = storage_conn_id
+        self.catalog_container = catalog_container
+        self.grace = timedelta(minutes=grace_minutes)
+
+    @cached_property
+    def tickets(self) -> Tickets:
+        return tickets_of(self.storage_conn_id, self.catalog_container)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        if self.found["trouble"]:
+            self._alert(context, self.found["trouble"])
+            raise LeftSuspended(self.found["trouble"], advice="stop")
+        ticket = self._ticket()
+        try:
+            return self._look_after(context, ticket)
+        except BizTalkServicesError as error:
+            self._alert_once_an_hour(context, ticket, f"{_left(ticket)} and is not back: {error}")
+            raise
+
+    def _look_after(self, context: Context, ticket: Ticket) -> dict[str, Any]:
+        service = self._service(ticket)
+        state = service and service.state
+        verdict, why = judge(
+            Suspension(
+                state=state,
+                operation_in_progress=_in_progress(service),
+                owner=Owner(self.found["owner"]),
+                opened_at=ticket.opened_at,
+                back_by=ticket.back_by,
+                superseded=self.found["superseded"],
+            ),
+            now=datetime.now(UTC),
+            grace=self.grace,
+        )
+        self.log.info("%s: %s, because %s.", ticket.service, verdict, why)
+        if verdict is Verdict.CALL:
+            raise LeftSuspended(f"{why[0].upper()}{why[1:]}. Look at its operation log; bring it back by hand.")
+        if verdict is Verdict.RESUME:
+            self._resume(context, ticket, why)
+        if verdict is Verdict.CLOSE:
+            self._close(context, ticket, why)
+        return {"service": ticket.service, "state": state, "verdict": verdict, "why": why}
+
+    def _resume(self, context: Context, ticket: Ticket, why: str) -> None:
+        address = ServiceAddress.parse(ticket.service)
+        operation_id = hook_for(self.conn_id).resume(address, client_request_id=request_id(context, "resume"))
+        self.log.info("Asked %s to resume: operation %s.", ticket.service, operation_id)
+        if self.tickets.note(ticket, _RESUMED, by=str(run_of(context["ti"]))):
+            self._alert(context, f"{_left(ticket)}: {why}. It was asked to resume")
+
+    def _close(self, context: Context, ticket: Ticket, why: str) -> None:
+        resumed = self.tickets.is_noted(ticket, _RESUMED)
+        self.tickets.close(ticket, by=str(run_of(context["ti"])), how=why)
+        if resumed:
+            self._alert(context, f"{_left(ticket)}. That is over: {why}")
+
+    def _ticket(self) -> Ticket:
+        from biztalk_services.catalog.tickets import Ticket
+
+        return Ticket.from_dict(self.found["ticket"])
+
+    def _service(self, ticket: Ticket) -> Service | None:
+        try:
+            return hook_for(self.conn_id).get_service(ServiceAddress.parse(ticket.service))
+        except ServiceNotFound:
+            return None
+
+    def _alert_once_an_hour(self, context: Context, ticket: Ticket, sentence: str) -> None:
+        try:
+            new = self.tickets.note(ticket, f"failed-{datetime.now(UTC):%Y%m%d%H}", by=str(run_of(context["ti"])))
+        except BizTalkServicesError as error:
+            self.log.warning("%s", error)
+            new = True
+        if new:
+            self._alert(context, sentence)
+
+    @staticmethod
+    def _alert(context: Context, sentence: str) -> None:
+        AlertNotifier(subject=sentence).notify(context)
+
+
+def _in_progress(service: Service | None) -> bool:
+    return bool(service and service.last_operation and service.last_operation.result == "InProgress")
+
+
+def _left(ticket: Ticket) -> str:
+    return f"Service {ticket.service} was left suspended by {ticket.run} ({ticket.reason})"

@@ -1,0 +1,277 @@
+"""The watchdog over suspended services: on the emulator, Azurite, and tickets of runs that are dead or alive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from biztalk_services.catalog.tickets import Ticket, Tickets
+from biztalk_services.notifications.alert import AlertNotifier, FirstFailureNotifier
+from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
+from biztalk_services.operators.watchdog import (
+    BizTalkBringBackOperator,
+    BizTalkFindSuspensionsOperator,
+    LeftSuspended,
+)
+from biztalk_services.rest.errors import BizTalkServicesError, OperationNotAllowed
+from biztalk_services.rules.run import Run as RunOfTicket
+
+from tests.airflow_layer.connections import NAME, SERVICE
+from tests.airflow_layer.fakes import Died, Run, dies_once
+from tests.emulator.driver import SUBSCRIPTION
+
+pytestmark = pytest.mark.usefixtures("connections", "clock")
+
+AWAY = {"conn_type": "wasb", "login": "x", "password": "eA==", "host": "http://127.0.0.1:1/x"}
+
+
+@pytest.fixture
+def places() -> dict[str, str]:
+    return {"storage_conn_id": "biztalk_backup_storage", "catalog_container": f"watched-{uuid4().hex[:12]}"}
+
+
+@pytest.fixture
+def tickets(blobs, places) -> Tickets:
+    return Tickets(blobs, places["catalog_container"])
+
+
+@pytest.fixture
+def left(tickets, emulator) -> Callable[..., Ticket]:
+    """Leaves a service suspended: its state, and an open ticket."""
+
+    def leave(state: str = "Suspended", run_id: str = "dead", hours: float = -1, **changes: Any) -> Ticket:
+        emulator.force(NAME, state)
+        opened_at = datetime.now(UTC) + timedelta(hours=hours)
+        fields = {"service": SERVICE, "subscription_id": SUBSCRIPTION, "reason": "backup"} | changes
+        ticket = Ticket(
+            run=RunOfTicket("nightly", run_id), opened_at=opened_at, back_by=opened_at + timedelta(hours=2), **fields
+        )
+        tickets.open(ticket)
+        return ticket
+
+    return leave
+
+
+@pytest.fixture
+def alerts(monkeypatch) -> list[str]:
+    """What was told to people."""
+    told: list[str] = []
+    monkeypatch.setattr(AlertNotifier, "notify", lambda self, context: told.append(self.subject))
+    return told
+
+
+@pytest.fixture
+def watch(places) -> Callable[..., list[Any]]:
+    """One run of the watchdog; answers what each of its looks came to, errors included."""
+
+    def once(run: Run | None = None) -> list[Any]:
+        run = run or Run(others_that_run={"alive"}, unknown_runs={"unknown"})
+        found = run.execute(BizTalkFindSuspensionsOperator(task_id="find_suspensions", **places))
+        answers: list[Any] = []
+        for index, entry in enumerate(found):
+            step = BizTalkBringBackOperator(task_id="bring_back", found=entry, **places)
+            try:
+                answers.append(run.execute(step, map_index=index))
+            except BizTalkServicesError as error:
+                answers.append(error)
+        return answers
+
+    return once
+
+
+def verdicts(answers: list[Any]) -> list[str]:
+    return [answer["verdict"] for answer in answers]
+
+
+def test_without_tickets_nothing_is_looked_at(watch, emulator, asked):
+    emulator.force(NAME, "Suspended")
+    assert watch() == []
+    assert (asked("get"), asked("resume")) == ([], [])
+    assert emulator.state(NAME) == "Suspended"
+
+
+def test_what_a_dead_run_left_is_brought_back_and_told(watch, left, tickets, emulator, happened, alerts):
+    ticket = left()
+    assert verdicts(watch()) == ["resume"]
+    emulator.reaches(NAME, "Active")
+    assert verdicts(watch()) == ["close"]
+    assert tickets.look() == ([], [])
+    assert watch() == []
+    assert len(happened("resume")) == 1
+    resumed, over = alerts
+    assert f"Service {SERVICE} was left suspended by run dead of nightly (backup)" in resumed
+    assert "It was asked to resume" in resumed
+    assert "That is over: it is Active" in over
+    assert ticket.service == SERVICE
+
+
+def test_while_it_resumes_it_is_waited_for(watch, left, emulator, happened):
+    emulator.fault("stuck", "resume", service=NAME, count=1)
+    left()
+    assert verdicts(watch()) == ["resume"]
+    assert verdicts(watch()) == ["leave"]
+    assert len(happened("resume")) == 1
+
+
+@pytest.mark.parametrize(("run_id", "hours"), [("alive", -2.4), ("unknown", -1.9), ("dead", -0.01)])
+def test_whoever_may_still_bring_it_back_is_given_the_time(run_id, hours, watch, left, emulator, asked):
+    left(run_id=run_id, hours=hours)
+    assert all(answer["verdict"] == "leave" for answer in watch())
+    assert asked("resume") == []
+    assert emulator.state(NAME) == "Suspended"
+
+
+@pytest.mark.parametrize(("run_id", "hours"), [("alive", -2.6), ("unknown", -2.1), ("dead", -0.04)])
+def test_and_no_longer(run_id, hours, watch, left, emulator, happened):
+    left(run_id=run_id, hours=hours)
+    assert verdicts(watch()) == ["resume"]
+    emulator.reaches(NAME, "Active")
+
+
+@pytest.mark.parametrize("state", ["SuspendedFailed", "ResumeFailed"])
+def test_a_failed_suspension_or_resumption_is_tried_again(state, watch, left, emulator):
+    left(state)
+    assert verdicts(watch()) == ["resume"]
+    emulator.reaches(NAME, "Active")
+
+
+def test_a_resumption_that_fails_is_asked_for_again(watch, left, emulator, happened, alerts):
+    emulator.fault("operation-fails", "resume", service=NAME, count=1)
+    left()
+    assert verdicts(watch()) == ["resume"]
+    emulator.reaches(NAME, "ResumeFailed")
+    assert verdicts(watch()) == ["resume"]
+    emulator.reaches(NAME, "Active")
+    assert len(happened("resume")) == 2
+    assert len(alerts) == 1
+
+
+def test_where_the_chart_knows_no_way_a_person_is_called_once_an_hour(watch, left, emulator, asked, alerts):
+    left("Stopped")
+    for _ in range(3):
+        (error,) = watch()
+        assert isinstance(error, LeftSuspended)
+        assert "Stopped" in str(error)
+    assert asked("resume") == []
+    (alert,) = alerts
+    assert alert.startswith(f"Service {SERVICE} was left suspended by run dead of nightly (backup) and is not back: ")
+
+
+def test_a_refusal_is_told_and_tried_at_the_next_look(watch, left, emulator, alerts):
+    emulator.fault("status", "resume", service=NAME, count=1, status=409, code="ConflictError", message="busy")
+    left()
+    (error,) = watch()
+    assert isinstance(error, OperationNotAllowed)
+    assert len(alerts) == 1
+    assert verdicts(watch()) == ["resume"]
+
+
+def test_a_later_suspension_of_ours_counts(watch, left, tickets, emulator, asked):
+    left(hours=-5)
+    later = left(run_id="alive", hours=-1)
+    assert verdicts(watch()) == ["close"]
+    assert tickets.look()[0] == [later]
+    assert asked("resume") == []
+
+
+def test_a_service_that_is_gone_closes_its_ticket(watch, left, tickets):
+    left(service="contoso-west-us/contosogone")
+    assert verdicts(watch()) == ["close"]
+    assert tickets.look() == ([], [])
+
+
+def test_another_subscription_is_none_of_our_business(watch, left, tickets, asked):
+    ticket = left(subscription_id="another")
+    assert watch() == []
+    assert tickets.look()[0] == [ticket]
+    assert asked("resume") == []
+
+
+def test_something_that_is_no_ticket_needs_a_person(watch, left, places, blobs, emulator, alerts):
+    left()
+    path = "suspensions/open/contoso-west-us/contosoorders/broken.json"
+    blobs.get_blob_client(places["catalog_container"], path).upload_blob(b"{")
+    resumed, error = watch()
+    assert resumed["verdict"] == "resume"
+    assert path in str(error)
+    assert path in alerts[-1]
+
+
+class TestTicketsOfARun:
+    @pytest.fixture
+    def suspend(self, places) -> BizTalkSuspendOperator:
+        return BizTalkSuspendOperator(task_id="suspend", service=SERVICE, back_within_minutes=90, **places)
+
+    def resume(self, suspension: Any, places: dict[str, str]) -> BizTalkResumeOperator:
+        return BizTalkResumeOperator(
+            task_id="resume", service=SERVICE, suspension=suspension, deadline_minutes=15, **places
+        )
+
+    def test_open_from_before_the_suspension_until_it_is_back(self, suspend, places, tickets, run, emulator):
+        suspension = run.execute(suspend)
+        (ticket,) = tickets.look()[0]
+        assert (ticket.service, ticket.run) == (SERVICE, RunOfTicket("nightly", run.run_id))
+        assert (ticket.subscription_id, ticket.reason) == (SUBSCRIPTION, "backup")
+        assert ticket.back_by - ticket.opened_at == timedelta(minutes=90)
+        emulator.reaches(NAME, "Suspended")
+        run.execute(self.resume(suspension, places))
+        assert tickets.look() == ([], [])
+
+    @pytest.mark.parametrize("after", [False, True])
+    def test_a_worker_that_dies_at_the_request_leaves_a_ticket(self, after, suspend, tickets, run, monkeypatch):
+        from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+
+        dies_once(monkeypatch, BizTalkServicesHook, "suspend", after=after)
+        with pytest.raises(Died):
+            run.execute(suspend)
+        (ticket,) = tickets.look()[0]
+        assert ticket.run.run_id == run.run_id
+
+    def test_without_a_ticket_nothing_is_asked(self, suspend, places, run, connect, asked):
+        connect("biztalk_backup_storage", AWAY)
+        with pytest.raises(BizTalkServicesError, match="suspension"):
+            run.execute(suspend)
+        assert asked("suspend") == []
+        assert run.store("suspend").get("asked") is None
+
+    def test_a_request_that_was_not_taken_leaves_none(self, suspend, tickets, run, emulator):
+        emulator.fault("status", "suspend", service=NAME, count=1)
+        with pytest.raises(BizTalkServicesError):
+            run.execute(suspend)
+        assert tickets.look() == ([], [])
+
+    @pytest.mark.parametrize("state", ["Suspended", "Stopped"])
+    def test_none_for_what_somebody_else_suspended(self, state, suspend, places, tickets, run, emulator):
+        emulator.force(NAME, state)
+        suspension = run.execute(suspend)
+        assert tickets.look() == ([], [])
+        run.execute(self.resume(suspension, places))
+        assert emulator.state(NAME) == state
+
+    def test_storage_that_is_away_does_not_keep_a_service_from_coming_back(
+        self, suspend, places, tickets, run, emulator, connect
+    ):
+        suspension = run.execute(suspend)
+        emulator.reaches(NAME, "Suspended")
+        connect("biztalk_backup_storage", AWAY)
+        assert run.execute(self.resume(suspension, places))["state"] == "Active"
+        assert len(tickets.look()[0]) == 1
+
+
+class TestFirstFailure:
+    @pytest.mark.parametrize(
+        ("before", "minute", "told"),
+        [(None, 7, True), ("success", 7, True), ("failed", 7, False), ("failed", 0, True)],
+    )
+    def test_it_is_told_when_it_begins_and_every_hour(self, before, minute, told, alerts):
+        previous = before and SimpleNamespace(state=before)
+        context = {
+            "ti": SimpleNamespace(get_previous_dagrun=lambda: previous),
+            "dag_run": SimpleNamespace(run_after=datetime(2026, 1, 1, 2, minute, tzinfo=UTC)),
+        }
+        FirstFailureNotifier(subject="blind").notify(context)
+        assert alerts == (["blind"] if told else [])
