@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from stack import Ports, Stack
-from stack.parts import ROOT
+from stack.parts import AIRFLOW_PARTS, ROOT
 from tests.emulator.driver import EmulatorProcess
-from tests.system.services import AT_ONCE, NAMESPACE, NAMESPACE_KEY, PROVING_GROUND
+from tests.system.services import AT_ONCE, CLOUD_SERVICE, NAMESPACE, NAMESPACE_KEY, PROVING_GROUND
 from tests.system.troubles import meet_troubles
 from tests.system.world import Night, World
 
@@ -84,6 +84,21 @@ def troubled(world: World) -> tuple[Night, list[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
     return troubled[0]
+
+
+@pytest.fixture(scope="session")
+def abandoned(world: World) -> int:
+    """A run suspends a service and ends; then all of Airflow is killed, and started again. Number of the journal's last
+    entry before. What comes of it takes minutes: ask for it early, and look late."""
+    before = world.last_seq()
+    world.airflow.wait_for_dag("leaves_suspended")
+    run_id = world.airflow.trigger("leaves_suspended", {"service": f"{CLOUD_SERVICE}/proving-left"})
+    assert world.airflow.wait_run("leaves_suspended", run_id) == "success"
+    world.reaches("proving-left", "Suspended")
+    for part in AIRFLOW_PARTS:
+        world.stack.kill(part)
+    world.stack.start()
+    return before
 
 
 def build_proving_ground(home: Path) -> None:

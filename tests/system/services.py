@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+CLOUD_SERVICE = "contoso-west-us"
+
 WITH_BACKUPS = ("contosoorders", "ContosoRetail", "contosonordic", "contosoeurope")
 WITHOUT_BACKUPS = ("contosodev", "contosotrial")
 
@@ -35,4 +37,4 @@ NAMESPACE, NAMESPACE_KEY = "provingrestoreacs", "YSBrZXkgdGhhdCBpcyBtYWRlIHVwIGZ
 AT_ONCE = 12
 """How many services are backed up at the same time."""
 
-PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes", "proving-restore")
+PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes", "proving-restore", "proving-left")

@@ -12,6 +12,9 @@ from tests.system.world import DONE, Night, World, fits_descriptor, until
 SERVICE = "proving-crashes"
 
 
+pytestmark = pytest.mark.usefixtures("abandoned")
+
+
 @pytest.fixture(scope="module")
 def crashes(world: World) -> tuple[Night, dict[str, set[str]]]:
     """The worker dies with the answer to its request under way; triggerer and scheduler die in mid-backup.
