@@ -238,7 +238,9 @@ with DAG(
         return "replace.check_that_backup_is_allowed" if plan["choices"]["safety_backup"] else "delete_as_it_is.delete"
 
     def delete_service() -> tuple[BizTalkDeleteServiceOperator, BizTalkGoneSensor]:
-        delete = BizTalkDeleteServiceOperator(task_id="delete", etag=of_plan("['living']['etag']"), retries=0, **at)
+        delete = BizTalkDeleteServiceOperator(
+            task_id="delete", etag=of_plan("['living']['etag']"), retries=0, **at, **catalog
+        )
         gone = BizTalkGoneSensor(
             task_id="wait_until_deleted",
             operation_id=delete.output["operation_id"],

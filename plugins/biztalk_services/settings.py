@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 SECTION = "biztalk_services"
+_MARGIN = timedelta(minutes=30)
+"""For what a wait does not count: tries that fail, a scheduler that is away for a while."""
 
 
 def _option(default: str | int, description: str) -> Any:
@@ -126,16 +128,9 @@ class Settings:
         return timedelta(minutes=self.night_deadline_minutes)
 
     @property
-    def longest_backup(self) -> timedelta:
-        """How long a service may be worked on by a nightly run, when every wait takes as long as it may."""
-        waits = (
-            self.night_deadline_minutes,
-            self.drain_deadline_minutes,
-            self.suspend_deadline_minutes,
-            self.backup_deadline_minutes,
-            self.resume_deadline_minutes,
-        )
-        return timedelta(minutes=sum(waits))
+    def longest_way_to_suspension(self) -> timedelta:
+        """How long a service may wait for its turn and its batches."""
+        return timedelta(minutes=self.night_deadline_minutes + self.drain_deadline_minutes) + _MARGIN
 
     @property
     def longest_suspension(self) -> timedelta:
@@ -145,18 +140,15 @@ class Settings:
         )
 
     @property
-    def longest_restore(self) -> timedelta:
-        """How long a restore may take from its confirmation on, when every wait takes as long as it may."""
+    def longest_step(self) -> timedelta:
+        """How long may pass between two steps that change a service, when a wait takes as long as it may."""
         waits = (
-            self.drain_deadline_minutes,
-            self.suspend_deadline_minutes,
+            self.drain_deadline_minutes + self.suspend_deadline_minutes,
             self.backup_deadline_minutes,
-            self.delete_deadline_minutes,
-            self.name_deadline_minutes,
+            self.delete_deadline_minutes + self.name_deadline_minutes,
             self.restore_deadline_minutes,
-            self.resume_deadline_minutes,
         )
-        return timedelta(minutes=sum(waits))
+        return timedelta(minutes=max(waits)) + _MARGIN
 
     def includes(self, service: str) -> bool:
         """Whether a service of this name is backed up at night."""

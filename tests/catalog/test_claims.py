@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,18 @@ def claims(client, container_name) -> Claims:
 def blob(client, container_name):
     """The blob of the claim on service orders."""
     return client.get_blob_client(container_name, "claims/orders.json")
+
+
+@pytest.fixture
+def takeovers(client, container_name):
+    """The records of takeovers of service orders."""
+    container = client.get_container_client(container_name)
+
+    def listed() -> list[dict]:
+        found = container.list_blobs("claims/taken-over/orders/")
+        return [json.loads(container.download_blob(blob.name).readall()) for blob in found]
+
+    return listed
 
 
 def test_taken_and_given_up(claims, blob):
@@ -95,12 +108,31 @@ def test_a_run_is_its_dag_and_its_id(claims, stranger):
 
 
 @pytest.mark.parametrize(("hours", "ended"), [(1, has_ended), (0, runs_on), (-1, runs_on)])
-def test_a_claim_whose_run_or_time_has_ended_is_taken_over(claims, hours, ended):
+def test_a_claim_whose_run_or_time_has_ended_is_taken_over(claims, hours, ended, takeovers):
     held = claim(THEIRS, hours)
     claims.take(held, has_ended=runs_on)
     assert held.is_over() == (hours <= 0)
-    claims.take(claim(), has_ended=ended)
+    assert takeovers() == []
+    taken = claim()
+    claims.take(taken, has_ended=ended)
     assert claims.of("orders").run == OURS
+    (record,) = takeovers()
+    why = "its time was over" if hours <= 0 else "its run had ended"
+    assert record == {"from": held.to_dict(), "to": taken.to_dict(), "why": why}
+
+
+def test_one_that_was_overtaken_is_refused_and_does_not_take_it_back(claims):
+    claims.take(claim(hours=-1), has_ended=runs_on)
+    claims.take(claim(THEIRS), has_ended=runs_on)
+    with pytest.raises(ServiceClaimed):
+        claims.take(claim(), has_ended=runs_on)
+    assert claims.of("orders").run == THEIRS
+
+
+def test_taking_it_again_is_no_takeover(claims, takeovers):
+    for hours in (1, 2):
+        claims.take(claim(hours=hours), has_ended=has_ended)
+    assert takeovers() == []
 
 
 def test_only_ones_own_is_given_up(claims):

@@ -1,23 +1,29 @@
 """One job a service: which run works on a service now, as a small blob beside the catalog.
 
-A claim is taken before a service is changed and given up at the end of the run. Another run meets it and keeps away; a
-claim whose run has ended, or whose time is over, may be taken over. Conditional writes decide between two that race.
+A claim is taken before a service is changed, taken anew before each further change, and given up at the end of the run.
+Another run meets it and keeps away; a claim whose run has ended, or whose time is over, may be taken over, which is
+recorded. A run that was overtaken so meets the other's claim before its next change. Conditional writes decide between
+two that race.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContentSettings
 
-from biztalk_services.catalog.storage import create_container, storage_errors
+from biztalk_services.catalog.storage import StorageError, create_container, storage_errors, write_once
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rules.run import Run
+
+log = logging.getLogger(__name__)
 
 _FOLDER = "claims"
 
@@ -44,9 +50,13 @@ class Claim:
         """Whether its time has passed."""
         return self.until <= datetime.now(UTC)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; the time as ISO 8601."""
+        return asdict(self) | {"until": self.until.isoformat()}
+
     def to_bytes(self) -> bytes:
         """As JSON."""
-        return json.dumps(asdict(self) | {"until": self.until.isoformat()}, sort_keys=True).encode()
+        return json.dumps(self.to_dict(), sort_keys=True).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Claim:
@@ -111,6 +121,8 @@ class Claims:
                 holder = self.of(claim.service)
                 if holder is None or holder.run != claim.run:
                     raise _claimed(holder) from None
+            if found and found[0] is not None and found[0].run != claim.run:
+                self._record_takeover(found[0], claim)
 
     def give_up(self, service: str, run: Run) -> None:
         """End the claim of a run; that of another run stays.
@@ -124,6 +136,18 @@ class Claims:
                     self._blob(service).delete_blob(etag=found[1], match_condition=MatchConditions.IfNotModified)
                 except (ResourceNotFoundError, ResourceModifiedError):
                     return
+
+    def _record_takeover(self, before: Claim, after: Claim) -> None:
+        """Who took the service from whom; that it cannot be recorded keeps nobody from his work."""
+        why = "its time was over" if before.is_over() else "its run had ended"
+        content = json.dumps({"from": before.to_dict(), "to": after.to_dict(), "why": why}, indent=2, sort_keys=True)
+        path = f"{_FOLDER}/taken-over/{after.service.lower()}/{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.json"
+        log.warning("%s has taken service %s over from %s, because %s.", after.run, after.service, before.run, why)
+        try:
+            with storage_errors(f"record {path} in {self._place}"):
+                write_once(self._container, path, content.encode())
+        except StorageError as error:
+            log.warning("%s", error)
 
     def _read(self, service: str) -> tuple[Claim | None, str] | None:
         with storage_errors(f"read the claim on service {service} in {self._place}"):
@@ -147,8 +171,11 @@ def _may_be_taken(claim: Claim, run: Run, has_ended: Callable[[Run], bool]) -> b
 
 def _claimed(claim: Claim | None) -> ServiceClaimed:
     if claim is None:
-        return ServiceClaimed("Another run took the service at the same moment; run this again when it has ended.")
+        return ServiceClaimed(
+            "Another run took the service at the same moment, so it was not touched; run this again when that has "
+            "ended."
+        )
     return ServiceClaimed(
         f"Run {claim.run.run_id} of {claim.run.dag_id} works on service {claim.service} ({claim.purpose}), until "
-        f"{claim.until:%Y-%m-%d %H:%M} UTC at the latest. Nothing was done to it; run this again when that has ended."
+        f"{claim.until:%Y-%m-%d %H:%M} UTC at the latest, so it is not touched; run this again when that has ended."
     )

@@ -10,8 +10,9 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.storage import storage_account, taken
 from biztalk_services.links.backup import BackupContainerLink
+from biztalk_services.operators.catalog_step import CatalogStep, ChangingStep
 from biztalk_services.operators.claim import claim
-from biztalk_services.operators.step import BizTalkStep, request_id
+from biztalk_services.operators.step import request_id
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.backup_rules import backup_violations, is_backup_name, record_violations
 from biztalk_services.rules.state_chart import may_be
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class BizTalkCheckBackupOperator(BizTalkStep):
+class BizTalkCheckBackupOperator(CatalogStep):
     """
     Checks every rule that a backup and its record must keep, before anything is done: edition, state, name, storage
     account and its key, name not taken, label and catalog fit for the record. Then claims the service for this run, so
@@ -36,32 +37,14 @@ class BizTalkCheckBackupOperator(BizTalkStep):
     that the step can be cleared.
 
     :param backup_name: name of the backup, which becomes the name of its container
-    :param storage_conn_id: connection to the storage account
-    :param catalog_container: container of the catalog
     :param backup_label: what a person wants to say about the backup
     """
 
-    template_fields = (
-        *BizTalkStep.template_fields,
-        "backup_name",
-        "storage_conn_id",
-        "catalog_container",
-        "backup_label",
-    )
+    template_fields = (*CatalogStep.template_fields, "backup_name", "backup_label")
 
-    def __init__(
-        self,
-        *,
-        backup_name: str,
-        storage_conn_id: str = "biztalk_backup_storage",
-        catalog_container: str = "biztalk-backup-catalog",
-        backup_label: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, backup_name: str, backup_label: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.backup_name = backup_name
-        self.storage_conn_id = storage_conn_id
-        self.catalog_container = catalog_container
         self.backup_label = backup_label
 
     def run_step(self, context: Context) -> dict[str, Any]:
@@ -86,7 +69,7 @@ class BizTalkCheckBackupOperator(BizTalkStep):
             context,
             address.name,
             purpose="backup",
-            hold=Settings.load().longest_backup,
+            hold=Settings.load().longest_way_to_suspension,
             storage_conn_id=self.storage_conn_id,
             catalog_container=self.catalog_container,
         )
@@ -102,7 +85,7 @@ class BizTalkCheckBackupOperator(BizTalkStep):
         }
 
 
-class BizTalkBackupOperator(BizTalkStep):
+class BizTalkBackupOperator(ChangingStep):
     """
     Asks a service to back itself up into a new container.
 
@@ -116,19 +99,16 @@ class BizTalkBackupOperator(BizTalkStep):
     :param backup_name: name of the backup, which becomes the name of its container
     :param still: XCom of the wait until the service stood still; when its ``etag`` is not the service's any more, the
         service refuses
-    :param storage_conn_id: connection to the storage account
     """
 
-    template_fields = (*BizTalkStep.template_fields, "backup_name", "still", "storage_conn_id")
+    template_fields = (*ChangingStep.template_fields, "backup_name", "still")
     operator_extra_links = (BackupContainerLink(),)
+    purpose = "backup"
 
-    def __init__(
-        self, *, backup_name: str, still: Any, storage_conn_id: str = "biztalk_backup_storage", **kwargs: Any
-    ) -> None:
+    def __init__(self, *, backup_name: str, still: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.backup_name = backup_name
         self.still = still
-        self.storage_conn_id = storage_conn_id
 
     def run_step(self, context: Context) -> dict[str, Any]:
         hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]

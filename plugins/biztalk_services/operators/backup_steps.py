@@ -63,8 +63,8 @@ def backup_steps(
     :param drain: how to wait for batches: further arguments of :class:`BizTalkBatchDrainSensor`
     :param when_slipped_in: what to do when a message slips into a batch meanwhile
     """
-    backup = {"backup_name": backup_name, "storage_conn_id": settings.storage_conn_id}
-    catalog = {"catalog_container": settings.catalog_container}
+    backup = {"backup_name": backup_name}
+    catalog = {"storage_conn_id": settings.storage_conn_id, "catalog_container": settings.catalog_container}
     batches = {"tracking_conn_id": tracking_conn_id, "query": settings.drain_query}
     patience = {"patience_seconds": settings.trouble_patience_seconds}
 
@@ -82,7 +82,6 @@ def backup_steps(
         task_id="suspend",
         reason=reason,
         back_within_minutes=settings.longest_suspension.total_seconds() / 60,
-        storage_conn_id=settings.storage_conn_id,
         retries=INSIST,
         **at,
         **catalog,
@@ -102,7 +101,7 @@ def backup_steps(
         **at,
         **batches,
     )
-    begun = BizTalkBackupOperator(task_id="back_up", still=still.output, **at, **backup)
+    begun = BizTalkBackupOperator(task_id="back_up", still=still.output, **at, **backup, **catalog)
     backed_up = BizTalkOperationSensor(
         task_id="wait_for_backup",
         operation_id=begun.output["operation_id"],
@@ -114,7 +113,7 @@ def backup_steps(
     recorded = BizTalkRecordInventoryOperator(
         task_id="record_inventory", execution_timeout=timedelta(minutes=5), **at, **backup, **catalog
     )
-    verified = BizTalkVerifyBackupOperator(task_id="verify_backup", **at, **backup)
+    verified = BizTalkVerifyBackupOperator(task_id="verify_backup", **at, **backup, **catalog)
     published = BizTalkPublishBackupOperator(
         task_id="publish_reference",
         evidence={

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from biztalk_services.hooks.biztalk_services import hook_for
-from biztalk_services.operators.step import BizTalkStep, request_id
+from biztalk_services.operators.catalog_step import ChangingStep
+from biztalk_services.operators.step import request_id
 from biztalk_services.rest.errors import BizTalkServicesError, OutcomeUnknown, ServerTroubled, ServiceNotFound
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.state_chart import may_be
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
 
 
-class BizTalkDeleteServiceOperator(BizTalkStep):
+class BizTalkDeleteServiceOperator(ChangingStep):
     """
     Asks for the deletion of a service, once.
 
@@ -30,7 +31,8 @@ class BizTalkDeleteServiceOperator(BizTalkStep):
     :param etag: ETag that the service must still have, so that what was approved is what is deleted
     """
 
-    template_fields = (*BizTalkStep.template_fields, "etag")
+    template_fields = (*ChangingStep.template_fields, "etag")
+    purpose = "restore"
 
     def __init__(self, *, etag: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

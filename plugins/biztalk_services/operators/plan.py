@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from biztalk_services.catalog.reference import BackupReference
     from biztalk_services.hooks.restore_world import AirflowWorld
-
-_CLAIM_BEYOND_DEADLINES = timedelta(hours=1)
 
 
 class RestoreRefused(BizTalkServicesError):
@@ -176,7 +174,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
                 context,
                 plan.target["service"].rpartition("/")[2],
                 purpose="restore",
-                hold=settings.longest_restore + _CLAIM_BEYOND_DEADLINES,
+                hold=settings.longest_step,
                 storage_conn_id=self.storage_conn_id,
                 catalog_container=self.catalog_container,
             )

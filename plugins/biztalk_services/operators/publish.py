@@ -10,7 +10,7 @@ from biztalk_services.assets import BACKUPS
 from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.links.backup import CatalogEntryLink
-from biztalk_services.operators.step import BizTalkStep
+from biztalk_services.operators.catalog_step import CatalogStep
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.batches import BatchReport
@@ -27,7 +27,7 @@ class BackupInconsistent(BizTalkServicesError):
     """The service was changed while it was being backed up."""
 
 
-class BizTalkVerifyBackupOperator(BizTalkStep):
+class BizTalkVerifyBackupOperator(CatalogStep):
     """
     Reads a backup back: every blob there, with the size and hash that the descriptor says.
 
@@ -36,15 +36,13 @@ class BizTalkVerifyBackupOperator(BizTalkStep):
     **Idempotency:** only reads.
 
     :param backup_name: name of the backup and its container
-    :param storage_conn_id: connection to the storage account
     """
 
-    template_fields = (*BizTalkStep.template_fields, "backup_name", "storage_conn_id")
+    template_fields = (*CatalogStep.template_fields, "backup_name")
 
-    def __init__(self, *, backup_name: str, storage_conn_id: str = "biztalk_backup_storage", **kwargs: Any) -> None:
+    def __init__(self, *, backup_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.backup_name = backup_name
-        self.storage_conn_id = storage_conn_id
 
     def run_step(self, context: Context) -> dict[str, Any]:
         from biztalk_services.catalog.verification import read_back
@@ -71,7 +69,7 @@ class BizTalkVerifyBackupOperator(BizTalkStep):
         }
 
 
-class BizTalkPublishBackupOperator(BizTalkStep):
+class BizTalkPublishBackupOperator(CatalogStep):
     """
     Writes the backup reference into the catalog, the last step that makes a backup valid, and pushes it.
 
@@ -83,42 +81,24 @@ class BizTalkPublishBackupOperator(BizTalkStep):
     **Idempotency:** a reference is never overwritten; publishing the same again changes nothing.
 
     :param backup_name: name of the backup
-    :param storage_conn_id: connection to the storage account
-    :param catalog_container: container of the catalog
     :param evidence: ids of the steps whose XComs make up the reference, by what they say: ``checked``, ``drained``,
         ``still``, ``looked_again``, ``begun``, ``ended``, ``verified``
     :param backup_label: what a person wanted to say about the backup
     """
 
-    template_fields = (
-        *BizTalkStep.template_fields,
-        "backup_name",
-        "storage_conn_id",
-        "catalog_container",
-        "backup_label",
-    )
+    template_fields = (*CatalogStep.template_fields, "backup_name", "backup_label")
     operator_extra_links = (CatalogEntryLink(),)
 
     def __init__(
-        self,
-        *,
-        backup_name: str,
-        evidence: dict[str, str],
-        storage_conn_id: str = "biztalk_backup_storage",
-        catalog_container: str = "biztalk-backup-catalog",
-        backup_label: str | None = None,
-        **kwargs: Any,
+        self, *, backup_name: str, evidence: dict[str, str], backup_label: str | None = None, **kwargs: Any
     ) -> None:
         kwargs.setdefault("outlets", [BACKUPS])
         super().__init__(**kwargs)
         self.backup_name = backup_name
         self.evidence = evidence
-        self.storage_conn_id = storage_conn_id
-        self.catalog_container = catalog_container
         self.backup_label = backup_label
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        from biztalk_services.catalog.catalog import Catalog
         from biztalk_services.catalog.reference import BackupReference, Drain, Verification
         from biztalk_services.catalog.verification import StoredBlob
 
@@ -152,7 +132,7 @@ class BizTalkPublishBackupOperator(BizTalkStep):
                 verified["level"], datetime.fromisoformat(verified["checked_at"]), verified["checked"]
             ),
         )
-        catalog = Catalog(storage_account(self.storage_conn_id).client, self.catalog_container)
+        catalog = self.catalog
         if begun["etag"] is None or begun["etag"] != ended["etag"]:
             self._set_aside(catalog, reference, etag_after=ended["etag"])
         reference, url = catalog.publish(reference)

@@ -12,7 +12,8 @@ from biztalk_services.hooks.restore_values import restore_values
 from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.hooks.tickets import tickets_of
-from biztalk_services.operators.step import BizTalkStep, request_id
+from biztalk_services.operators.catalog_step import ChangingStep
+from biztalk_services.operators.step import request_id
 from biztalk_services.plans.plan import RestorePlan
 from biztalk_services.plans.planner import sent
 from biztalk_services.plans.request import RestoreRequest
@@ -36,7 +37,7 @@ class NameNotFree(BizTalkServicesError):
     default_advice = "retry"
 
 
-class BizTalkRestoreOperator(BizTalkStep):
+class BizTalkRestoreOperator(ChangingStep):
     """
     Asks for the restore of a backup as a service that does not exist.
 
@@ -52,37 +53,19 @@ class BizTalkRestoreOperator(BizTalkStep):
     :param plan: XCom of the approved plan
     :param request: XCom of the choices behind it
     :param stored: XCom of the backup's settings without secrets
-    :param storage_conn_id: connection to the storage account of the backup
-    :param catalog_container: container of the catalog
     :param name_deadline_minutes: how long to wait for the name
     """
 
-    template_fields = (
-        *BizTalkStep.template_fields,
-        "plan",
-        "request",
-        "stored",
-        "storage_conn_id",
-        "catalog_container",
-    )
+    template_fields = (*ChangingStep.template_fields, "plan", "request", "stored")
+    purpose = "restore"
 
     def __init__(
-        self,
-        *,
-        plan: Any,
-        request: Any,
-        stored: Any,
-        storage_conn_id: str = "biztalk_backup_storage",
-        catalog_container: str = "biztalk-backup-catalog",
-        name_deadline_minutes: float = 120,
-        **kwargs: Any,
+        self, *, plan: Any, request: Any, stored: Any, name_deadline_minutes: float = 120, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.plan = plan
         self.request = request
         self.stored = stored
-        self.storage_conn_id = storage_conn_id
-        self.catalog_container = catalog_container
         self.name_deadline_minutes = name_deadline_minutes
 
     def run_step(self, context: Context) -> dict[str, Any]:

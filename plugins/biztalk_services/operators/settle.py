@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.hooks.biztalk_services import hook_for
-from biztalk_services.hooks.storage import storage_account
-from biztalk_services.operators.step import BizTalkStep
+from biztalk_services.operators.catalog_step import CatalogStep, ChangingStep
 from biztalk_services.plans.plan import RestorePlan
 from biztalk_services.plans.request import EXACT, RAISE, RestoreRequest
 from biztalk_services.plans.values import CERTIFICATE, ONLY_IN_BACKUP, same_thing
@@ -30,42 +29,22 @@ class ControlNumbersUnsettled(BizTalkServicesError):
     """Control numbers that a person has to settle before the service is resumed."""
 
 
-class _RestoredStep(BizTalkStep):
+class _RestoredStep(CatalogStep):
     """
     A step on the restored service.
 
     :param plan: XCom of the approved plan
     :param request: XCom of the choices behind it
     :param reference: XCom of the backup reference
-    :param storage_conn_id: connection to the storage account of the catalog
-    :param catalog_container: container of the catalog
     """
 
-    template_fields = (
-        *BizTalkStep.template_fields,
-        "plan",
-        "request",
-        "reference",
-        "storage_conn_id",
-        "catalog_container",
-    )
+    template_fields = (*CatalogStep.template_fields, "plan", "request", "reference")
 
-    def __init__(
-        self,
-        *,
-        plan: Any,
-        request: Any,
-        reference: Any,
-        storage_conn_id: str = "biztalk_backup_storage",
-        catalog_container: str = "biztalk-backup-catalog",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, plan: Any, request: Any, reference: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
         self.request = request
         self.reference = reference
-        self.storage_conn_id = storage_conn_id
-        self.catalog_container = catalog_container
 
     @property
     def chosen(self) -> RestoreRequest:
@@ -73,11 +52,10 @@ class _RestoredStep(BizTalkStep):
 
     def recorded(self) -> Any:
         """The inventory of the backup; None when nobody recorded one."""
-        from biztalk_services.catalog.catalog import Catalog, NotInCatalog
+        from biztalk_services.catalog.catalog import NotInCatalog
 
-        catalog = Catalog(storage_account(self.storage_conn_id).client, self.catalog_container)
         try:
-            return catalog.inventory(self.reference["service"], self.reference["container"])
+            return self.catalog.inventory(self.reference["service"], self.reference["container"])
         except NotInCatalog:
             return None
 
@@ -122,7 +100,7 @@ class BizTalkVerifyRestoreOperator(_RestoredStep):
         return {"checked": checked, "differences": [], "allowed": [each.sentence() for each in found]}
 
 
-class BizTalkSettleControlNumbersOperator(_RestoredStep):
+class BizTalkSettleControlNumbersOperator(_RestoredStep, ChangingStep):
     """
     Sees to it that a restored service gives out no control number that was used since its backup.
 
@@ -135,6 +113,8 @@ class BizTalkSettleControlNumbersOperator(_RestoredStep):
 
     **Idempotency:** what is raised already is not raised again; bounds only go up.
     """
+
+    purpose = "restore"
 
     def run_step(self, context: Context) -> dict[str, Any]:
         if self.chosen.control_numbers == EXACT:

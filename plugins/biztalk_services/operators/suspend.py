@@ -10,7 +10,8 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.tickets import close_tickets, new_ticket, tickets_of
-from biztalk_services.operators.step import AdvicePolicy, BizTalkStep, failure_told, request_id
+from biztalk_services.operators.catalog_step import ChangingStep
+from biztalk_services.operators.step import AdvicePolicy, failure_told, request_id
 from biztalk_services.rest.errors import (
     BizTalkServicesError,
     OperationNotAllowed,
@@ -37,7 +38,7 @@ class ServiceNotActive(BizTalkServicesError):
     """The service is in a state from which it would not come back as it was."""
 
 
-class BizTalkSuspendOperator(BizTalkStep):
+class BizTalkSuspendOperator(ChangingStep):
     """
     Asks a service to suspend, unless it stands still already.
 
@@ -53,26 +54,14 @@ class BizTalkSuspendOperator(BizTalkStep):
 
     :param reason: what the service is suspended for, for the ticket
     :param back_within_minutes: how soon it has to be back, for the ticket
-    :param storage_conn_id: connection to the storage account of the catalog
-    :param catalog_container: container of the catalog, which holds the tickets too
     """
 
-    template_fields = (*BizTalkStep.template_fields, "storage_conn_id", "catalog_container")
+    purpose = "backup"
 
-    def __init__(
-        self,
-        *,
-        reason: str = "backup",
-        back_within_minutes: float = 120,
-        storage_conn_id: str = "biztalk_backup_storage",
-        catalog_container: str = "biztalk-backup-catalog",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, reason: str = "backup", back_within_minutes: float = 120, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.reason = reason
         self.back_within = timedelta(minutes=back_within_minutes)
-        self.storage_conn_id = storage_conn_id
-        self.catalog_container = catalog_container
 
     def run_step(self, context: Context) -> dict[str, Any]:
         hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
