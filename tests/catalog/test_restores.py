@@ -9,7 +9,7 @@ import pytest
 from azure.core.exceptions import ResourceExistsError
 from biztalk_services.catalog.catalog import Catalog
 from biztalk_services.catalog.restores import Restores
-from biztalk_services.catalog.storage import ContainerTaken, StorageNotFound, StorageUnreachable
+from biztalk_services.catalog.storage import ContainerTaken, StorageUnreachable
 
 from tests.catalog.azurite import Azurite, free_port
 
@@ -69,20 +69,20 @@ def test_the_catalog_does_not_mind(restores, client, container_name):
     assert Catalog(client, container_name).list() == []
 
 
-def test_a_record_without_container(client, container_name):
-    with pytest.raises(StorageNotFound, match="record a restore"):
-        Restores(client, container_name).record("orders", WHEN, restored())
+def test_the_first_record_makes_its_container(client, container_name):
+    records = Restores(client, f"{container_name}-new")
+    records.record("orders", WHEN, restored())
+    assert len(records.durations("orders")) == 1
 
 
 def test_a_container_that_is_being_deleted_takes_no_record(restores, monkeypatch):
     error = ResourceExistsError("It is being deleted.")
     error.error_code = "ContainerBeingDeleted"
 
-    class Refusing:
-        def upload_blob(self, *arguments: Any, **options: Any) -> None:
-            raise error
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(restores._container, "get_blob_client", lambda name: Refusing())
+    monkeypatch.setattr(restores._container, "create_container", refuse)
     with pytest.raises(ContainerTaken):
         restores.record("orders", WHEN, restored())
 

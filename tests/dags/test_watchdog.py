@@ -20,7 +20,7 @@ def dag(dags) -> DAG:
 
 
 def test_it_looks_every_minute_one_look_at_a_time_and_makes_up_for_none(dag):
-    assert dag.timetable._expression == "* * * * *"
+    assert dag.timetable.expression == "* * * * *"
     assert dag.catchup is False
     assert dag.max_active_runs == 1
     assert dag.dagrun_timeout == timedelta(minutes=10)

@@ -16,7 +16,7 @@ BACK_BY = OPENED + timedelta(hours=2)
 GRACE = timedelta(minutes=30)
 JUST = timedelta(seconds=1)
 LEFT = Suspension("Suspended", False, Owner.ENDED, OPENED, BACK_BY)
-STATES = [*sorted(SETTLED_STATES | FAILED_STATES | TRANSITIONAL_STATES), "Hibernating"]
+STATES = [*SETTLED_STATES, *FAILED_STATES, *TRANSITIONAL_STATES, "Hibernating"]
 RESUMABLE = {"Suspended", "SuspendedFailed", "ResumeFailed"}
 BEGIN = {
     Owner.ENDED: OPENED + SETTLING,
@@ -56,14 +56,14 @@ def test_a_superseded_ticket_is_closed_and_never_a_reason_to_resume(state):
     assert verdict(replace(LEFT, state=state, superseded=True), BACK_BY + timedelta(days=1)) is Verdict.CLOSE
 
 
-@pytest.mark.parametrize("state", [*sorted(TRANSITIONAL_STATES), "Hibernating"])
+@pytest.mark.parametrize("state", [*TRANSITIONAL_STATES, "Hibernating"])
 def test_what_is_on_its_way_is_waited_for_and_then_a_person_is_called(state):
     moving = replace(LEFT, state=state)
     assert verdict(moving, BACK_BY + GRACE - JUST) is Verdict.LEAVE
     assert verdict(moving, BACK_BY + GRACE) is Verdict.CALL
 
 
-@pytest.mark.parametrize("state", sorted((SETTLED_STATES | FAILED_STATES) - RESUMABLE - {"Active"}))
+@pytest.mark.parametrize("state", sorted({*SETTLED_STATES, *FAILED_STATES} - RESUMABLE - {"Active"}))
 def test_from_any_other_state_there_is_no_way_back_that_the_chart_knows(state):
     assert verdict(replace(LEFT, state=state), BEGIN[Owner.ENDED]) is Verdict.CALL
 
