@@ -26,7 +26,7 @@ from tests.emulator.driver import SUBSCRIPTION
 
 pytestmark = pytest.mark.usefixtures("connections", "clock")
 
-AWAY = {"conn_type": "wasb", "login": "x", "password": "eA==", "host": "http://127.0.0.1:1/x"} | {"extra": {"retry_total": 0}}
+AWAY = {
     "conn_type": "wasb",
     "login": "x",
     "password": "eA==",
