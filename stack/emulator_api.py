@@ -43,7 +43,7 @@ class EmulatorApi:
 
     def send(self, service: str, agreement: str, messages: int = 1) -> dict:
         """Let messages pass through an agreement."""
-        return self._json("POST", f"/services/{service}/messages", {"agreement": agreement, "messages": messages})
+        return self.post(f"/services/{service}/messages", {"agreement": agreement, "messages": messages})
 
     def duplicates(self, service: str) -> list[dict]:
         """Control numbers that a partner of the service has got twice."""
@@ -51,6 +51,12 @@ class EmulatorApi:
 
     def get(self, path: str) -> Any:
         return self._json("GET", path)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self._json("POST", path, body)
+
+    def delete(self, path: str) -> Any:
+        return self._json("DELETE", path)
 
     def _json(self, method: str, path: str, body: Any = None) -> Any:
         answer = self._session.request(method, f"{self.url}{path}", json=body, timeout=ANSWER_SECONDS)

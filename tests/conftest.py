@@ -24,7 +24,7 @@ os.environ |= {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run beside each other, a room stays together, for it shares what it has started; the longest begins."""
+    """Where tests run beside each other, a room stays together, for it shares what it started; the longest begins."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT / "tests").parts[0]))
     items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests/system"))

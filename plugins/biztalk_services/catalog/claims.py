@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,7 +95,7 @@ class Claims:
         return found and found[0]
 
     def take(self, claim: Claim, *, has_ended: Callable[[Run], bool]) -> None:
-        """Take a service for a run; the same run may take it again, and keeps the claim that lasts longer.
+        """Take a service for a run; the same run may take it again, which can make its claim last longer.
 
         :param has_ended: whether a run has ended, as far as anybody knows.
         :raises ServiceClaimed: another run has it.
@@ -106,8 +106,10 @@ class Claims:
             found = self._read(claim.service)
             if found and found[0] is not None and not _may_be_taken(found[0], claim.run, has_ended):
                 raise _claimed(found[0])
-            if found and found[0] is not None and found[0].run == claim.run and found[0].until >= claim.until:
-                return
+            if found and found[0] is not None and found[0].run == claim.run:
+                if found[0].until >= claim.until:
+                    return
+                claim = replace(claim, purpose=found[0].purpose)
             condition = {"etag": found[1], "match_condition": MatchConditions.IfNotModified} if found else {}
             try:
                 self._blob(claim.service).upload_blob(
