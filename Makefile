@@ -1,9 +1,11 @@
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 PYTEST_ARGUMENTS ?=
+SEED ?= 1
+CELLS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help backup restore up down status test lint bench lock install install-tests python3
+.PHONY: help backup restore up down status test lint bench chaos lock install install-tests python3
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +36,9 @@ lint: install ## Check style and format
 
 bench: install ## Measure, each measurement beside its plain alternative
 	@$(PYTHON) -m bench
+
+chaos: install ## Kill each part at each step of a backup and a restore, look at what is left; SEED=1, CELLS=20 takes a sample
+	@$(PYTHON) -m chaos --seed $(SEED) $(if $(CELLS),--cells $(CELLS))
 
 lock: python3 ## Pin every version and hash anew, in each requirements file
 	@$(PYTHON3) stack/lock.py
