@@ -23,6 +23,7 @@ os.environ |= {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run beside each other, a room stays together, for it shares what it started; the longest begins."""
     for item in items:
