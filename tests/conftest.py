@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="airflow-of-tests-"))
@@ -23,11 +25,19 @@ os.environ |= {
 }
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByRoom(LoadScopeScheduling):
+    """Where tests run beside each other, those of a room stay together, for they share what it has started."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.split("/")[1]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
+    return ByRoom(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run beside each other, a room stays together, for it shares what it started; the longest begins."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT / "tests").parts[0]))
+    """The longest room begins."""
     items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests/system"))
 
 

@@ -228,8 +228,9 @@ def test_who_comes_together_starts_by_index(number, at_once, work, random):
         night.tick(now)
         if night.done():
             break
-    # Those that may start at the same moment notice it in any order; nobody overtakes by more than that.
-    assert all(abs(place - index) < at_once for place, index in enumerate(night.passed))
+    # Those that may start at the same moment notice it in any order, and one may take long to notice.
+    for place, index in enumerate(night.passed):
+        assert len(set(range(index)) - set(night.passed[:place])) < at_once
 
 
 @settings(max_examples=50, deadline=None)
