@@ -18,7 +18,8 @@ def may_start(
     A service takes up a turn from passing its gate to the end of its last task, but not while it waits in its excused
     task. Services that wait at the gate are let in by index; those before this one count as if they had passed. So all
     that look at the same states come to compatible answers. A service that comes out of its excused task goes on at
-    once, so that for a while there may be more than ``at_once``.
+    once, so that for a while there may be more than ``at_once``; so does one that comes to the gate while one behind it
+    is being let in.
 
     :param map_index: index of the service that asks
     :param states: task instance states of the run by ``<task id>_<map index>``; a missing one has not started
