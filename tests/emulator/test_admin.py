@@ -108,6 +108,30 @@ def test_bodies_that_are_not_read_are_refused_with_a_sentence(emulator):
     assert (answer.status_code, "larger than" in answer.json()["error"]) == (413, True)
     assert emulator.raw_admin("BREW", "/faults").status_code == 405
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"kind": "status", "retry_after": Infinity}',
+        b'{"kind": "status", "retry_after": 1e999}',
+        b'{"kind": "status", "message": "\\ud800"}',
+        b'{"kind": "slow", "seconds": NaN}',
+        b'{"kind": "slow", "seconds": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        b"\xff",
+    ],
+)
+def test_what_json_and_unicode_do_not_have_is_refused(emulator, body):
+    answer = emulator.raw_admin("POST", "/faults", data=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, "The body must be a JSON object.")
+    assert emulator.request("GET", "/cloudservices").status_code == 200
+
+
+@pytest.mark.parametrize("after", [10**30, -(10**30)])
+def test_the_journal_before_the_first_and_after_the_last_number_that_there_can_be(emulator, after):
+    first = emulator.admin("GET", f"/journal?after={after}&limit=1")["entries"]
+    assert [entry["seq"] for entry in first] == ([] if after > 0 else [1])
+
+
 
 def test_settings_change_only_what_is_named(emulator):
     before = emulator.admin("GET", "/settings")

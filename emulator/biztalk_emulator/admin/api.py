@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from biztalk_emulator import pki, times
+from biztalk_emulator import json_text, pki, times
 from biztalk_emulator.admin import edits, surroundings, views
 from biztalk_emulator.business.errors import TrafficRefused
 from biztalk_emulator.faults import EFFECTS, PORTAL_ONLY, REQUESTS, FaultError, Faults
@@ -347,8 +347,8 @@ def _object(request: Request) -> dict[str, Any]:
     if not request.body:
         return {}
     try:
-        document = json.loads(request.body)
-    except (ValueError, RecursionError):
+        document = json_text.read(request.body)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         raise Refused(400, "The body must be a JSON object.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from biztalk_emulator import json_text
 from biztalk_emulator.business import control_numbers
 from biztalk_emulator.business.content import Agreement
 from biztalk_emulator.business.errors import ControlNumberRangeInvalid
@@ -22,8 +22,8 @@ def read(request: Request) -> dict[str, Any]:
     if media != "application/json":
         raise DataError(415, "Only verbose JSON is taken here; send the header Content-Type: application/json.")
     try:
-        document = json.loads(request.body)
-    except (ValueError, RecursionError):
+        document = json_text.read(request.body)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         raise DataError(400, "The body must be a JSON object with the properties to change.")

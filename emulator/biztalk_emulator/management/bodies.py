@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from biztalk_emulator import connection_strings
+from biztalk_emulator import connection_strings, json_text
 from biztalk_emulator.business.quotas import QUOTAS
 from biztalk_emulator.connection_strings import ConnectionStringError
 from biztalk_emulator.http_server import Request
@@ -237,9 +236,9 @@ def _backup_problems(name: str, connection_string: str) -> list[str]:
 
 def _backup_json(body: bytes) -> tuple[str, str]:
     try:
-        document = json.loads(body)
+        document = json_text.read(body)
         name, connection_string = document["BackupName"], document["BackupStoreConnectionString"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         name = connection_string = None
     if not isinstance(name, str) or not isinstance(connection_string, str):
         raise bad_request("The JSON body needs the texts BackupName and BackupStoreConnectionString.")
