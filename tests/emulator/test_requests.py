@@ -123,6 +123,8 @@ class TestPaths:
         [
             "/",
             "/cloudservices/nowhere",
+            "/cloudservices/%00",
+            "/cloudservices/what%20XML%20cannot%20hold%01%EF%BF%BE",
             "/cloudservices/contoso-west-us/resources/biztalkservices/~/biztalk/nobody",
             "/cloudservices/contoso-north-europe/resources/biztalkservices/~/biztalk/contosoorders",
             "/cloudservices/contoso-west-us/resources/scheduler/~/jobCollections/x",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape, quoteattr
 
@@ -11,6 +12,7 @@ from defusedxml.ElementTree import fromstring
 from biztalk_emulator.management.errors import invalid_xml
 
 NAMESPACE = "http://schemas.microsoft.com/windowsazure"
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 
 
@@ -21,8 +23,8 @@ def element(name: str, *content: str, **attributes: str) -> str:
 
 
 def text(name: str, value: object) -> str:
-    """Write an element that holds text; empty when the value is None or empty."""
-    written = "" if value is None else escape(str(value))
+    """Write an element that holds text, with what XML cannot hold replaced; empty when the value is None or empty."""
+    written = "" if value is None else escape(_NOT_XML.sub("\ufffd", str(value)))
     return f"<{name}>{written}</{name}>" if written else f"<{name} />"
 
 
