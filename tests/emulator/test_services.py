@@ -112,6 +112,7 @@ class TestCreate:
             ({"Edition": "golden"}, "Edition"),
             ({"UnitCount": "9"}, "UnitCount"),
             ({"UnitCount": "many"}, "UnitCount"),
+            ({"UnitCount": "9" * 5000}, "UnitCount"),
             ({"ServiceVersion": "new"}, "ServiceVersion"),
             ({"TrackingStoreConnectionString": "Data Source=x"}, "Initial Catalog"),
             ({"TrackingStoreConnectionString": "Initial Catalog=../../x"}, "Initial Catalog"),

@@ -21,6 +21,7 @@ _CLOUD_SERVICE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{4,18}[A-Za-z0-9]")
 _BACKUP_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,5}){1,3}")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _RESTORE = "IntrinsicSettings/ServiceRestoreSettings"
 _SETTING_NAMES = (*PLAIN_SETTINGS, *CONNECTION_STRINGS, "AccessControlNamespace", "AccessControlKey")
 
@@ -149,7 +150,7 @@ def _settings_in(found: Element) -> dict[str, Any]:
         settings["ServiceCertificate"] = {"Data": data, "Password": password or ""}
     if "Edition" in settings:
         settings["Edition"] = settings["Edition"].lower()
-    if settings.get("UnitCount", "").isdecimal():
+    if _COUNT.fullmatch(settings.get("UnitCount", "")):
         settings["UnitCount"] = int(settings["UnitCount"])
     return settings
 
