@@ -94,6 +94,11 @@ def _is_endpoint(text: str) -> bool:
     return printable and plain and parts.scheme in ("http", "https") and possible_host and port != 0
 
 
+def is_database_name(text: str) -> bool:
+    """Whether a SQL database can have this name."""
+    return _DATABASE_NAME.fullmatch(text) is not None
+
+
 def database_name(text: str) -> str:
     """Return the ``Initial Catalog`` (or ``Database``) of an ADO.NET connection string.
 
@@ -101,7 +106,7 @@ def database_name(text: str) -> str:
     """
     values = {key.lower(): value for key, value in pairs(text)}
     name = values.get("initial catalog") or values.get("database") or ""
-    if not _DATABASE_NAME.fullmatch(name):
+    if not is_database_name(name):
         raise ConnectionStringError(
             "The tracking store connection string needs an Initial Catalog of letters, digits, dots, dashes and "
             "underscores."

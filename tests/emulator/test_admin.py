@@ -72,6 +72,7 @@ def test_services_tell_all_but_secrets(emulator):
         ("DELETE", "/world/databases/nothing", None, 404),
         ("PUT", "/world/namespaces/new", {}, 400),
         ("PUT", "/world/namespaces/new", {"key": ""}, 400),
+        ("PUT", "/world/databases/a;Initial Catalog=b", {"user": "u", "password": "p"}, 400),
         ("DELETE", "/world/namespaces/nothing", None, 404),
         ("GET", f"/operations/{'0' * 32}", None, 404),
         ("POST", f"/operations/{'0' * 32}/release", None, 409),

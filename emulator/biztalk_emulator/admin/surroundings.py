@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from biztalk_emulator.connection_strings import ConnectionStringError, database_name
+from biztalk_emulator.connection_strings import is_database_name
 from biztalk_emulator.store import Store
 from biztalk_emulator.world import World
 
@@ -40,12 +40,8 @@ def put_database(world: World, store: Store, name: str, order: dict[str, Any]) -
     :param order: ``password``, and ``user``, which a known database keeps when it is not given.
     :raises WorldOrderError: for an impossible name or order.
     """
-    try:
-        database_name(f"Initial Catalog={name}")
-    except ConnectionStringError:
-        raise WorldOrderError(
-            "A database has a name of up to 128 letters, digits, dots, dashes and underscores."
-        ) from None
+    if not is_database_name(name):
+        raise WorldOrderError("A database has a name of up to 128 letters, digits, dots, dashes and underscores.")
     known = world.database(name)
     user, password = order.get("user", known.user if known else None), order.get("password")
     if not isinstance(user, str) or not isinstance(password, str) or set(order) - {"user", "password"}:
