@@ -48,6 +48,10 @@ EFFECTS: dict[str, dict[str, Any]] = _ANY_REQUEST | _STARTING_REQUEST
 """Each effect with its parameters and their defaults."""
 
 
+MOST = 1_000_000
+"""How often one order can act, if not for good."""
+
+
 class FaultError(ValueError):
     """An order was refused; the message says why and what is possible."""
 
@@ -94,7 +98,7 @@ class Faults:
             raise FaultError("A fault is an object with at least the name kind.")
         order = dict(order)
         effect = order.pop("kind", None)
-        if effect not in EFFECTS:
+        if not isinstance(effect, str) or effect not in EFFECTS:
             raise FaultError(f"The kind of a fault is one of {', '.join(EFFECTS)}.")
         operation = order.pop("operation", "any")
         possible = (*STARTING, *PORTAL_ONLY) if effect in _STARTING_REQUEST else REQUESTS
@@ -103,8 +107,8 @@ class Faults:
         service, count = order.pop("service", None), order.pop("count", None)
         if service is not None and not isinstance(service, str):
             raise FaultError("service is the name of a service, or null for every service.")
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise FaultError("count is a whole number of at least 1, or null until the fault is cleared.")
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST):
+            raise FaultError(f"count is a whole number from 1 to {MOST}, or null until the fault is cleared.")
         parameters = {**EFFECTS[effect], **order}
         if unknown := set(order) - set(EFFECTS[effect]):
             raise FaultError(f"{effect} does not know {', '.join(sorted(unknown))}.")

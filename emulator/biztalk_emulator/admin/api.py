@@ -25,6 +25,9 @@ from biztalk_emulator.store import Service
 from biztalk_emulator.world import World
 
 _SEND_NAMES = ("agreement", "messages", "size", "document_type", "control_number")
+_HIGHEST = 2**63 - 1
+"""The highest number that the store knows."""
+
 _LOCAL_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
@@ -251,6 +254,7 @@ class AdminApi:
             raise Refused(400, f"kind is one of {', '.join(KINDS)}.")
         try:
             after, limit = int(query.get("after", 0)), int(query.get("limit", 1000))
+            after = max(0, min(after, _HIGHEST))
         except ValueError:
             raise Refused(400, "after and limit are whole numbers.") from None
         with self._store.transaction():
@@ -331,7 +335,7 @@ _ROUTES = [
     _route("GET", "/faults", AdminApi._fault_list),
     _route("POST", "/faults", AdminApi._order_fault),
     _route("DELETE", "/faults", AdminApi._clear_faults),
-    _route("DELETE", r"/faults/(\d+)", AdminApi._clear_faults),
+    _route("DELETE", r"/faults/(\d{1,18})", AdminApi._clear_faults),
     _route("GET", "/journal", AdminApi._read_journal),
     _route("GET", "/certificates", AdminApi._certificates),
     _route("POST", "/certificates", AdminApi._add_certificate),
@@ -340,7 +344,7 @@ _ROUTES = [
 
 
 def _readable(pattern: re.Pattern[str]) -> str:
-    return pattern.pattern.replace("([^/]+)", "{}").replace(r"(\d+)", "{}")
+    return pattern.pattern.replace("([^/]+)", "{}").replace(r"(\d{1,18})", "{}")
 
 
 def _object(request: Request) -> dict[str, Any]:

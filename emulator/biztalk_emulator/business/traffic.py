@@ -19,6 +19,7 @@ from .tracking import TrackingDatabase
 
 DEFAULT_SIZE = 2048
 MOST_MESSAGES = 10_000
+LARGEST = 2**31 - 1
 RETRY = timedelta(seconds=60)
 """When a release that failed is tried again."""
 
@@ -57,8 +58,8 @@ def send(
     """
     if isinstance(messages, bool) or not isinstance(messages, int) or not 1 <= messages <= MOST_MESSAGES:
         raise TrafficRefused(f"The number of messages must be a whole number from 1 to {MOST_MESSAGES}.")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise TrafficRefused("The size of a message must be a whole number of bytes, at least 1.")
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST:
+        raise TrafficRefused(f"The size of a message must be a whole number of bytes from 1 to {LARGEST}.")
     journey = Journey(service, now)
     chosen = _usable_agreement(service, agreement, now)
     kind = _document_type(chosen, document_type)
