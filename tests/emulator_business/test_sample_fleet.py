@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lxml import etree
 
-from tests.emulator_business.scenes import NOW, timeout_batch
+from tests.emulator_business.scenes import NOW, count_batch, number_range, timeout_batch
 
 SUBSCRIPTION = sample_subscription(NOW)
 SERVICES = [service for group in SUBSCRIPTION["cloud_services"] for service in group["services"]]
@@ -207,13 +207,27 @@ def spoil(content, what):
         (lambda content, _: content["x12_gs01_mappings"].clear(), "no entry in x12_gs01_mappings"),
         (lambda _, agreement: agreement["ControlNumbers"].pop("group"), "no control number range for group"),
         (lambda _, agreement: agreement["ControlNumbers"]["group"].update(LowerBound=0), "not within 1 to"),
-        (lambda _, agreement: agreement["ControlNumbers"]["group"].pop("Prefix"), "range is not complete"),
+        (lambda _, agreement: agreement["ControlNumbers"]["group"].pop("Prefix"), "lacks Prefix"),
         (lambda _, agreement: agreement.update(Transport={"Kind": "AS2", "Agreement": "x"}), "travels over 'x'"),
         (lambda _, agreement: agreement.update(StartDateInternal="soon"), "no ISO-8601 instant"),
         (lambda _, agreement: agreement.update(Direction="Receive"), "batching is on the send side only"),
         (lambda _, agreement: agreement.update(Direction="Sideways"), "a Direction of Send or Receive"),
         (lambda _, agreement: agreement.update(Batches=[timeout_batch(0)]), "above zero and required for Timeout"),
         (lambda _, agreement: agreement.update(DuplicateCheckDays=31), "kept for 30 days"),
+        (lambda _, agreement: agreement.update(Batches=[timeout_batch(2**31)]), "at most 2147483647"),
+        (lambda _, agreement: agreement.update(Batches=[count_batch(1)] * 2), "used more than once"),
+        (lambda _, agreement: agreement.update(Batches=[count_batch(1, condition="1; SELECT 1")]), "SQL-92"),
+        (lambda _, agreement: agreement.update(Batches=[count_batch(1, condition="\0")]), "SQL-92"),
+        (lambda _, agreement: agreement.update(StartDateInternal="0001-01-01T00:00:00+14:00"), "no ISO-8601 instant"),
+        (lambda _, agreement: agreement.update(Name=[]), "Name is text"),
+        (lambda _, agreement: agreement.update(EnabledInternal="yes"), "EnabledInternal is true or false"),
+        (lambda _, agreement: agreement.update(Transform=1), "Transform is text or null"),
+        (lambda _, agreement: agreement.update(Sender={"Partner": "Contoso"}), "Sender lacks Identity, Profile"),
+        (lambda _, agreement: agreement.update(DocumentTypes="850"), "DocumentTypes is a list"),
+        (lambda _, agreement: agreement.update(ControlNumbers=[]), "ControlNumbers is an object"),
+        (lambda _, agreement: agreement["ControlNumbers"].update(gossip=number_range()), "gossip, which there is not"),
+        (lambda _, agreement: agreement["ControlNumbers"]["group"].update(LowerBound=1.5), "is a whole number"),
+        (lambda content, _: content["partners"][0].update(Profiles=[None]), "is an object"),
     ],
 )
 def test_a_spoiled_content_is_told_what_is_wrong(what, sentence):

@@ -24,8 +24,10 @@ def apply(service: Service, edit: dict[str, Any]) -> None:
     for kind, entities in edit.items():
         if kind not in KINDS:
             raise EditError(f"{kind!r} cannot be edited; possible are {', '.join(KINDS)}.")
-        if not isinstance(entities, list) or not all(isinstance(each, dict) and "Name" in each for each in entities):
-            raise EditError(f"{kind} must be a list of objects with a Name.")
+        if not isinstance(entities, list) or not all(
+            isinstance(each, dict) and isinstance(each.get("Name"), str) for each in entities
+        ):
+            raise EditError(f"{kind} must be a list of objects with a Name, which is text.")
         names = [entity["Name"] for entity in entities]
         content[kind] = [each for each in content[kind] if each["Name"] not in names] + entities
     problems = integrity.problems(content) or quotas.excesses(

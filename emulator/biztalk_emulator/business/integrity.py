@@ -1,30 +1,18 @@
 """Is a content complete and consistent? For contents that come from outside, such as an edit by hand."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from . import batches
 from . import content as shapes
-from .clock import from_text
-from .content import Agreement, BatchDescription, Content
+from .clock import from_text, to_text
+from .content import Agreement, BatchDescription, Content, Kind
 from .control_numbers import check_range
 from .directory import find_identity
 from .errors import BusinessError
 from .journey import RETENTION
+from .shape import misfits
 
-_SHAPES: dict[str, Any] = {
-    "partners": shapes.Partner,
-    "agreements": shapes.Agreement,
-    "bridges": shapes.Bridge,
-    "assemblies": shapes.Assembly,
-    "certificates": shapes.Certificate,
-    "transforms": shapes.Transform,
-    "pipelines": shapes.Pipeline,
-    "templates": shapes.Template,
-    "x12_st01_mappings": shapes.St01Mapping,
-    "x12_gs01_mappings": shapes.Gs01Mapping,
-    "mic_values": shapes.MicValue,
-}
 _RANGES = {
     ("X12", "Send"): {"interchange", "group", "transaction_set"},
     ("EDIFACT", "Send"): {"interchange", "group", "transaction_set"},
@@ -37,6 +25,8 @@ _CRITERION_KEYS = {
     "Count": ("MessageCount", "MessageScope"),
     "Timeout": ("TimeoutInSeconds",),
 }
+_NAMED = ("partners", "agreements", "bridges", "assemblies", "certificates", "transforms", "pipelines", "templates")
+_HIGHEST_CRITERION = 2**31 - 1
 _LONGEST_BATCH_NAME = 256
 _LONGEST_FILTER = 1024
 
@@ -54,42 +44,19 @@ def _shape_problems(content: Any) -> Iterator[str]:
     if not isinstance(content, dict) or content.keys() != shapes.new_content().keys():
         yield f"A content is an object with exactly the kinds {', '.join(shapes.new_content())}."
         return
-    for kind, shape in _SHAPES.items():
-        yield from _list_problems(kind, content[kind], shape)
-    numbers = content["control_numbers"]
-    if not isinstance(numbers, dict) or numbers.keys() != {"generated", "received"}:
-        yield "'control_numbers' is an object with 'generated' and 'received'."
-        return
-    yield from _list_problems("control_numbers.generated", numbers["generated"], shapes.GeneratedControlNumber)
-    yield from _list_problems("control_numbers.received", numbers["received"], shapes.ReceivedControlNumber)
-    for agreement in content["agreements"]:
-        if isinstance(agreement, dict) and isinstance(agreement.get("Batches", []), list):
-            yield from _list_problems("Batches", agreement.get("Batches", []), shapes.BatchDescription)
-    for partner in content["partners"]:
-        if isinstance(partner, dict):
-            yield from _list_problems("Profiles", partner.get("Profiles", []), shapes.Profile)
+    for kind, shape in get_type_hints(shapes.Content).items():
+        yield from misfits(content[kind], shape, f"'{kind}'")
 
 
-def _list_problems(kind: str, entities: Any, shape: Any) -> Iterator[str]:
-    if not isinstance(entities, list):
-        yield f"'{kind}' is a list."
-        return
-    names = []
-    for index, entity in enumerate(entities):
-        if not isinstance(entity, dict):
-            yield f"'{kind}' number {index + 1} is an object."
-            continue
-        label = entity.get("Name", f"number {index + 1}")
-        if missing := shape.__required_keys__ - entity.keys():
-            yield f"{kind}: '{label}' lacks {', '.join(sorted(missing))}."
-        if unknown := entity.keys() - shape.__required_keys__ - shape.__optional_keys__:
-            yield f"{kind}: '{label}' has unknown {', '.join(sorted(unknown))}."
-        names += [entity["Name"]] if "Name" in entity else []
-    for name in sorted({str(name) for name in names if names.count(name) > 1}):
+def _repeated_names(kind: str, entities: Any) -> Iterator[str]:
+    names = [entity["Name"] for entity in entities]
+    for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{kind}: the name '{name}' is used more than once."
 
 
 def _reference_problems(content: Content) -> Iterator[str]:
+    for kind in _NAMED:
+        yield from _repeated_names(kind, content[kind])
     for bridge in content["bridges"]:
         for kind, wanted in (
             ("pipelines", [bridge["Pipeline"]]),
@@ -98,6 +65,7 @@ def _reference_problems(content: Content) -> Iterator[str]:
         ):
             yield from _absent(content, kind, wanted, f"Bridge '{bridge['Name']}'")
     for partner in content["partners"]:
+        yield from _repeated_names(f"Profiles of '{partner['Name']}'", partner["Profiles"])
         for profile in partner["Profiles"]:
             yield from _absent(
                 content, "certificates", profile["Certificates"].values(), f"Partner '{partner['Name']}'"
@@ -124,9 +92,7 @@ def _agreement_problems(content: Content, agreement: Agreement) -> Iterator[str]
     for party in (agreement["Sender"], agreement["Receiver"]):
         if find_identity(content, party) is None:
             yield f"{user} uses the identity {party}, which no partner has."
-    try:
-        from_text(agreement["StartDateInternal"])
-    except (TypeError, ValueError):
+    if not _is_instant(agreement["StartDateInternal"]):
         yield f"{user} starts at '{agreement['StartDateInternal']}', which is no ISO-8601 instant."
     if not agreement["DocumentTypes"]:
         yield f"{user} carries no document type."
@@ -139,7 +105,7 @@ def _agreement_problems(content: Content, agreement: Agreement) -> Iterator[str]
     yield from _range_problems(agreement, user)
     yield from _batch_problems(agreement, user)
     days = agreement.get("DuplicateCheckDays", 0)
-    if not isinstance(days, int) or not 0 <= days <= RETENTION.days:
+    if not 0 <= days <= RETENTION.days:
         yield f"{user} looks for duplicates of {days} days; received numbers are kept for {RETENTION.days} days."
     if protocol == "X12":
         for kind in ("x12_st01_mappings", "x12_gs01_mappings"):
@@ -172,6 +138,9 @@ def _transport_problems(content: Content, agreement: Agreement, user: str) -> It
 
 def _range_problems(agreement: Agreement, user: str) -> Iterator[str]:
     ranges = agreement.get("ControlNumbers", {})
+    if unknown := ranges.keys() - set(get_args(Kind)):
+        yield f"{user} has control number ranges for {', '.join(sorted(unknown))}, which there is not."
+        return
     if missing := _RANGES[agreement["Protocol"], agreement["Direction"]] - ranges.keys():
         yield f"{user} has no control number range for {', '.join(sorted(missing))}."
     for kind, pattern in ranges.items():
@@ -179,13 +148,12 @@ def _range_problems(agreement: Agreement, user: str) -> Iterator[str]:
             check_range(agreement["Protocol"], kind, pattern)
         except BusinessError as error:
             yield f"{user}: {error}"
-        except (KeyError, TypeError):
-            yield f"{user}: the {kind} control number range is not complete."
 
 
 def _batch_problems(agreement: Agreement, user: str) -> Iterator[str]:
     if agreement.get("Batches") and agreement["Direction"] != "Send":
         yield f"{user} receives, so it cannot have batches; batching is on the send side only."
+    yield from _repeated_names(f"Batches of '{agreement['Name']}'", agreement.get("Batches", []))
     for batch in agreement.get("Batches", []):
         yield from (f"{user}, batch '{batch['Name']}': {sentence}" for sentence in _description_problems(batch))
 
@@ -198,15 +166,20 @@ def _description_problems(batch: BatchDescription) -> Iterator[str]:
     for key in _CRITERION_KEYS[criterion]:
         value = batch.get(key)
         if key == "FirstRelease":
-            try:
-                from_text(value)
-            except (TypeError, ValueError):
+            if not _is_instant(value):
                 yield "FirstRelease is an ISO-8601 instant and required for Schedule."
-        elif not isinstance(value, int) or value < (0 if key == "RecurrenceType" else 1):
-            yield f"{key} is a whole number above zero and required for {criterion}."
+        elif value is None or not (0 if key == "RecurrenceType" else 1) <= value <= _HIGHEST_CRITERION:
+            yield f"{key} is a whole number above zero and required for {criterion}; at most {_HIGHEST_CRITERION}."
     if len(batch["Name"]) > _LONGEST_BATCH_NAME or len(batch["FilterExpression"]) > _LONGEST_FILTER:
         yield f"the name has at most {_LONGEST_BATCH_NAME} and the filter at most {_LONGEST_FILTER} characters."
     try:
         batches.accepts(batch, DocumentType="", Size=0, Agreement="", Sender="", Receiver="")
     except BusinessError as error:
         yield str(error)
+
+
+def _is_instant(text: str | None) -> bool:
+    try:
+        return bool(text and to_text(from_text(text)))
+    except (ValueError, OverflowError):
+        return False
