@@ -102,6 +102,10 @@ class EmulatorProcess:
         finally:
             self.process.stdout.close()
 
+    def errors(self) -> str:
+        """What it wrote on standard error."""
+        return self._errors.read_text()
+
     @property
     def port(self) -> int:
         return int(self._ports[0])
@@ -141,8 +145,15 @@ class EmulatorProcess:
         headers = {"Content-Type": "application/xml", "If-Match": etag}
         return self.request("PUT", self.path(name, through=False), data=resource(**settings), headers=headers)
 
-    def create(self, name: str, **settings: str) -> requests.Response:
-        """Create a standard service with a tracking database of its own, in the West US group."""
+    def create(
+        self,
+        name: str,
+        *,
+        group: str = "contoso-west-us",
+        headers: dict[str, str] | None = None,
+        **settings: str,
+    ) -> requests.Response:
+        """Create a standard service with a tracking database of its own."""
         defaults = {
             "ServiceVersion": "1.1.0",
             "Edition": "standard",
@@ -151,9 +162,9 @@ class EmulatorProcess:
         }
         return self.request(
             "PUT",
-            f"/cloudservices/contoso-west-us/resources/biztalkservices/biztalk/{name}",
+            f"/cloudservices/{group}/resources/biztalkservices/biztalk/{name}",
             data=resource(**{**defaults, **settings}),
-            headers={"Content-Type": "application/xml"},
+            headers={"Content-Type": "application/xml", **(headers or {})},
         )
 
     def back_up(self, name: str, backup_name: str, storage: str, **headers: str) -> requests.Response:
