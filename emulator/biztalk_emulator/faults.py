@@ -25,6 +25,7 @@ PORTAL_ONLY = tuple(action for action in PORTAL_ACTIONS if action not in REQUEST
 
 _ANY_REQUEST = {
     "status": {"status": 503, "retry_after": None, "code": "ServerBusy", "message": "The server is busy. Try again."},
+    "redirect": {"status": 307, "location": "https://login.example/"},
     "reset-before": {},
     "reset-after": {},
     "empty-body": {},
@@ -32,6 +33,8 @@ _ANY_REQUEST = {
     "html": {"status": 200},
     "entity-bomb": {},
     "truncated": {},
+    "answered-twice": {},
+    "unknown-state": {"state": "Hibernating"},
     "slow": {"seconds": 5.0},
 }
 _STARTING_REQUEST = {
@@ -167,5 +170,7 @@ def _check(parameters: dict[str, Any]) -> None:
             raise FaultError("seconds is a number between 0 and 3600.")
         if name == "retry_after" and value is not None and not (number and value >= 0):
             raise FaultError("retry_after is a number of seconds, or null.")
-        if name in ("code", "message", "extended_code") and not isinstance(value, str):
+        if name == "location" and not (isinstance(value, str) and value.isascii() and value.isprintable()):
+            raise FaultError("location is text of printable ASCII characters.")
+        if name in ("code", "message", "extended_code", "state") and not isinstance(value, str):
             raise FaultError(f"{name} is text.")

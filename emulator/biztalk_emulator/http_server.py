@@ -37,6 +37,7 @@ class Delivery(Enum):
 
     WHOLE = "whole"
     TRUNCATED = "truncated"
+    TWICE = "twice"
     RESET = "reset"
 
 
@@ -229,7 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             lines.append("Connection: close")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-        self.wfile.write(head if self.command == "HEAD" else head + body)
+        answer = head if self.command == "HEAD" else head + body
+        self.wfile.write(answer * 2 if response.delivery is Delivery.TWICE else answer)
         self.wfile.flush()
 
     def log_message(self, *args: Any) -> None:

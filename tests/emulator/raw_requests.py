@@ -220,7 +220,7 @@ _PORTAL = "$PartnerManagement"
 class Example:
     """A request as it should be.
 
-    :param form: how `values` become a body: ``json``, ``create``, ``restore``, ``backup``, ``group``, ``wrap``; or empty
+    :param form: how `values` become a body: ``json``, ``create``, ``restore``, ``backup``, ``group``, ``wrap``; or ""
     """
 
     port: str

@@ -413,6 +413,8 @@ class TestMerge:
         emulator.fault("reset-before", "token", count=1)
         with pytest.raises(requests.ConnectionError):
             token(emulator)
+        emulator.fault("redirect", "partner_management", count=1)
+        assert partners.ask("Partners", allow_redirects=False).status_code == 307
         emulator.fault("html", "partner_management", count=1)
         assert "<html>" in partners.ask("Partners").text
         partners.merge(partners.settings_of(SEND), {"GroupControlNumberLowerBound": 1})

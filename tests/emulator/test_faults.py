@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from xml.etree import ElementTree
 
@@ -10,7 +12,7 @@ import requests
 from defusedxml import EntitiesForbidden
 from defusedxml.ElementTree import fromstring
 
-from tests.emulator.driver import eventually, refusal, text
+from tests.emulator.driver import eventually, refusal, text, tree
 
 SERVICE = "contosoorders"
 
@@ -95,6 +97,41 @@ def test_truncated(emulator, request_kind):
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         emulator.request(method, emulator.path(SERVICE) + query)
     emulator.reaches(SERVICE, "Suspended" if request_kind == "get" else "Active")
+
+
+def test_redirect(emulator):
+    emulator.fault("redirect", "suspend", count=1, status=302)
+    answer = emulator.act(SERVICE, "suspend", allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "https://login.example/")
+    assert emulator.state(SERVICE) == "Active"
+
+
+def test_answered_twice_and_carried_out_once(emulator):
+    before = len(emulator.journal(kind="operation", service=SERVICE))
+    emulator.fault("answered-twice", "suspend", count=1)
+    certificate, key = emulator.session.cert
+    context = ssl.create_default_context(cafile=emulator.session.verify)
+    context.load_cert_chain(certificate, key)
+    with (
+        socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as tls,
+    ):
+        path = f"{emulator.url.partition(str(emulator.port))[2]}{emulator.path(SERVICE)}?comp=suspend"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nx-ms-version: 2013-04-26\r\nConnection: close\r\n\r\n"
+        tls.sendall(head.encode())
+        first, second = tls.makefile("rb").read().decode().split("HTTP/1.1 202 Accepted")[1:]
+    assert first == second
+    emulator.reaches(SERVICE, "Suspended")
+    assert len(emulator.journal(kind="operation", service=SERVICE)) == before + 2
+
+
+def test_unknown_state(emulator):
+    emulator.fault("unknown-state", "get", count=1, state="A <new> one")
+    assert emulator.state(SERVICE) == "A <new> one"
+    emulator.fault("unknown-state", "list", count=1)
+    shown = [node.text for node in tree(emulator.request("GET", "/cloudservices")).iter("SubState")]
+    assert set(shown) == {"Hibernating"}
+    assert emulator.state(SERVICE) == "Active"
 
 
 def test_slow(emulator):
@@ -213,6 +250,8 @@ def test_a_backup_stuck_and_then_released(emulator, storage):
         {"kind": "slow", "status": 500},
         {"kind": "status", "service": 5},
         {"kind": "status", "message": None},
+        {"kind": "redirect", "location": "https://x/\r\nSet-Cookie: y"},
+        {"kind": "unknown-state", "state": 1},
     ],
 )
 def test_orders_that_are_refused(emulator, order):

@@ -248,7 +248,7 @@ def _set_named(segment: str) -> str | None:
 def _instead(fault: Fault) -> Response | None:
     """As :func:`biztalk_emulator.management.answers.instead`, in the words of this port."""
     response = answers.instead(fault)
-    if response is None or response.delivery is Delivery.RESET:
+    if response is None or fault.effect != "status":
         return response
     spoken = odata.refusal(DataError(fault.parameters["status"], fault.parameters["message"]))
     spoken.headers |= response.headers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from biztalk_emulator.faults import Fault
 from biztalk_emulator.http_server import Delivery, Response
 from biztalk_emulator.management import envelopes
@@ -23,6 +25,7 @@ _BOMB = b"""<?xml version="1.0"?>
 ]>
 <Operation xmlns="http://schemas.microsoft.com/windowsazure"><ID>&g;</ID><Status>Succeeded</Status></Operation>
 """
+_STATE = re.compile(rb"<SubState>[^<]*</SubState>")
 _REPLACED_BODIES = {"empty-body": b"", "malformed-xml": _MALFORMED, "html": _HTML, "entity-bomb": _BOMB}
 
 
@@ -49,6 +52,8 @@ def instead(fault: Fault) -> Response | None:
     """The answer of a fault that keeps the request from being handled; None when the request is handled."""
     if fault.effect == "reset-before":
         return Response(503, delivery=Delivery.RESET)
+    if fault.effect == "redirect":
+        return Response(fault.parameters["status"], headers={"Location": fault.parameters["location"]})
     if fault.effect == "status":
         told = fault.parameters
         response = refusal(ManagementError(told["status"], told["code"], told["message"]))
@@ -67,6 +72,11 @@ def spoil(response: Response, fault: Fault) -> None:
         response.headers["Content-Type"] = "text/html; charset=utf-8"
     if fault.effect == "truncated":
         response.delivery = Delivery.TRUNCATED
+    if fault.effect == "answered-twice":
+        response.delivery = Delivery.TWICE
+    if fault.effect == "unknown-state":
+        shown = envelopes.state_element(fault.parameters["state"]).encode()
+        response.body = _STATE.sub(lambda _: shown, response.body)
     if fault.effect == "reset-after":
         response.delivery = Delivery.RESET
     if fault.effect == "slow":

@@ -87,6 +87,11 @@ def _cloud_service(group: CloudService, services: list[Service]) -> list[str]:
     ]
 
 
+def state_element(state: str) -> str:
+    """The element that tells the state of a service."""
+    return text("SubState", state)
+
+
 def _resource(service: Service) -> list[str]:
     created = times.as_datetime(service.created_at)
     clock = f"{created.hour % 12 or 12}:{created:%M:%S %p} +00:00"
@@ -98,7 +103,7 @@ def _resource(service: Service) -> list[str]:
         text("SchemaVersion", "1.0"),
         text("ETag", service.etag),
         text("State", _FRONT_STATE.get(service.visible_state, "Started")),
-        text("SubState", service.visible_state),
+        state_element(service.visible_state),
         element("UsageMeters"),
         element("IntrinsicSettings", element("ServiceSettings", *_settings(service.settings), xmlns="")),
         element(
