@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
 import pytest
@@ -216,6 +217,12 @@ def test_retry_after_in_both_forms():
         "9" * 500: 999999999.0,
     }.items():
         assert retry_after({"Retry-After": text}, now) == seconds, text
+
+
+@pytest.mark.parametrize("clock", ["Thu, 01 Jan 2026 00:10:00 GMT", "Wed, 31 Dec 2025 23:50:00 GMT"])
+def test_a_date_to_retry_after_is_told_by_the_servers_clock_and_counts_by_it(clock):
+    at = format_datetime(parsedate_to_datetime(clock) + timedelta(seconds=7), usegmt=True)
+    assert retry_after({"Date": clock, "Retry-After": at}) == 7.0
 
 
 @given(

@@ -141,16 +141,21 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
     None when it is absent or not understood.
 
-    :param now: aware time for the date form; default is the present.
+    :param now: aware time for the date form; default is the ``Date`` of the answer, which the same clock told, or else
+        the present.
     """
     text = headers.get("Retry-After", "").strip()
-    if not text:
-        return None
     if text.isascii() and text.isdigit():
         return float(text[:9])
+    at = _instant(text)
+    if at is None:
+        return None
+    return max(0.0, (at - (now or _instant(headers.get("Date", "")) or datetime.now(UTC))).total_seconds())
+
+
+def _instant(text: str) -> datetime | None:
     try:
         at = parsedate_to_datetime(text)
     except ValueError:
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
