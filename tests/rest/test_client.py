@@ -81,6 +81,13 @@ def test_a_missing_service_is_said_with_what_is_there(client, server):
     assert "read service contoso-west/orders" in str(caught.value)
 
 
+@pytest.mark.parametrize("absent", [answer(404, error("ResourceNotFound")), answer(200, single(resource("billing")))])
+def test_an_absence_that_passes_is_not_believed(client, server, pauses, absent):
+    server.script = [absent, answer(200, single(resource()))]
+    assert client.get_service(ORDERS).address == ORDERS
+    assert (len(server.asked), pauses) == (2, [0.25])
+
+
 @pytest.mark.parametrize("status", [200, 202])
 @pytest.mark.parametrize("action", ["suspend", "resume"])
 def test_suspends_and_resumes(client, server, action, status):

@@ -39,7 +39,7 @@ from biztalk_services.rest.messages import (
 )
 from biztalk_services.rest.redaction import secrets_of
 from biztalk_services.rest.restore_messages import RestoreValues, restore_body
-from biztalk_services.rest.server import Server, header_value
+from biztalk_services.rest.server import Server, header_value, pause
 
 DEFAULT_HOST = "management.core.windows.net"
 DEFAULT_API_VERSION = "2013-04-26"
@@ -130,21 +130,17 @@ class BizTalkServicesClient:
     def get_service(self, address: ServiceAddress) -> Service:
         """One service as its cloud service shows it.
 
-        One request gives state, settings, ETag and region together, in the form that wire recordings show.
+        One request gives state, settings, ETag and region together, in the form that wire recordings show. An absence
+        is looked at twice, for what one part of a subscription knows another may not show yet.
 
         :raises ServiceNotFound: no such cloud service, or no such service in it.
         :raises BizTalkServicesError: the service refused, or could not be reached or understood.
         """
-        asked = f"read service {address}"
-        services = self._services(f"/cloudservices/{quote(address.cloud_service, safe='')}", asked)
-        found = next((s for s in services if s.address.name.lower() == address.name.lower()), None)
-        if found is None:
-            there = ", ".join(service.address.name for service in services) or "none"
-            raise ServiceNotFound(
-                f"Cloud service {address.cloud_service} holds no BizTalk service {address.name} (it holds: {there}). "
-                "Correct the address; the service may also have been deleted."
-            )
-        return found
+        try:
+            return self._shown(address)
+        except ServiceNotFound as absent:
+            pause(1, 2, absent)
+        return self._shown(address)
 
     def operation_status(self, address: ServiceAddress, operation_id: str) -> OperationStatus:
         """How an operation stands.
@@ -293,6 +289,18 @@ class BizTalkServicesClient:
         return self._change("DELETE", target, asked, client_request_id, if_match=if_match, refusals=_DELETE)
 
     # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _shown(self, address: ServiceAddress) -> Service:
+        asked = f"read service {address}"
+        services = self._services(f"/cloudservices/{quote(address.cloud_service, safe='')}", asked)
+        found = next((s for s in services if s.address.name.lower() == address.name.lower()), None)
+        if found is None:
+            there = ", ".join(service.address.name for service in services) or "none"
+            raise ServiceNotFound(
+                f"Cloud service {address.cloud_service} holds no BizTalk service {address.name} (it holds: {there}). "
+                "Correct the address; the service may also have been deleted."
+            )
+        return found
 
     def _services(self, target: str, asked: str) -> list[Service]:
         return self._read(target, asked, parse_services)

@@ -96,7 +96,7 @@ class Server:
             except BizTalkServicesError as error:
                 if error.advice != "retry" or attempt == TRIES or (error.retry_after or 0) > LONGEST_PAUSE:
                     raise
-                _pause(attempt, error)
+                pause(attempt, TRIES, error)
         raise AssertionError("unreachable")
 
     def change(
@@ -123,7 +123,7 @@ class Server:
             except Unreachable as error:
                 if error.advice != "retry" or attempt == TRIES:
                     raise
-                _pause(attempt, error)
+                pause(attempt, TRIES, error)
         raise AssertionError("unreachable")
 
     def _exchange(
@@ -176,7 +176,8 @@ def header_value(text: str) -> str:
     return quote(text, safe=_PRINTABLE)
 
 
-def _pause(attempt: int, error: BizTalkServicesError) -> None:
+def pause(attempt: int, tries: int, error: BizTalkServicesError) -> None:
+    """Wait before the next try, as long as the error asks for or a little longer each time."""
     seconds = error.retry_after if error.retry_after is not None else 0.25 * 4 ** (attempt - 1)
-    log.info("Try %s of %s failed, next in %.2f s: %s", attempt, TRIES, seconds, error)
+    log.info("Try %s of %s failed, next in %.2f s: %s", attempt, tries, seconds, error)
     sleep(seconds)
