@@ -92,6 +92,10 @@ class ScriptedServer:
         self._listener.close()
         self._thread.join(5)
 
+    def present(self, other: Identity) -> None:
+        """Show another certificate from the next connection on."""
+        self._context.load_cert_chain(*other.write(self.folder, "another-server"))
+
     def targets(self, method: str) -> list[str]:
         return [request.target for request in self.asked if request.method == method]
 
