@@ -188,7 +188,8 @@ def _judge(error: Exception, status: int | None) -> tuple[type[StorageError], st
     if status in (401, 403) or isinstance(error, ClientAuthenticationError):
         return (
             StorageKeyRefused,
-            "Check the account key in the storage connection (it may have been rotated) and the account's firewall.",
+            "Check the account key in the storage connection (it may have been rotated), the account's firewall, and "
+            "this machine's clock.",
         )
     if isinstance(error, ResourceExistsError) or status == 409:
         return ContainerTaken, "It is there already or is still being deleted. Choose another name or wait."
