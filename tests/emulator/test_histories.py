@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient
+from biztalk_services.rest import server as server_module
 from biztalk_services.rest.client import BizTalkServicesClient
 from biztalk_services.rest.credentials import ManagementCredentials
 from biztalk_services.rest.errors import (
@@ -447,7 +448,9 @@ def scene(tmp_path_factory, storage, blobs) -> Iterator[Scene]:
     options = ("--sample-fleet", "--sample-storage", storage)
     emulator = EmulatorProcess(tmp_path_factory.mktemp("histories") / "home", *options, durations=UNTIL_RELEASED)
     scene = Scene(emulator.start(), storage, blobs)
-    yield scene
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server_module, "sleep", lambda seconds: None)
+        yield scene
     scene.client.close()
     assert emulator.stop() == 0
 

@@ -167,6 +167,7 @@ def test_an_answer_about_another_operation_is_not_believed(client, server):
         (502, "", ServerTroubled, "look"),
         (503, "ServerBusy", Throttled, "retry"),
         (503, "", ServerTroubled, "look"),
+        (504, "", ServerTroubled, "look"),
     ],
 )
 def test_a_refused_change_is_told_once_and_sent_once(client, server, status, code, kind, advice):

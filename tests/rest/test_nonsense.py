@@ -96,7 +96,10 @@ def test_a_change_whose_answer_is_lost_is_sent_once(connect, server, pauses, ste
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("trouble", [reset, answer(500), answer(503, error("ServerBusy")), silence(0)])
+@pytest.mark.parametrize(
+    "trouble",
+    [reset, *(answer(status) for status in (429, 500, 502, 503, 504)), answer(503, error("ServerBusy")), silence(0)],
+)
 def test_a_read_survives_passing_trouble(client, server, pauses, trouble):
     server.script = [trouble, trouble, GOOD]
     assert len(client.list_services()) == 1
