@@ -146,8 +146,8 @@ class Server:
         except NotConnected as error:
             kind = ServerNotTrusted if error.untrusted else Unreachable
             what_to_do = (
-                "Its certificate is not one that we trust: it must name this host, be within its dates and lead to a CA "
-                "that we know; set ca_bundle in the connection to the CA that signed it."
+                "Its certificate is not one that we trust: it must name this host, be within its dates and lead to a "
+                "CA that we know; set ca_bundle in the connection to the CA that signed it."
                 if error.untrusted
                 else "Nothing was sent. Check host, port and network; it may be down for the moment."
             )
