@@ -197,7 +197,8 @@ def _judge(error: Exception, status: int | None) -> tuple[type[StorageError], st
         return StorageNotFound, "Check container and blob name, and whether this is the right storage account."
     if status is not None and (status == 429 or status >= 500):
         return StorageTroubled, "The trouble is on the storage account's side; try again later."
-    if isinstance(error, (ServiceRequestError, ServiceResponseError, IncompleteReadError, OSError)):
+    no_answer = isinstance(error, HttpResponseError) and status is None  # so a download ends that came cut every time
+    if no_answer or isinstance(error, (ServiceRequestError, ServiceResponseError, IncompleteReadError, OSError)):
         return (
             StorageUnreachable,
             "Check the account's name and address and the network; it may be down for the moment.",
