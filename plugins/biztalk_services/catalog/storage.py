@@ -175,7 +175,8 @@ def storage_errors(asked: str) -> Iterator[None]:
 
 def _translate(error: Exception, asked: str) -> StorageError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
-    code = str(getattr(error, "error_code", None) or "").rpartition(".")[2] or None
+    told = getattr(error, "error_code", None)
+    code = str(getattr(told, "value", told) or "") or None
     headers = error.response.headers if isinstance(error, HttpResponseError) and error.response is not None else {}
     said = f"{status or ''} {code or redact(_first_line(error), limit=200)}".strip()
     kind, what_to_do = _judge(error, status)

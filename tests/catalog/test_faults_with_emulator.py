@@ -1,0 +1,127 @@
+"""Faults that the emulator makes by name, and what our client makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from biztalk_services.rest import server as server_module
+from biztalk_services.rest.client import BizTalkServicesClient
+from biztalk_services.rest.credentials import ManagementCredentials
+from biztalk_services.rest.errors import (
+    AuthenticationFailed,
+    OutcomeUnknown,
+    ServiceNotFound,
+    UnexpectedAnswer,
+)
+from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.rules.state_chart import StateKind, state_kind
+
+from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
+from tests.rest.pki import DAY, Identity, identity
+
+SERVICE = "contosoorders"
+ADDRESS = ServiceAddress("contoso-west-us", SERVICE)
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory) -> Iterator[EmulatorProcess]:
+    process = EmulatorProcess(tmp_path_factory.mktemp("faults") / "home", "--sample-fleet").start()
+    yield process
+    assert process.stop() == 0
+
+
+@pytest.fixture
+def connect(emulator, monkeypatch):
+    monkeypatch.setattr(server_module, "sleep", lambda seconds: None)
+    made: list[BizTalkServicesClient] = []
+
+    def make(credentials: ManagementCredentials) -> BizTalkServicesClient:
+        address = {"host": "127.0.0.1", "port": emulator.port, "ca_bundle": emulator.home / "pki/ca.pem"}
+        made.append(BizTalkServicesClient(SUBSCRIPTION, credentials, **address))
+        return made[-1]
+
+    yield make
+    emulator.admin("DELETE", "/faults")
+    emulator.force(SERVICE, "Active")
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(connect, emulator) -> BizTalkServicesClient:
+    pki = emulator.home / "pki"
+    certificate, key = pki / "management.pem", pki / "management.key"
+    return connect(ManagementCredentials(certificate_path=certificate, private_key_path=key))
+
+
+def begun(emulator: EmulatorProcess) -> int:
+    """How many operations of the service have begun."""
+    return sum(entry["event"] == "started" for entry in emulator.journal(kind="operation", service=SERVICE))
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_redirect(emulator, client, status):
+    before = begun(emulator)
+    emulator.fault("redirect", "suspend", count=1, status=status, location=emulator.url)
+    with pytest.raises(OutcomeUnknown, match=str(status)):
+        client.suspend(ADDRESS, client_request_id="n")
+    emulator.fault("redirect", "list", status=status, location=emulator.url)
+    with pytest.raises(UnexpectedAnswer, match=str(status)):
+        client.list_services()
+    assert begun(emulator) == before
+
+
+def test_answered_twice(emulator, client):
+    before = begun(emulator)
+    emulator.fault("answered-twice", "suspend", count=1)
+    operation_id = client.suspend(ADDRESS, client_request_id="n")
+    emulator.fault("answered-twice", "get_cloud_service", count=1)
+    assert client.get_service(ADDRESS).state in ("Suspending", "Suspended")
+    assert len(client.list_services()) > 1  # not the second answer to the request before
+    assert client.operation_status(ADDRESS, operation_id).operation_id == operation_id
+    assert begun(emulator) == before + 1
+
+
+def test_unknown_state(emulator, client):
+    emulator.fault("unknown-state", "get_cloud_service", count=1)
+    state = client.get_service(ADDRESS).state
+    assert (state, state_kind(state)) == ("Hibernating", StateKind.UNKNOWN)
+
+
+def test_an_absence_that_passes(emulator, client):
+    absent = {"status": 404, "code": "ResourceNotFound", "message": "No."}
+    emulator.fault("status", "get_cloud_service", count=1, **absent)
+    assert client.get_service(ADDRESS).state == "Active"
+    emulator.fault("status", "get_cloud_service", count=2, **absent)
+    with pytest.raises(ServiceNotFound):
+        client.get_service(ADDRESS)
+
+
+def registered(emulator: EmulatorProcess, person: Identity) -> tuple[ManagementCredentials, str]:
+    """Credentials that the subscription knows, and their thumbprint there."""
+    answer = emulator.admin("POST", "/certificates", {"certificate": person.certificate_pem})
+    return ManagementCredentials(certificate=person.certificate_pem, private_key=person.key_pem), answer["thumbprint"]
+
+
+def test_a_certificate_that_is_removed_in_mid_run_and_comes_back(emulator, connect):
+    person = identity("rotated")
+    credentials, thumbprint = registered(emulator, person)
+    client = connect(credentials)
+    assert client.list_services()
+    emulator.admin("DELETE", f"/certificates/{thumbprint}")
+    for ask in (client.list_services, lambda: client.suspend(ADDRESS, client_request_id="n")):
+        with pytest.raises(AuthenticationFailed, match="uploaded to this subscription") as caught:
+            ask()
+        assert caught.value.advice == "stop"
+    registered(emulator, person)
+    assert client.list_services()
+
+
+def test_a_certificate_that_expires_in_mid_run(emulator, connect, monkeypatch):
+    monkeypatch.setattr(ManagementCredentials, "check_validity", lambda self: None)  # it was valid when the run began
+    credentials, _ = registered(emulator, identity("expiring", begins=-9 * DAY, ends=-DAY))
+    client = connect(credentials)
+    with pytest.raises(AuthenticationFailed, match="not expired"):
+        client.suspend(ADDRESS, client_request_id="n")
+    assert emulator.state(SERVICE) == "Active"
