@@ -170,6 +170,17 @@ class TestBackUpOnce:
             wait_for(run, clock, None)
 
 
+def test_a_key_that_was_rotated_since_the_check_fails_the_backup_and_not_the_service(
+    backup, run, azurite, connect, emulator, clock
+):
+    connect("biztalk_backup_storage", storage(azurite, password="d3Jvbmc="))
+    begun = run.execute(backup)
+    with pytest.raises((EndedInTrigger, WaitMissed), match="account key") as caught:
+        wait_for(run, clock, begun["operation_id"])
+    assert "d3Jvbmc=" not in str(caught.value)
+    assert emulator.state(NAME) == "Suspended"
+
+
 def test_somebody_elses_operation_is_not_taken_for_our_backup(backup, run, emulator, happened, monkeypatch):
     dies_once(monkeypatch, BizTalkServicesHook, "begin_backup", after=False)
     with pytest.raises(Died):

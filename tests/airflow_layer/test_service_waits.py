@@ -218,6 +218,24 @@ class TestInTheTriggerer:
         found = run.execute(operation_sensor(suspend(emulator)))
         assert (found["result"], found["state"]) == ("Succeeded", "Suspended")
 
+    def test_an_operation_that_is_not_known_at_first(self, run, emulator):
+        operation_id = suspend(emulator)
+        absent = {"status": 404, "code": "ResourceNotFound", "message": "No."}
+        emulator.fault("status", "poll", count=4, **absent)
+        emulator.fault("status", "get_cloud_service", count=1, **absent)
+        found = run.execute(operation_sensor(operation_id))
+        assert (found["operation_id"], found["state"]) == (operation_id, "Suspended")
+
+    def test_a_state_that_no_document_has_is_no_ending(self, run, emulator):
+        operation_id = suspend(emulator)
+        emulator.fault("unknown-state", "get_cloud_service", count=2)
+        assert run.execute(state_sensor(operation_id=operation_id))["state"] == "Suspended"
+
+    @pytest.mark.usefixtures("hurried")
+    def test_a_state_that_no_document_has_ends_at_the_deadline(self, run, emulator):
+        emulator.fault("unknown-state", "get_cloud_service")
+        assert "the deadline, in vain" in failure(state_sensor("Active", deadline_minutes=2), run)
+
     def test_a_forgotten_operation_that_failed_is_a_failure(self, run, emulator):
         emulator.fault("operation-forgotten", "suspend", service=NAME, count=1)
         operation_id = suspend(emulator)
@@ -319,6 +337,15 @@ class TestPatience:
             "Gave up waiting for the script: no proper answer in time. The last trouble: There is trouble."
         )
         assert clock.time - began == timedelta(minutes=1)
+
+    @pytest.mark.parametrize("minutes", [10, -10])
+    def test_another_machine_whose_clock_is_off_by_ten_minutes_goes_on(self, clock, minutes):
+        """The wait was begun elsewhere: seen from here, ten minutes from now or ten minutes ago too many."""
+        trigger = Scripted(clock, None, None, Reached({"state": "Active"}), minutes=15)
+        clock.forward(minutes=minutes)
+        (event,) = events_of(trigger)
+        assert event.xcoms == {"return_value": {"state": "Active"}}
+        assert max(clock.slept) <= 60
 
     def test_a_bug_is_no_ending(self, clock):
         with pytest.raises(ZeroDivisionError):

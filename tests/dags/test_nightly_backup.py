@@ -246,6 +246,25 @@ def test_in_summer_and_in_winter_the_night_begins_at_two_by_the_clock(dag):
     assert begins == [datetime(2026, 1, 11, 1, tzinfo=UTC), datetime(2026, 7, 11, 0, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize(
+    ("before", "nights"),
+    [
+        (datetime(2026, 3, 27, 12, tzinfo=UTC), ["28 01:00", "29 01:00", "30 00:00"]),
+        (datetime(2026, 10, 23, 12, tzinfo=UTC), ["24 00:00", "25 01:00", "26 01:00"]),
+    ],
+    ids=["02:00 is left out", "02:00 comes twice"],
+)
+def test_the_night_in_which_the_clock_is_changed_has_one_run(dag, before, nights):
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    found, last = [], None
+    for _ in nights:
+        restriction = TimeRestriction(earliest=before, latest=None, catchup=True)
+        run = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
+        last = run.data_interval
+        found.append(f"{run.run_after.astimezone(UTC):%d %H:%M}")
+    assert found == nights
+
+
 def test_every_template_stands_in_a_field_that_is_rendered(dag):
     found = 0
     for task in dag.tasks:
