@@ -33,7 +33,7 @@ MORE = int(os.environ.get("BIZTALK_FUZZ", 0))
 READING = ("GET", "HEAD")
 
 bursts = settings(
-    max_examples=MORE or 20,
+    max_examples=MORE or 18,
     derandomize=not MORE,
     database=None,
     phases=[Phase.generate, Phase.shrink] if MORE else [Phase.generate],

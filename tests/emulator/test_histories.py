@@ -460,7 +460,7 @@ def test_histories(scene):
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=MORE or 6,
+            max_examples=MORE or 5,
             stateful_step_count=60 if MORE else 20,
             derandomize=not MORE,
             database=None,
