@@ -6,8 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from biztalk_services.cli.backups import add_list, add_show, add_verify
 from biztalk_services.cli.diff import add_diff
 from biztalk_services.cli.inventory import add_inventory
+from biztalk_services.cli.printing import printable
+from biztalk_services.cli.resume import add_resume
+from biztalk_services.cli.status import add_status
+from biztalk_services.rest.errors import BizTalkServicesError
+
+UNABLE, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,13 +24,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: exit code, as the command says.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m biztalk_services", description="Backup and restore of BizTalk Services, without Airflow."
+        prog="python -m biztalk_services",
+        description="Backup and restore of BizTalk Services, without Airflow; see docs/break-glass.md.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_diff(commands)
-    add_inventory(commands)
+    for add in (add_status, add_resume, add_list, add_show, add_verify, add_diff, add_inventory):
+        add(commands)
     chosen = parser.parse_args(arguments)
-    return chosen.run(chosen)
+    try:
+        return chosen.run(chosen)
+    except BizTalkServicesError as error:
+        print(printable(str(error)), file=sys.stderr)
+        return UNABLE
+    except KeyboardInterrupt:
+        print("Interrupted. What was asked of a service goes on there.", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

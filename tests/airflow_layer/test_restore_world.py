@@ -14,7 +14,7 @@ from biztalk_services.catalog.catalog import NotInCatalog
 from biztalk_services.catalog.claims import Claim, Claims
 from biztalk_services.catalog.reference import BackupReference
 from biztalk_services.catalog.reference import Run as RunOfClaim
-from biztalk_services.catalog.verification import BackupNotWhole, StoredBlob
+from biztalk_services.catalog.verification import BackupElsewhere, BackupNotWhole, StoredBlob
 from biztalk_services.hooks.restore_world import AirflowWorld
 from biztalk_services.operators.plan import RestoreRefused, find_backup
 
@@ -117,12 +117,12 @@ def test_the_backup_is_read_back(world, backup):
 
 def test_a_backup_that_is_not_what_was_recorded(world, backup, blobs):
     blobs.get_blob_client(backup.container, "a.json").upload_blob(b"[2]", overwrite=True)
-    with pytest.raises(BackupNotWhole, match=r"a\.json is not what was recorded"):
+    with pytest.raises(BackupNotWhole, match=r"a\.json has another content than when it was written"):
         world.read_back(backup)
 
 
 def test_a_backup_in_another_account(world):
-    with pytest.raises(BackupNotWhole, match="it lies in account backups, and the connection leads to devstore"):
+    with pytest.raises(BackupElsewhere, match="lies in account backups, and the credentials are those of devstore"):
         world.read_back(reference())
 
 

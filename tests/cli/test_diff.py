@@ -13,6 +13,7 @@ import pytest
 from biztalk_services.__main__ import main
 from biztalk_services.rules.inventory import Item
 
+from tests.catalog.samples import reference
 from tests.conftest import ROOT
 from tests.rules.inventories import inventory
 
@@ -81,6 +82,38 @@ def test_a_wrong_call(arguments, capsys):
         main(arguments)
     assert caught.value.code == UNREADABLE
     assert "usage: python -m biztalk_services" in capsys.readouterr().err
+
+
+def test_each_side_may_be_a_backup_in_the_catalog(shell, archive, write):
+    before, after = (archive.published(reference(name)) for name in ("orders-1", "orders-2"))
+    archive.catalog.record_inventory(before.container, inventory(counts={}))
+    archive.catalog.record_inventory(after.container, inventory(edition="standard", counts={}))
+    file = write("now", counts={})
+    assert shell("diff", before.container, after.container).code == DIFFERENT
+    assert shell("diff", before.container, file).code == SAME
+    said = shell("diff", file, after.container, "--json")
+    assert [each["path"] for each in said.json["differences"]] == ["settings.Edition"]
+
+
+def test_a_file_comes_before_a_backup_of_its_name(shell, archive, write, tmp_path, monkeypatch):
+    archive.catalog.record_inventory(archive.published(reference("orders-1")).container, inventory(edition="standard"))
+    monkeypatch.chdir(tmp_path)
+    write("orders-1", counts={})
+    assert shell("diff", "orders-1", write("b", counts={})).code == SAME
+
+
+def test_a_backup_without_inventory_and_none_at_all(shell, archive, write):
+    archive.published(reference("orders-1"))
+    for name, told in (("orders-1", "has no inventory of service orders"), ("orders-2", "has no reference to backup")):
+        said = shell("diff", name, write("a"))
+        assert (said.code, said.out) == (UNREADABLE, "")
+        assert told in said.err
+
+
+def test_without_the_storage_account_it_says_what_is_missing(bare_shell, write):
+    said = bare_shell("diff", "orders-1", write("a"))
+    assert (said.code, said.out) == (UNREADABLE, "")
+    assert "there is no such file. To look for a backup of this name, the storage account is needed" in said.err
 
 
 def test_it_needs_no_airflow_and_prints_anything(write):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
 
 SERVICE = "contoso-west-us/contosoorders"
 WRITTEN, NOT_WRITTEN = 0, 2
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
-    process = EmulatorProcess(tmp_path_factory.mktemp("emulator"), "--sample-fleet").start()
-    yield process
-    process.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
 
 from azure.storage.blob import BlobServiceClient
 
@@ -27,6 +29,8 @@ _FOLDER = "references"
 _SET_ASIDE = "set-aside"
 _INVENTORIES = "inventories"
 
+T = TypeVar("T")
+
 
 class NotInCatalog(BizTalkServicesError):
     """The catalog has no such reference or inventory."""
@@ -34,6 +38,18 @@ class NotInCatalog(BizTalkServicesError):
 
 class AlreadyPublished(BizTalkServicesError):
     """The catalog has another reference or inventory under this name; nothing in it is overwritten."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A backup that does not count.
+
+    :param reference: what is known of it.
+    :param reason: why it does not count, in sentences.
+    """
+
+    reference: BackupReference
+    reason: str
 
 
 class Catalog:
@@ -107,19 +123,36 @@ class Catalog:
             listed all the same.
         :raises StorageError: the account was not reached or refused.
         """
-        prefix = f"{_FOLDER}/{service.lower()}/" if service else f"{_FOLDER}/"
-        try:
-            with storage_errors(f"list catalog {self._place}"):
-                paths = [blob.name for blob in self._container.list_blobs(name_starts_with=prefix)]
-        except StorageNotFound:
-            return []
-        found: list[BackupReference] = []
-        for path in paths:
-            try:
-                found.append(self._read(path))
-            except ReferenceUnusable as error:
-                (on_unusable or log.warning)(error)
-        return sorted(found, key=lambda reference: (reference.finished_at, reference.container), reverse=True)
+        found = self._all(_FOLDER, service, self._read, on_unusable)
+        return sorted(found, key=_when, reverse=True)
+
+    def all_set_aside(
+        self, service: str | None = None, *, on_unusable: Callable[[ReferenceUnusable], Any] | None = None
+    ) -> list[SetAside]:
+        """All backups that do not count, the newest first; parameters and errors as :meth:`list`."""
+        found = self._all(_SET_ASIDE, service, self._read_set_aside, on_unusable)
+        return sorted(found, key=lambda note: _when(note.reference), reverse=True)
+
+    def find(self, name: str) -> BackupReference:
+        """The reference of a backup, whatever its service is.
+
+        :param name: name of the backup.
+        :raises NotInCatalog: there is none, or there are two.
+        :raises ReferenceUnusable: what is there cannot be read.
+        :raises StorageError: the account was not reached or refused.
+        """
+        found, aside = (
+            [path for path in self._paths(folder, None) if path.endswith(f"/{name}.json")]
+            for folder in (_FOLDER, _SET_ASIDE)
+        )
+        if len(found) == 1:
+            return self._read(found[0])
+        references = f"{len(found)} references" if found else "no reference"
+        not_valid = "; it was set aside, so it does not count" if aside and not found else ""
+        raise NotInCatalog(
+            f"Catalog {self._place} has {references} to backup {name}{not_valid}. "
+            "List the catalog to see what there is."
+        )
 
     def latest(self, service: str, *, besides_dag: str | None = None) -> BackupReference:
         """The newest backup of a service.
@@ -178,6 +211,39 @@ class Catalog:
                 "What the backup holds can only be seen in the backup itself."
             ) from None
 
+    def _paths(self, folder: str, service: str | None) -> list[str]:
+        """The blobs of a folder, empty where there is no catalog."""
+        prefix = f"{folder}/{service.lower()}/" if service else f"{folder}/"
+        try:
+            with storage_errors(f"list catalog {self._place}"):
+                return [blob.name for blob in self._container.list_blobs(name_starts_with=prefix)]
+        except StorageNotFound:
+            return []
+
+    def _all(
+        self,
+        folder: str,
+        service: str | None,
+        read: Callable[[str], T],
+        on_unusable: Callable[[ReferenceUnusable], Any] | None,
+    ) -> list[T]:
+        found: list[T] = []
+        for path in self._paths(folder, service):
+            try:
+                found.append(read(path))
+            except ReferenceUnusable as error:
+                (on_unusable or log.warning)(error)
+        return found
+
+    def _read_set_aside(self, path: str) -> SetAside:
+        try:
+            values = json.loads(self._content(path))
+            return SetAside(BackupReference.from_dict(values["reference"]), str(values["reason"]))
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise ReferenceUnusable(f"{path} in catalog {self._place} is not a note on a backup.") from None
+        except ReferenceUnusable as error:
+            raise ReferenceUnusable(f"{path} in catalog {self._place}: {error}") from None
+
     def _read_inventory(self, path: str, service: str) -> Inventory:
         content = self._content(path)
         try:
@@ -232,6 +298,10 @@ def _json(values: dict[str, Any]) -> bytes:
 
 def _path(service: str, backup_name: str, folder: str = _FOLDER) -> str:
     return f"{folder}/{service.lower()}/{backup_name}.json"
+
+
+def _when(reference: BackupReference) -> tuple[datetime, str]:
+    return reference.finished_at, reference.container
 
 
 def _raise(error: ReferenceUnusable) -> None:

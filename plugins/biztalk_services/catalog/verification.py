@@ -12,13 +12,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from biztalk_services.catalog.storage import storage_errors
+from biztalk_services.catalog.storage import StorageNotFound, storage_errors
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.redaction import looks_secret, redact
+
+if TYPE_CHECKING:
+    from biztalk_services.catalog.reference import BackupReference
 
 Level = Literal["matched", "read"]
 """``matched``: every blob was read and is what the descriptor lists. ``read``: the same without a list to compare."""
@@ -43,6 +46,10 @@ class BackupNotWhole(BizTalkServicesError):
 
     def __reduce__(self) -> tuple[type[BackupNotWhole], tuple[str, list[str]]]:
         return type(self), (self.subject, list(self.disagreements))
+
+
+class BackupElsewhere(BizTalkServicesError):
+    """The backup lies in another storage account than the one that was asked."""
 
 
 @dataclass(frozen=True, order=True)
@@ -100,6 +107,35 @@ def read_back(
         return _read_back(client.get_container_client(container), backup_name, service_name, f"{account}/{container}")
 
 
+def compare_with_reference(client: BlobServiceClient, reference: BackupReference) -> str:
+    """Read every blob of a backup and compare it with what was recorded when it was taken.
+
+    :param client: of the storage account.
+    :returns: one sentence on what was read.
+    :raises BackupNotWhole: a blob is missing, changed or too much, or nothing is there at all.
+    :raises BackupElsewhere: the backup lies in another account.
+    :raises StorageError: the account was not reached or refused.
+    """
+    if reference.account != client.account_name:
+        raise BackupElsewhere(
+            f"Backup {reference.place} lies in account {reference.account}, and the credentials are those of "
+            f"{client.account_name}. Use those of the backup's account."
+        )
+    container = client.get_container_client(reference.container)
+    asked = f"read back backup {reference.container} from storage account {client.account_name}"
+    try:
+        with storage_errors(asked):
+            names = [blob.name for blob in container.list_blobs()]
+    except StorageNotFound:
+        raise BackupNotWhole(reference.place, [f"there is no container {reference.container} any more"]) from None
+    with storage_errors(asked):
+        stored = {name: _read(container, name) for name in names}
+    recorded = {blob.name: blob for blob in reference.blobs}
+    if disagreements := list(_differences(recorded, stored, "in its reference")):
+        raise BackupNotWhole(reference.place, disagreements)
+    return f"All {len(stored)} blobs ({reference.size} bytes) were read back and are what was recorded."
+
+
 def _read_back(container: ContainerClient, backup_name: str, service_name: str | None, subject: str) -> VerifiedBackup:
     descriptor_name = f"{backup_name}.txt"
     listed = {blob.name: blob.size for blob in container.list_blobs()}
@@ -121,7 +157,9 @@ def _read_back(container: ContainerClient, backup_name: str, service_name: str |
     document = _document(content, descriptor_name, disagreements)
     expected = _blob_list(document, disagreements)
     if expected is not None:
-        disagreements += _differences(expected, {blob.name: blob for blob in stored[1:]}, descriptor_name)
+        disagreements += [f"the descriptor {descriptor_name} lists itself"] if descriptor_name in expected else []
+        others = {name: blob for name, blob in expected.items() if name != descriptor_name}
+        disagreements += _differences(others, {blob.name: blob for blob in stored[1:]}, "in the descriptor's list")
     said = document.get("service")
     if service_name and isinstance(said, str) and said.lower() != service_name.lower():
         disagreements.append(f"the descriptor is about service {redact(said, limit=64)}, not {service_name}")
@@ -181,13 +219,14 @@ def _entry(entry: Any) -> StoredBlob | None:
     return StoredBlob(name, size, digest.lower()) if usable and re.fullmatch(r"[0-9a-fA-F]{64}", digest) else None
 
 
-def _differences(expected: dict[str, StoredBlob], stored: dict[str, StoredBlob], descriptor: str) -> Iterator[str]:
+def _differences(expected: dict[str, StoredBlob], stored: dict[str, StoredBlob], listed: str) -> Iterator[str]:
+    """:param listed: where the expected blobs are listed."""
     for name in sorted(expected.keys() | stored.keys()):
         wanted, found = expected.get(name), stored.get(name)
         if wanted is None:
-            yield f"{name} is not in the descriptor's list"
+            yield f"{name} is not {listed}"
         elif found is None:
-            yield f"{name} is missing" if name != descriptor else "the descriptor lists itself"
+            yield f"{name} is missing"
         elif found.size != wanted.size:
             yield f"{name} has {found.size} bytes instead of {wanted.size}"
         elif found.sha256 != wanted.sha256:

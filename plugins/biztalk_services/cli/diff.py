@@ -1,16 +1,18 @@
-"""``diff``: what differs between two inventories in files."""
+"""``diff``: what differs between two inventories, in files or in the catalog."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
+from biztalk_services.cli.credentials import storage, storage_is_given, storage_options
+from biztalk_services.cli.printing import printable, table
+from biztalk_services.rules.backup_rules import is_backup_name
 from biztalk_services.rules.differences import Difference, differences, shown
 from biztalk_services.rules.inventory import Inventory, InventoryUnusable
 
-SAME, DIFFERENT, UNREADABLE = 0, 1, 2
+SAME, DIFFERENT = 0, 1
 _HEADINGS = ("what", "change", "before", "after")
 
 
@@ -18,13 +20,15 @@ def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Make the command known."""
     parser = commands.add_parser(
         "diff",
+        parents=[storage_options()],
         help="show what differs between two inventories",
-        description="Shows what differs between two inventories, as they lie in the catalog under inventories/.",
+        description="Shows what differs between two inventories. Each is a file, or the name of a backup: then it is "
+        "the inventory that was recorded when that was taken.",
         epilog="Ends with 0 when nothing differs but what is allowed, 1 when something does or cannot be compared, "
-        "2 when a file cannot be read.",
+        "2 when an inventory cannot be read.",
     )
-    parser.add_argument("before", type=Path, metavar="FILE_A", help="the inventory as it should be")
-    parser.add_argument("after", type=Path, metavar="FILE_B", help="the inventory as it is")
+    parser.add_argument("before", metavar="FILE_OR_BACKUP", help="the inventory as it should be")
+    parser.add_argument("after", metavar="FILE_OR_BACKUP", help="the inventory as it is")
     parser.add_argument("--json", action="store_true", help="answer as JSON")
     parser.add_argument(
         "--allow",
@@ -39,23 +43,36 @@ def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def diff(arguments: argparse.Namespace) -> int:
     """Print the differences.
 
-    :param arguments: ``before`` and ``after`` (paths), ``json``, ``allow``.
+    :param arguments: ``before`` and ``after`` (paths or names of backups), ``json``, ``allow``.
     :returns: exit code.
+    :raises BizTalkServicesError: one of the two cannot be read.
     """
-    try:
-        before, after = (_read(path) for path in (arguments.before, arguments.after))
-    except InventoryUnusable as error:
-        print(_printable(str(error)), file=sys.stderr)
-        return UNREADABLE
+    before, after = (_inventory(given, arguments) for given in (arguments.before, arguments.after))
     found = differences(before, after, allowed=arguments.allow)
     unexpected = [each for each in found if not each.allowed]
     if arguments.json:
         print(json.dumps({"same": not unexpected, "differences": [each.to_dict() for each in found]}, indent=2))
     elif found:
-        print(_printable(_table(found)))
+        print(printable(table(_HEADINGS, (_row(each) for each in found))))
     else:
         print("Nothing differs.")
     return DIFFERENT if unexpected else SAME
+
+
+def _inventory(given: str, arguments: argparse.Namespace) -> Inventory:
+    """That in the file when there is one; else that of the backup of this name, when it can be one."""
+    path = Path(given)
+    if path.exists() or not is_backup_name(given):
+        return _read(path)
+    if not storage_is_given(arguments):
+        raise InventoryUnusable(
+            f"{given} cannot be read: there is no such file. To look for a backup of this name, the storage account "
+            "is needed; python -m biztalk_services diff --help says how to give it."
+        )
+    from biztalk_services.catalog.catalog import Catalog
+
+    catalog = Catalog(storage(arguments).client, arguments.catalog)
+    return catalog.inventory(catalog.find(given).service, given)
 
 
 def _read(path: Path) -> Inventory:
@@ -65,18 +82,6 @@ def _read(path: Path) -> Inventory:
         raise InventoryUnusable(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from None
     except InventoryUnusable as error:
         raise InventoryUnusable(f"{path}: {error}") from None
-
-
-def _table(found: tuple[Difference, ...]) -> str:
-    rows = [_HEADINGS, *(_row(each) for each in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _row(difference: Difference) -> tuple[str, str, str, str]:

@@ -7,9 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from biztalk_services.rest.client import DEFAULT_HOST, BizTalkServicesClient
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.cli.credentials import management_options, secret_file, subscription
 from biztalk_services.rest.messages import Service, ServiceAddress
 from biztalk_services.rest.partner_management import PartnerManagementClient
 from biztalk_services.rules.entities import ENTITY_SETS, inventory_of
@@ -21,6 +19,7 @@ def add_inventory(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     """Make the command known."""
     parser = commands.add_parser(
         "inventory",
+        parents=[management_options()],
         help="write down what a living service holds",
         description="Writes what a living service holds to a file: partners, agreements, certificates, batches, and "
         "the settings, without secrets. Control numbers are not asked for.",
@@ -28,13 +27,6 @@ def add_inventory(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("service", help="its address: cloud service/name")
     parser.add_argument("file", type=Path, help="the file to write; never overwritten")
-    management = parser.add_argument_group("management API")
-    management.add_argument("--subscription", required=True, help="subscription id")
-    management.add_argument("--certificate", type=Path, required=True, help="management certificate, PEM or PFX file")
-    management.add_argument("--key", type=Path, help="its private key, PEM file, when it is not in the certificate's")
-    management.add_argument("--host", default=DEFAULT_HOST, help="management host (default: %(default)s)")
-    management.add_argument("--port", type=int, default=443, help="its port (default: %(default)s)")
-    management.add_argument("--ca", type=Path, help="PEM file of the CAs to trust instead of the public ones")
     partners = parser.add_argument_group("partner management")
     partners.add_argument("--acs-key-file", type=Path, required=True, help="file with the key of the ACS namespace")
     partners.add_argument("--namespace", help="the ACS namespace, when it is not the one that the service names")
@@ -47,16 +39,14 @@ def inventory(arguments: argparse.Namespace) -> int:
     """Write the inventory.
 
     :returns: exit code.
+    :raises BizTalkServicesError: the service cannot be read.
     """
+    with subscription(arguments) as client:
+        service = client.get_service(ServiceAddress.parse(arguments.service))
+    taken = inventory_of(service, _entities(arguments, service), taken_at=datetime.now(UTC))
     try:
-        service = _service(arguments)
-        entities = _entities(arguments, service)
-        taken = inventory_of(service, entities, taken_at=datetime.now(UTC))
         with arguments.file.open("xb") as file:
             file.write(taken.to_bytes())
-    except BizTalkServicesError as error:
-        print(error, file=sys.stderr)
-        return NOT_WRITTEN
     except OSError as error:
         print(f"{error.filename}: {error.strerror}.", file=sys.stderr)
         return NOT_WRITTEN
@@ -64,19 +54,11 @@ def inventory(arguments: argparse.Namespace) -> int:
     return WRITTEN
 
 
-def _service(arguments: argparse.Namespace) -> Service:
-    credentials = ManagementCredentials(certificate_path=arguments.certificate, private_key_path=arguments.key)
-    with BizTalkServicesClient(
-        arguments.subscription, credentials, host=arguments.host, port=arguments.port, ca_bundle=arguments.ca
-    ) as client:
-        return client.get_service(ServiceAddress.parse(arguments.service))
-
-
 def _entities(arguments: argparse.Namespace, service: Service) -> dict[str, list[dict]]:
     with PartnerManagementClient(
         service.address.name,
         namespace=arguments.namespace or service.settings.get("AccessControlNamespace", ""),
-        key=arguments.acs_key_file.read_text().strip(),
+        key=secret_file(arguments.acs_key_file, "key of the ACS namespace"),
         issuer=arguments.issuer,
         endpoint=arguments.endpoint,
         ca_bundle=arguments.ca,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from biztalk_services.catalog.catalog import Catalog, NotInCatalog
 from biztalk_services.catalog.claims import Claim, Claims
 from biztalk_services.catalog.restores import Restores
-from biztalk_services.catalog.verification import BackupNotWhole, read_back
+from biztalk_services.catalog.verification import compare_with_reference
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.inventory import inventory_now
 from biztalk_services.hooks.restore_values import restore_values
@@ -75,19 +75,7 @@ class AirflowWorld:
         return self._hook.list_services()
 
     def read_back(self, reference: BackupReference) -> str:
-        if reference.account != self._account.name:
-            raise BackupNotWhole(
-                reference.place,
-                [f"it lies in account {reference.account}, and the connection leads to {self._account.name}"],
-            )
-        found = read_back(
-            self._account.client, reference.container, reference.container, service_name=reference.service
-        )
-        if set(found.blobs) != set(reference.blobs):
-            recorded, now = ({blob.name: blob for blob in blobs} for blobs in (reference.blobs, found.blobs))
-            changed = sorted(name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name))
-            raise BackupNotWhole(reference.place, [f"{name} is not what was recorded" for name in changed])
-        return f"All {len(found.blobs)} blobs ({found.size} bytes) were read back and are what was recorded."
+        return compare_with_reference(self._account.client, reference)
 
     def inventory(self, reference: BackupReference) -> Inventory | None:
         try:

@@ -15,6 +15,7 @@ from biztalk_services.plans.values import ARCHIVE, sent_values
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rules.connection_strings import TRACKING, tracking_database
 from biztalk_services.rules.differences import differences
+from biztalk_services.rules.durations import spoken
 from biztalk_services.rules.numbers_table import rows_of
 from biztalk_services.rules.restore_rules import (
     PROJECT,
@@ -254,7 +255,7 @@ def _control_numbers(facts: _Facts) -> _Numbers:
 def _losses(facts: _Facts, used: UseReport) -> list[str]:
     reference = facts.reference
     age = facts.now - reference.finished_at
-    found = [f"The backup is {_spoken(age.total_seconds())} old; what was changed since is lost."]
+    found = [f"The backup is {spoken(age.total_seconds())} old; what was changed since is lost."]
     found.append(f"Messages sent since: {used.sentence()}")
     found += [f"{each.what}: {each.sentence}" for each in reference.not_included]
     if not reference.drain.drained:
@@ -314,10 +315,3 @@ def _steps(facts: _Facts, safety: bool) -> list[str]:
         "Resume it, and wait until it is Active." if facts.request.resume_afterwards else "Leave it Suspended.",
     ]
     return found
-
-
-def _spoken(seconds: float) -> str:
-    hours, minutes = int(seconds // 3600), int(seconds % 3600 // 60)
-    if hours >= 48:
-        return f"{hours // 24} days"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,212 @@
+"""The command line as a person uses it whose credentials stand in the environment, and backups to look at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+from biztalk_services.__main__ import main
+from biztalk_services.catalog.catalog import Catalog
+from biztalk_services.catalog.claims import Claim, Claims
+from biztalk_services.catalog.reference import BackupReference
+from biztalk_services.catalog.storage import StorageAccount
+from biztalk_services.catalog.tickets import Ticket, Tickets
+from biztalk_services.catalog.verification import read_back
+from biztalk_services.rest.client import BizTalkServicesClient
+from biztalk_services.rest.credentials import ManagementCredentials
+from biztalk_services.rest.messages import Service, ServiceAddress
+from biztalk_services.rules.run import Run
+
+from tests.catalog.azurite import ACCOUNT, API_VERSION, KEY, Azurite
+from tests.catalog.samples import reference
+from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess, eventually
+
+CLOUD_SERVICE, NAME = "contoso-west-us", "contosoorders"
+SERVICE = f"{CLOUD_SERVICE}/{NAME}"
+RUN = Run("biztalk_nightly_backup", "scheduled__1")
+
+
+def management_environment(emulator: EmulatorProcess) -> dict[str, str]:
+    """What a person sets to reach the emulator."""
+    pki = emulator.home / "pki"
+    return {
+        "BIZTALK_SUBSCRIPTION": SUBSCRIPTION,
+        "BIZTALK_CERTIFICATE": str(pki / "management.pem"),
+        "BIZTALK_KEY": str(pki / "management.key"),
+        "BIZTALK_HOST": "127.0.0.1",
+        "BIZTALK_PORT": str(emulator.port),
+        "BIZTALK_CA": str(pki / "ca.pem"),
+    }
+
+
+def connection_string(port: int, key: str = KEY) -> str:
+    """Of Azurite's account."""
+    return f"BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT};AccountName={ACCOUNT};AccountKey={key}"
+
+
+def storage_environment(azurite: Azurite, catalog: str) -> dict[str, str]:
+    """What a person sets to reach Azurite."""
+    return {
+        "AZURE_STORAGE_CONNECTION_STRING": connection_string(azurite.port),
+        "BIZTALK_STORAGE_API_VERSION": API_VERSION,
+        "BIZTALK_CATALOG": catalog,
+    }
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Shell:
+    """Runs commands in this process; looks for secrets in everything that they say."""
+
+    secrets: list[str]
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *words: str) -> Said:
+        try:
+            code = main(words)
+        except SystemExit as ending:
+            code = ending.code
+        said = Said(code, *self.capsys.readouterr())
+        assert not any(secret in said.out + said.err for secret in self.secrets)
+        return said
+
+
+@dataclass
+class Archive:
+    """Backups, claims and tickets in a catalog of its own."""
+
+    client: BlobServiceClient
+    container: str
+    emulator: EmulatorProcess
+
+    @property
+    def catalog(self) -> Catalog:
+        return Catalog(self.client, self.container)
+
+    @property
+    def tickets(self) -> Tickets:
+        return Tickets(self.client, self.container)
+
+    def backed_up(self, name: str = NAME, **changes: Any) -> BackupReference:
+        """A real backup of a service, read back and published; the service is Active before and after."""
+        backup, now = f"{name.lower()}-{uuid4().hex[:12]}", datetime.now(UTC)
+        with self.management() as client:
+            address = next(each.address for each in client.list_services() if each.address.name == name)
+            client.suspend(address, client_request_id="test")
+            service = self._settled(client, address, "Suspended")
+            client.begin_backup(
+                address,
+                store_connection_string=StorageAccount(self.client).connection_string(),
+                backup_name=backup,
+                client_request_id="test",
+            )
+            eventually(lambda: self.client.get_blob_client(backup, f"{backup}.txt").exists())
+            self._settled(client, address, "Suspended")
+            client.resume(address, client_request_id="test")
+            self._settled(client, address, "Active")
+        found = read_back(self.client, backup, backup)
+        taken = reference(
+            backup,
+            account=ACCOUNT,
+            blobs=found.blobs,
+            service=address.name,
+            cloud_service=address.cloud_service,
+            subscription_id=SUBSCRIPTION,
+            edition=service.edition,
+            product_version=service.version,
+            region=service.region,
+            etag=service.etag,
+            created_at=now,
+            started_at=now,
+            finished_at=now,
+            items=found.items,
+        )
+        return self.published(taken, **changes)
+
+    def published(self, taken: BackupReference, **changes: Any) -> BackupReference:
+        values = {name: getattr(taken, name) for name in taken.__dataclass_fields__} | changes
+        return self.catalog.publish(BackupReference(**values))[0]
+
+    def suspended(self, name: str = NAME, *, minutes_left: float = -5, **changes: Any) -> Ticket:
+        """A ticket on a service, which is Suspended now."""
+        self.emulator.force(name, "Suspended")
+        return self.ticket(f"{CLOUD_SERVICE}/{name}", minutes_left=minutes_left, **changes)
+
+    def ticket(self, service: str, *, minutes_left: float = -5, **changes: Any) -> Ticket:
+        now = datetime.now(UTC)
+        values = {
+            "service": service,
+            "subscription_id": SUBSCRIPTION,
+            "run": RUN,
+            "reason": "backup",
+            "opened_at": now - timedelta(hours=2),
+            "back_by": now + timedelta(minutes=minutes_left),
+        }
+        ticket = Ticket(**values | changes)
+        self.tickets.open(ticket)
+        return ticket
+
+    def claimed(self, name: str = NAME, *, minutes_left: float = 60) -> Claim:
+        claim = Claim(name, RUN, "backup", datetime.now(UTC) + timedelta(minutes=minutes_left))
+        Claims(self.client, self.container).take(claim, has_ended=lambda run: True)
+        return claim
+
+    def closed(self) -> list[dict[str, Any]]:
+        """The records of closed tickets."""
+        container = self.client.get_container_client(self.container)
+        names = [blob.name for blob in container.list_blobs("suspensions/closed/")]
+        return [json.loads(container.download_blob(name).readall()) for name in names]
+
+    def management(self) -> BizTalkServicesClient:
+        pki = self.emulator.home / "pki"
+        credentials = ManagementCredentials(
+            certificate_path=pki / "management.pem", private_key_path=pki / "management.key"
+        )
+        return BizTalkServicesClient(
+            SUBSCRIPTION, credentials, host="127.0.0.1", port=self.emulator.port, ca_bundle=pki / "ca.pem"
+        )
+
+    @staticmethod
+    def _settled(client: BizTalkServicesClient, address: ServiceAddress, state: str) -> Service:
+        return eventually(lambda: (found := client.get_service(address)).state == state and found)
+
+
+def secrets_of(emulator: EmulatorProcess) -> list[str]:
+    """Pieces of every secret that the commands are given."""
+    lines = (emulator.home / "pki/management.key").read_text().splitlines()
+    known = json.loads((emulator.home / "sample-credentials.json").read_text())["services"]
+    keys = [each["access_control"]["key"] for each in known.values()]
+    passwords = [each["tracking_database"]["password"] for each in known.values()]
+    return [KEY[:20], *keys, *passwords, *(line for line in lines if line and "-----" not in line)]
+
+
+def requests(emulator: EmulatorProcess, after: int, operation: str) -> list[dict[str, Any]]:
+    """Requests of a kind that came to the emulator, also refused ones."""
+    entries = emulator.journal(after=after, kind="request")
+    return [entry for entry in entries if entry["operation"] == operation]
+
+
+def last_seq(emulator: EmulatorProcess) -> int:
+    """Number of the journal's last entry."""
+    return emulator.admin("GET", "/journal?limit=1")["newest"]

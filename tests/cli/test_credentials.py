@@ -1,0 +1,148 @@
+"""What the commands say when credentials are missing, wrong or lead nowhere; and that none of it needs Airflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.catalog.azurite import ACCOUNT, KEY, free_port
+from tests.cli.shell import SERVICE, connection_string, management_environment, storage_environment
+from tests.conftest import ROOT
+
+UNABLE = 2
+WITH_SUBSCRIPTION = [["status"], ["resume", SERVICE], ["resume", "--overdue"]]
+WITH_STORAGE = [["list"], ["show", "x"], ["verify", "x"], ["diff", "no-file", "no-file"], ["resume", "--overdue"]]
+WRONG_KEY = "d3Jvbmc="
+
+
+def refused(shell, words: list[str]) -> str:
+    said = shell(*words)
+    assert (said.code, said.out) == (UNABLE, "")
+    assert len(said.err.splitlines()) == 1
+    return said.err
+
+
+# --- the subscription ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", WITH_SUBSCRIPTION)
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("BIZTALK_SUBSCRIPTION", None, "give --subscription, or set BIZTALK_SUBSCRIPTION."),
+        ("BIZTALK_SUBSCRIPTION", "", "give --subscription, or set BIZTALK_SUBSCRIPTION."),
+        ("BIZTALK_SUBSCRIPTION", "../x", "is not a subscription id"),
+        ("BIZTALK_CERTIFICATE", None, "give --certificate, or set BIZTALK_CERTIFICATE."),
+        ("BIZTALK_CERTIFICATE", "/not/there", "cannot be read from /not/there"),
+        ("BIZTALK_KEY", "/not/there", "cannot be read from /not/there"),
+        ("BIZTALK_SUBSCRIPTION", "00000000-0000-0000-0000-000000000000", "AuthenticationFailed"),
+        ("BIZTALK_PORT", "1", "Could not connect to https://127.0.0.1:1"),
+        ("BIZTALK_CA", None, "Its certificate is not one that we trust"),
+    ],
+)
+def test_a_subscription_that_cannot_be_asked(shell, monkeypatch, words, variable, value, told):
+    if value is None:
+        monkeypatch.delenv(variable)
+    else:
+        monkeypatch.setenv(variable, value)
+    assert told in refused(shell, words)
+
+
+def test_an_option_wins_over_the_environment(shell, tmp_path):
+    assert "cannot be read from /not/there" in refused(shell, ["status", "--certificate", "/not/there"])
+
+
+def test_a_port_that_is_none(shell, monkeypatch):
+    monkeypatch.setenv("BIZTALK_PORT", "https")
+    said = shell("status")
+    assert (said.code, said.out) == (UNABLE, "")
+    assert "argument --port: invalid int value: 'https'" in said.err
+
+
+# --- the storage account ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", WITH_STORAGE)
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "set AZURE_STORAGE_CONNECTION_STRING, or give --storage-connection-file"),
+        (f"AccountKey={WRONG_KEY}", "leads to no storage account"),
+        ("canary-secret", "leads to no storage account"),
+        (f"AccountName={ACCOUNT};AccountKey={WRONG_KEY};BlobEndpoint=canary:canary", ""),
+    ],
+)
+def test_a_connection_string_that_is_none(shell, monkeypatch, words, given, told):
+    if given is None:
+        monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
+    else:
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", given)
+    said = refused(shell, words)
+    assert told in said or (given is None and "the storage account is needed" in said)
+    assert WRONG_KEY not in said
+    assert "canary-secret" not in said
+
+
+@pytest.mark.parametrize("words", WITH_STORAGE)
+def test_a_wrong_key(shell, monkeypatch, azurite, words):
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection_string(azurite.port, WRONG_KEY))
+    said = refused(shell, words)
+    assert "Check the account key" in said
+    assert WRONG_KEY not in said
+
+
+@pytest.mark.parametrize("words", WITH_STORAGE)
+def test_a_key_that_is_no_base64(shell, monkeypatch, azurite, words):
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection_string(azurite.port, "canary-secret"))
+    assert "canary-secret" not in refused(shell, words)
+
+
+@pytest.mark.parametrize("words", WITH_STORAGE)
+def test_an_account_that_is_not_there(shell, monkeypatch, words):
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection_string(free_port()))
+    assert "Check the account's name and address and the network" in refused(shell, words)
+
+
+def test_a_protocol_version_that_nobody_knows(shell, monkeypatch):
+    monkeypatch.setenv("BIZTALK_STORAGE_API_VERSION", "1999-01-01")
+    assert "1999-01-01" in refused(shell, ["list"])
+
+
+def test_a_connection_string_in_a_file(shell, monkeypatch, azurite, tmp_path):
+    monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
+    file = tmp_path / "storage"
+    file.write_text(connection_string(azurite.port) + "\n")
+    assert shell("list", "--storage-connection-file", str(file)).code == 0
+    for content in (b"", b"\xff\xfe"):
+        file.write_bytes(content)
+        assert f"cannot be read from {file}: " in refused(shell, ["list", "--storage-connection-file", str(file)])
+    file.unlink()
+    assert "No such file" in refused(shell, ["list", "--storage-connection-file", str(file)])
+
+
+# --- as people run it ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["resume", "--overdue"], ["resume", SERVICE], ["list"], ["diff", "no-file", "no-file"]]
+)
+def test_none_of_it_needs_airflow(archive, emulator, azurite, words):
+    program = (
+        "import sys; sys.modules['airflow'] = None; from biztalk_services.__main__ import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    environment = os.environ | management_environment(emulator) | storage_environment(azurite, archive.container)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        env=environment | {"PYTHONPATH": str(ROOT / "plugins")},
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (UNABLE if words[0] == "diff" else 0), done.stderr
+    assert KEY[:20] not in done.stdout + done.stderr
