@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from biztalk_services.cli.backups import add_list, add_show, add_verify
 from biztalk_services.cli.diff import add_diff
 from biztalk_services.cli.inventory import add_inventory
+from biztalk_services.cli.plan import add_plan
 from biztalk_services.cli.printing import printable
 from biztalk_services.cli.resume import add_resume
 from biztalk_services.cli.status import add_status
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Backup and restore of BizTalk Services, without Airflow; see docs/break-glass.md.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_status, add_resume, add_list, add_show, add_verify, add_diff, add_inventory):
+    for add in (add_status, add_resume, add_list, add_show, add_verify, add_plan, add_diff, add_inventory):
         add(commands)
     chosen = parser.parse_args(arguments)
     try:

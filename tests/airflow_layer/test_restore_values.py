@@ -11,20 +11,18 @@ from typing import Any
 
 import pytest
 from biztalk_services.hooks.biztalk_services import hook_for
-from biztalk_services.hooks.restore_values import ValueUnusable, check_ssl_certificate, restore_values
+from biztalk_services.hooks.restore_values import restore_values
+from biztalk_services.plans.given_values import ValueUnusable, check_ssl_certificate
 from biztalk_services.plans.plan import PlannedValue
 from biztalk_services.plans.request import RestoreRequest
 from biztalk_services.plans.values import GivenValue, MissingValue, StoredValue, Value, sent_values
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.settings import Settings
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption, pkcs12
 
 from tests.airflow_layer.connections import NAME, SERVICE, storage
 from tests.airflow_layer.connections import TRACKING as READING
 from tests.catalog.azurite import ACCOUNT, KEY, Azurite, free_port
+from tests.plans.pfx import DAY, SECRET, pfx
 
 ACS, TRACKING, ARCHIVE, MONITORING, CERTIFICATE = (
     "AccessControlNamespace",
@@ -35,8 +33,6 @@ ACS, TRACKING, ARCHIVE, MONITORING, CERTIFICATE = (
 )
 DATABASE = "Data Source=tcp:sql.example,1433;Initial Catalog=Tracking"
 STORE = f"AccountName={ACCOUNT}"
-SECRET = "canary-Secret=1"
-DAY = timedelta(days=1)
 
 
 def found(stored: dict[str, str] | None = None, target: str = NAME, **form: str) -> dict[str, Value]:
@@ -380,32 +376,6 @@ def test_a_wrong_namespace_key(surroundings, connect, emulator):
 
 
 # --- SSL certificate -------------------------------------------------------------------------------------------------
-
-
-def pfx(
-    common_name: str | None = "contosoorders.biztalk.windows.net",
-    hosts: tuple[str, ...] = (),
-    *,
-    password: str | None = SECRET,
-    begins: timedelta = -DAY,
-    ends: timedelta = DAY,
-    with_key: bool = True,
-) -> bytes:
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    named = [x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)] if common_name else []
-    builder = (
-        x509.CertificateBuilder(x509.Name(named), x509.Name(named), key.public_key(), x509.random_serial_number())
-        .not_valid_before(now + begins)
-        .not_valid_after(now + ends)
-    )
-    if hosts:
-        alternatives = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
-        builder = builder.add_extension(alternatives, critical=False)
-    certificate = builder.sign(key, SHA256())
-    encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
-    if with_key:
-        return pkcs12.serialize_key_and_certificates(b"ssl", key, certificate, None, encryption)
-    return pkcs12.serialize_key_and_certificates(None, None, None, [certificate], encryption)
 
 
 @pytest.fixture

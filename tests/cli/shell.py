@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -20,6 +20,9 @@ from biztalk_services.catalog.verification import read_back
 from biztalk_services.rest.client import BizTalkServicesClient
 from biztalk_services.rest.credentials import ManagementCredentials
 from biztalk_services.rest.messages import Service, ServiceAddress
+from biztalk_services.rest.partner_management import PartnerManagementClient
+from biztalk_services.rules.entities import ENTITY_SETS, inventory_of
+from biztalk_services.rules.inventory import Inventory
 from biztalk_services.rules.run import Run
 
 from tests.catalog.azurite import ACCOUNT, API_VERSION, KEY, Azurite
@@ -108,9 +111,9 @@ class Archive:
     def tickets(self) -> Tickets:
         return Tickets(self.client, self.container)
 
-    def backed_up(self, name: str = NAME, **changes: Any) -> BackupReference:
+    def backed_up(self, name: str = NAME, *, backup: str = "", **changes: Any) -> BackupReference:
         """A real backup of a service, read back and published; the service is Active before and after."""
-        backup, now = f"{name.lower()}-{uuid4().hex[:12]}", datetime.now(UTC)
+        backup, now = backup or f"{name.lower()}-{uuid4().hex[:12]}", datetime.now(UTC)
         with self.management() as client:
             address = next(each.address for each in client.list_services() if each.address.name == name)
             client.suspend(address, client_request_id="test")
@@ -144,9 +147,26 @@ class Archive:
         )
         return self.published(taken, **changes)
 
+    def inventory(self, name: str = NAME) -> Inventory:
+        """What a service holds now."""
+        access = self.known(name)["access_control"]
+        with self.management() as client:
+            service = next(each for each in client.list_services() if each.address.name == name)
+        with PartnerManagementClient(
+            name,
+            namespace=access["namespace"],
+            key=access["key"],
+            endpoint=self.emulator.data_url,
+            ca_bundle=self.emulator.home / "pki/ca.pem",
+        ) as partners:
+            return inventory_of(service, partners.all_entities(ENTITY_SETS), taken_at=datetime.now(UTC))
+
+    def known(self, service: str = NAME) -> dict[str, Any]:
+        """What the person knows who provisioned a service."""
+        return json.loads((self.emulator.home / "sample-credentials.json").read_text())["services"][service]
+
     def published(self, taken: BackupReference, **changes: Any) -> BackupReference:
-        values = {name: getattr(taken, name) for name in taken.__dataclass_fields__} | changes
-        return self.catalog.publish(BackupReference(**values))[0]
+        return self.catalog.publish(replace(taken, **changes))[0]
 
     def suspended(self, name: str = NAME, *, minutes_left: float = -5, **changes: Any) -> Ticket:
         """A ticket on a service, which is Suspended now."""

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from queue import Empty, Queue
 
 import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
@@ -22,17 +17,16 @@ from stack.emulator_api import sample_credentials
 from stack.parts import ROOT
 from stack.ports import HOST
 from stack.settings import STORAGE_ACCOUNT, STORAGE_KEY, base_environment, storage_endpoint
+from tests.documents import MARKED, Shell
 from tests.system.world import CATALOG, World
 
 RUNBOOK = ROOT / "docs/runbook-restore.md"
 SERVICE, CLOUD_SERVICE, DRILL = "ContosoRetail", "contoso-west-us", "contosodrill"
 AGREEMENT, CHANGED = "Tailspin X12 send", "changed after the backup"
-MARKED = re.compile(r"^<!-- run: (?P<name>[^>]+) -->\n```sh\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 ORDER = [
     "prepare", "look", "choose", "plan", "start", "approve", "follow", "record", "ranges", "settle", "resume",
     "compare", "drill", "delete the drill", "reject",
 ]  # fmt: skip
-BLOCK_SECONDS = 300
 REPLACED = ["suspend", "backup", "delete", "restore"]
 
 
@@ -52,50 +46,6 @@ class Block:
     @property
     def lines(self) -> list[str]:
         return self.said.splitlines()
-
-
-class Shell:
-    """A bash that stops at the first command that fails, as a careful person would."""
-
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self._process = subprocess.Popen(
-            ["bash", "-euo", "pipefail"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd=folder,
-            text=True,
-            start_new_session=True,
-        )
-        self._lines: Queue[str | None] = Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def run(self, name: str, text: str) -> str:
-        """What a block prints; fails when one of its commands does."""
-        end = f"--- end of {name} ---"
-        self._process.stdin.write(f"{text}\necho\necho '{end}'\n")
-        self._process.stdin.flush()
-        said: list[str] = []
-        while True:
-            try:
-                line = self._lines.get(timeout=BLOCK_SECONDS)
-            except Empty:
-                pytest.fail(f"block {name} is silent for {BLOCK_SECONDS} seconds after: {''.join(said)}")
-            assert line is not None, f"block {name} ended the shell: {''.join(said)}"
-            if line.strip() == end:
-                return "".join(said).strip()
-            said.append(line)
-
-    def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from biztalk_services.rest.client import DEFAULT_HOST, BizTalkServicesClient
 from biztalk_services.rest.credentials import ManagementCredentials
 from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rest.partner_management import PartnerManagementClient
 from biztalk_services.rest.redaction import redact, secrets_of
 from biztalk_services.settings import Settings
 
@@ -59,6 +60,17 @@ def storage_options() -> argparse.ArgumentParser:
     return parent
 
 
+def partner_options() -> argparse.ArgumentParser:
+    """The options of all commands that ask partner management; a parent of their parsers."""
+    parent = argparse.ArgumentParser(add_help=False)
+    group = parent.add_argument_group("partner management")
+    add(group, "--acs-key-file", type=Path, help="file with the key of the ACS namespace and nothing else")
+    add(group, "--namespace", help="the ACS namespace, when it is not the one that service or backup name")
+    add(group, "--issuer", default="owner", help="its service identity (default: %(default)s)")
+    add(group, "--endpoint", help="origin below which the real host names are parts of the path")
+    return parent
+
+
 def add(group: Any, option: str, *, help: str, default: Any = None, **how: Any) -> None:
     """Add an option that may stand in an environment variable: ``--port`` in ``BIZTALK_PORT``."""
     variable = f"BIZTALK_{option.strip('-').upper().replace('-', '_')}"
@@ -97,21 +109,54 @@ def storage(arguments: argparse.Namespace) -> StorageAccount:
 
     :raises CredentialsMissing: there is no connection string, or it is none.
     """
+    return account_behind(*_connection_string(arguments), arguments.storage_api_version)
+
+
+def account_behind(connection_string: str, origin: str, api_version: str | None) -> StorageAccount:
+    """The storage account that a connection string leads to.
+
+    :param origin: where it comes from.
+    :param api_version: of the storage protocol; None: the newest.
+    :raises CredentialsMissing: it is no connection string.
+    """
     from azure.storage.blob import BlobServiceClient
 
     from biztalk_services.catalog.storage import StorageAccount
 
-    given, origin = _connection_string(arguments)
-    version = {"api_version": arguments.storage_api_version} if arguments.storage_api_version else {}
+    version = {"api_version": api_version} if api_version else {}
     try:
-        client = BlobServiceClient.from_connection_string(given, **version, **_RETRIES, connection_timeout=10)
+        client = BlobServiceClient.from_connection_string(
+            connection_string, **version, **_RETRIES, connection_timeout=10
+        )
     except (ValueError, TypeError, AttributeError) as error:
-        reason = redact(str(error), secrets_of(given), limit=200).rstrip(".")
+        reason = redact(str(error), secrets_of(connection_string), limit=200).rstrip(".")
         raise CredentialsMissing(
             f"The connection string in {origin} leads to no storage account ({reason}). Copy it again from the "
             "account's access keys."
         ) from None
     return StorageAccount(client)
+
+
+def partner_management(arguments: argparse.Namespace, service: str, namespace: str) -> PartnerManagementClient:
+    """The client of a service's partner management.
+
+    :param service: its name.
+    :param namespace: its ACS namespace, where the options do not name another.
+    :raises CredentialsMissing: there is no key of the namespace.
+    :raises BizTalkServicesError: what was given cannot be used.
+    """
+    if not arguments.acs_key_file:
+        raise CredentialsMissing(
+            f"There is no key of the ACS namespace {namespace}: give --acs-key-file, or set BIZTALK_ACS_KEY_FILE."
+        )
+    return PartnerManagementClient(
+        service,
+        namespace=arguments.namespace or namespace,
+        key=secret_file(arguments.acs_key_file, "key of the ACS namespace"),
+        issuer=arguments.issuer,
+        endpoint=arguments.endpoint,
+        ca_bundle=arguments.ca,
+    )
 
 
 def secret_file(path: Path, what: str) -> str:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
@@ -15,20 +11,27 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from biztalk_services.hooks.partner_management import access_control, namespace_of
 from biztalk_services.hooks.storage import storage_account
+from biztalk_services.plans.given_values import (
+    ValueUnusable,
+    access_control_value,
+    certificate_value,
+    needed,
+    store_value,
+)
 from biztalk_services.plans.request import RestoreRequest
 from biztalk_services.plans.values import (
     ACCESS_CONTROL,
     ARCHIVE,
     CERTIFICATE,
+    CERTIFICATE_OF_BACKUP,
     MONITORING,
-    CheckNotPossible,
     GivenValue,
     MissingValue,
     StoredValue,
     Value,
     same_thing,
 )
-from biztalk_services.rest.errors import AccessControlRefused, BizTalkServicesError
+from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.redaction import redact
 from biztalk_services.rules.connection_strings import TRACKING, parts_of
 from biztalk_services.settings import Settings
@@ -38,12 +41,7 @@ if TYPE_CHECKING:
 
     from biztalk_services.rest.messages import Service
 
-_FIELDS = {ARCHIVE: "archive_store", MONITORING: "monitoring_store"}
 _NEEDS_QUOTES = re.compile(r";|^[\"']|^\s|\s$")
-
-
-class ValueUnusable(BizTalkServicesError):
-    """A connection does not hold what a restore needs of it, or the thing behind it does not work."""
 
 
 def restore_values(
@@ -63,44 +61,34 @@ def restore_values(
     :param living: the services of the subscription, for a check that needs one.
     """
     database = parts_of(stored.get(TRACKING, ""))
-    values = [
-        _value(
-            ACCESS_CONTROL,
-            request.acs_conn_id,
-            _found(settings.acs_conn_id, "namespace", stored.get(ACCESS_CONTROL)),
-            stored.get(ACCESS_CONTROL, ""),
-            lambda connection: _access_control(connection, target, living),
-        ),
-        _value(
-            TRACKING,
-            request.tracking_conn_id,
-            _found(settings.sql_conn_id, "database", database.get("initial catalog") or database.get("database")),
-            stored.get(TRACKING, ""),
-            _tracking,
-        ),
+    named = {
+        ACCESS_CONTROL: request.acs_conn_id,
+        TRACKING: request.tracking_conn_id,
+        ARCHIVE: request.archive_conn_id,
+        MONITORING: request.monitoring_conn_id,
+        CERTIFICATE: request.certificate_conn_id,
+    }
+    found = {
+        ACCESS_CONTROL: _found(settings.acs_conn_id, "namespace", stored.get(ACCESS_CONTROL)),
+        TRACKING: _found(settings.sql_conn_id, "database", database.get("initial catalog") or database.get("database")),
+        **{
+            setting: _found(settings.store_conn_id, "account", parts_of(stored.get(setting, "")).get("accountname"))
+            for setting in (ARCHIVE, MONITORING)
+        },
+        CERTIFICATE: "",
+    }
+    given = {
+        ACCESS_CONTROL: lambda connection: _access_control(connection, target, living),
+        TRACKING: _tracking,
+        ARCHIVE: lambda connection: _store(connection, ARCHIVE),
+        MONITORING: lambda connection: _store(connection, MONITORING),
+        CERTIFICATE: lambda connection: _certificate(connection, target),
+    }
+    shown = {**stored, CERTIFICATE: CERTIFICATE_OF_BACKUP}
+    return [
+        _value(setting, named[setting], found[setting], shown.get(setting, ""), given[setting])
+        for setting in needed(stored, [setting for setting, conn_id in named.items() if conn_id])
     ]
-    for setting, named in ((ARCHIVE, request.archive_conn_id), (MONITORING, request.monitoring_conn_id)):
-        account = parts_of(stored.get(setting, "")).get("accountname")
-        if named or stored.get(setting) or (setting == MONITORING and not stored):
-            found = _found(settings.store_conn_id, "account", account)
-            values.append(
-                _value(
-                    setting,
-                    named,
-                    found,
-                    stored.get(setting, ""),
-                    lambda connection, it=setting: _store(connection, it),
-                )
-            )
-    if request.certificate_conn_id:
-        values.append(
-            _value(
-                CERTIFICATE, request.certificate_conn_id, "", "", lambda connection: _certificate(connection, target)
-            )
-        )
-    else:
-        values.append(StoredValue(CERTIFICATE, "certificate and password of the backup", ""))
-    return values
 
 
 def _value(setting: str, named: str, found: str, stored: str, given) -> Value:
@@ -139,23 +127,14 @@ def _access_control(connection: Connection, target: str, living: Sequence[Servic
             f"Connection {connection.conn_id} does not say the Access Control namespace (extra: namespace) or has no "
             "key (password); add it."
         )
-
-    users = [each for each in living if each.settings.get(ACCESS_CONTROL, "").lower() == namespace.lower()]
-
-    def check() -> str:
-        """A namespace gives tokens for services that there are, and a restored one comes about only later."""
-        try:
-            return access_control(connection, users[0].address.name if users else target).check()
-        except AccessControlRefused as refused:
-            if users or refused.status != HTTPStatus.BAD_REQUEST:
-                raise
-            raise CheckNotPossible(
-                f"Namespace {namespace} answers, and gives no token for a service that does not exist yet; whether the "
-                f"key is right shows when the restore checks it. {refused}"
-            ) from None
-
-    sent = {"acs_namespace": namespace, "acs_key": key}
-    return GivenValue(ACCESS_CONTROL, namespace, f"connection {connection.conn_id}", sent, check)
+    return access_control_value(
+        f"connection {connection.conn_id}",
+        namespace,
+        key,
+        target,
+        living,
+        lambda service: access_control(connection, service),
+    )
 
 
 def _tracking(connection: Connection) -> GivenValue:
@@ -211,9 +190,7 @@ def _store(connection: Connection, setting: str) -> GivenValue:
             f"Connection {connection.conn_id} does not lead to a storage account ({type(error).__name__}); it has to "
             "be one of Azure Blob Storage, with account name (login) and key (password)."
         ) from None
-    shown = f"AccountName={account.name};BlobEndpoint={account.client.url.partition('?')[0].rstrip('/')}"
-    sent = {_FIELDS[setting]: account.connection_string()}
-    return GivenValue(setting, shown, f"connection {connection.conn_id}", sent, account.check)
+    return store_value(setting, f"connection {connection.conn_id}", account)
 
 
 def _certificate(connection: Connection, target: str) -> GivenValue:
@@ -224,52 +201,4 @@ def _certificate(connection: Connection, target: str) -> GivenValue:
             f"Connection {connection.conn_id} does not name the PFX file of the SSL certificate (extra: "
             "certificate_path), or has no password of it; add it."
         )
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ValueUnusable(
-            f"The SSL certificate {path} of connection {connection.conn_id} cannot be read ({error.strerror})."
-        ) from None
-    sent = {"certificate": base64.b64encode(data).decode(), "certificate_password": password}
-    return GivenValue(
-        CERTIFICATE,
-        path,
-        f"connection {connection.conn_id}",
-        sent,
-        lambda: check_ssl_certificate(data, password, target),
-    )
-
-
-def check_ssl_certificate(pfx: bytes, password: str, service: str, now: datetime | None = None) -> str:
-    """One sentence on an SSL certificate that fits a service.
-
-    Rules: provisioning pages of BizTalk Services (name of the service's host, not expired).
-
-    :raises ValueUnusable: it cannot be opened, has no key, is not valid now, or is for another host.
-    """
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import pkcs12
-
-    now = now or datetime.now(UTC)
-    try:
-        key, certificate, _ = pkcs12.load_key_and_certificates(pfx, password.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueUnusable("The SSL certificate is no PFX file, or its password is another one.") from None
-    if certificate is None or key is None:
-        raise ValueUnusable("The PFX file has no certificate with its private key; export both.")
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise ValueUnusable(
-            f"The SSL certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} to "
-            f"{certificate.not_valid_after_utc:%Y-%m-%d}, which is not now; get a new one."
-        )
-    host = f"{service.lower()}.biztalk.windows.net"
-    try:
-        named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = named.get_values_for_type(x509.DNSName)
-    except x509.ExtensionNotFound:
-        names = []
-    names += [str(part.value) for part in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-    if not any(name.lower() in (host, f"*.{host.partition('.')[2]}") for name in names):
-        raise ValueUnusable(f"The SSL certificate is for {', '.join(names) or 'no host'}, not for {host}.")
-    return f"The SSL certificate is for {host} and valid until {certificate.not_valid_after_utc:%Y-%m-%d}."
+    return certificate_value(f"connection {connection.conn_id}", path, password, target)

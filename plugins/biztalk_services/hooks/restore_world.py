@@ -7,10 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from biztalk_services.catalog.catalog import Catalog, NotInCatalog
-from biztalk_services.catalog.claims import Claim, Claims
-from biztalk_services.catalog.restores import Restores
-from biztalk_services.catalog.verification import compare_with_reference
+from biztalk_services.catalog.world import StoredWorld
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.inventory import inventory_now
 from biztalk_services.hooks.restore_values import restore_values
@@ -23,7 +20,7 @@ from biztalk_services.settings import Settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.catalog.reference import BackupReference
+    from biztalk_services.catalog.claims import Claim
     from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
     from biztalk_services.plans.request import RestoreRequest
     from biztalk_services.plans.values import Value
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from biztalk_services.rules.inventory import Inventory
 
 
-class AirflowWorld:
+class AirflowWorld(StoredWorld):
     """
     The :class:`biztalk_services.plans.planner.World` of a run.
 
@@ -44,28 +41,14 @@ class AirflowWorld:
     """
 
     def __init__(self, context: Context, conn_id: str, storage_conn_id: str, catalog_container: str) -> None:
+        super().__init__(storage_account(storage_conn_id), catalog_container, context["ti"].dag_id)
         self._ti = context["ti"]
         self._conn_id = conn_id
-        self._account = storage_account(storage_conn_id)
-        self._catalog_container = catalog_container
         self._settings = Settings.load()
 
     @cached_property
     def _hook(self) -> BizTalkServicesHook:
         return hook_for(self._conn_id)
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        return Catalog(self._account.client, self._catalog_container)
-
-    def latest_backup(self, service: str) -> BackupReference:
-        """
-        The newest backup of a service that is not the safety backup of a restore, for that one holds what was to be
-        replaced.
-
-        :raises NotInCatalog: there is none
-        """
-        return self.catalog.latest(service, besides_dag=self._ti.dag_id)
 
     @property
     def subscription_id(self) -> str:
@@ -73,15 +56,6 @@ class AirflowWorld:
 
     def services(self) -> Sequence[Service]:
         return self._hook.list_services()
-
-    def read_back(self, reference: BackupReference) -> str:
-        return compare_with_reference(self._account.client, reference)
-
-    def inventory(self, reference: BackupReference) -> Inventory | None:
-        try:
-            return self.catalog.inventory(reference.service, reference.container)
-        except NotInCatalog:
-            return None
 
     def inventory_now(self, service: Service) -> Inventory:
         return inventory_now(service, self._settings)
@@ -99,10 +73,6 @@ class AirflowWorld:
         return restore_values(request, stored, target, self._settings, living)
 
     def claim(self, service: str) -> Claim | None:
-        claim = Claims(self._account.client, self._catalog_container).of(service)
-        if claim is None or claim.is_over() or claim.run == run_of(self._ti):
-            return None
-        return None if has_ended(self._ti, claim.run) else claim
-
-    def earlier_durations(self, service: str) -> Sequence[float]:
-        return Restores(self._account.client, self._catalog_container).durations(service)
+        """That of a run that has ended, or of this one, is in nobody's way."""
+        claim = super().claim(service)
+        return None if claim is None or claim.run == run_of(self._ti) or has_ended(self._ti, claim.run) else claim

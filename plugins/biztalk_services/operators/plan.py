@@ -202,8 +202,7 @@ def find_backup(world: AirflowWorld, form: dict[str, Any]) -> tuple[BackupRefere
             )
     else:
         request = RestoreRequest.from_form(form)
-        named = request.backup.rpartition("/")[2]
-        reference = world.catalog.read(request.service, named) if named else world.latest_backup(request.service)
+        reference = world.backup(request.service, request.backup)
     return reference, RestoreRequest.from_form({**form, "service": reference.service, "backup": reference.container})
 
 

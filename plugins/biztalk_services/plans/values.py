@@ -18,6 +18,7 @@ from biztalk_services.rules.connection_strings import TRACKING, parts_of, tracki
 
 ARCHIVE, MONITORING = "ArchiveStoreConnectionString", "MonitoringStoreConnectionString"
 ACCESS_CONTROL, CERTIFICATE = "AccessControlNamespace", "ServiceCertificate"
+CERTIFICATE_OF_BACKUP = "certificate and password of the backup"
 ONLY_IN_BACKUP = "backup"
 """Origin of a value that no connection leads to."""
 
@@ -76,17 +77,20 @@ class StoredValue:
     :param setting: element name of the setting.
     :param shown: what is known of it.
     :param wanted: the connection that could check it; empty when not even its name is known.
+    :param how: how to give it instead, as an order, where that is not by a connection.
     """
 
     setting: str
     shown: str
     wanted: str
+    how: str = ""
 
     def planned(self) -> PlannedValue:
-        how = f"Make the connection {self.wanted}, or name another one" if self.wanted else "Name a connection"
+        named = f"Make the connection {self.wanted}, or name another one" if self.wanted else "Name a connection"
+        how = self.how or f"{named} in the form"
         sentence = (
             "The value lies only in the backup, so nobody can check it before the service uses it; should it have been "
-            f"removed or changed since, the restore fails late. {how} in the form to have it checked and sent."
+            f"removed or changed since, the restore fails late. {how} to have it checked and sent."
         )
         return PlannedValue(self.setting, self.shown, ONLY_IN_BACKUP, "not possible", sentence)
 

@@ -1,0 +1,66 @@
+"""Answers of a tracking database that a person has asked with a client of their own and saved as CSV with headings."""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rules import batches, control_number_use
+from biztalk_services.rules.batches import BatchReport
+from biztalk_services.rules.control_number_use import UseReport
+
+_COUNTS = ("highest", "latest", "used", "messages")
+
+
+class AnswerUnusable(BizTalkServicesError):
+    """A file does not hold the answer of a query."""
+
+
+def control_numbers(file: Path, since: datetime) -> UseReport:
+    """Which control numbers were given out since a moment, by the answer of the control number query.
+
+    :param since: the ``:since`` that the query has to have been asked with, aware.
+    :raises AnswerUnusable: the file cannot be read, or was written before that moment.
+    """
+    columns, rows, written = _read(file)
+    if written < since:
+        raise AnswerUnusable(
+            f"{file} was written before {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, the moment since which control "
+            "numbers count. Ask the tracking database again."
+        )
+    return control_number_use.from_rows(columns, rows, source=f"file {file}", since=since, checked_at=written)
+
+
+def waiting_batches(file: Path) -> BatchReport:
+    """Which batches hold messages, by the answer of the drain query.
+
+    :raises AnswerUnusable: the file cannot be read.
+    """
+    columns, rows, written = _read(file)
+    return batches.from_rows(columns, rows, source=f"file {file}", checked_at=written)
+
+
+def _read(file: Path) -> tuple[list[str], list[list[Any]], datetime]:
+    """Headings, rows, and when the file was written."""
+    try:
+        written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        with file.open(newline="", encoding="utf-8-sig") as content:
+            lines = [line for line in csv.reader(content) if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AnswerUnusable(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is no CSV'}.") from None
+    if not lines:
+        raise AnswerUnusable(f"{file} is empty; save the answer with its headings, also when it has no row.")
+    columns = [column.strip().lower() for column in lines[0]]
+    return columns, [_typed(columns, line) for line in lines[1:]], written
+
+
+def _typed(columns: list[str], line: list[str]) -> list[Any]:
+    """Numbers as numbers, nothing as None; a line that is too short or too long stays so."""
+    cells: list[Any] = [cell.strip() or None for cell in line]
+    for place, (column, cell) in enumerate(zip(columns, cells, strict=False)):
+        if column in _COUNTS and cell and cell.isascii() and cell.isdigit():
+            cells[place] = int(cell)
+    return cells
