@@ -65,8 +65,10 @@ def test_what_is_due_is_said_with_the_command_that_helps(shell, archive):
     assert said.code == NOT_WELL
     assert "DUE since" in said.out
     assert "over since" in said.out
-    assert said.lines[-1].startswith(f"Due: {SERVICE}. We suspended it, and the time is over; ")
-    assert said.lines[-1].endswith("resume --overdue.")
+    assert said.lines[-1] == (
+        f"Due: {SERVICE}. We suspended it, and the time is over. What brings it back: "
+        "python -m biztalk_services resume --overdue"
+    )
     assert row(shell("status", "--json"))["ticket"]["due"] is True
 
 

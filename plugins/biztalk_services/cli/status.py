@@ -186,9 +186,10 @@ def _shown(rows: list[dict[str, Any]], *, with_records: bool) -> str:
     headings = _HEADINGS + (_RECORD_HEADINGS if with_records else ())
     parts = [table(headings, (_cells(row, with_records=with_records) for row in rows))]
     if due := [row["service"] for row in rows if _is_due(row)]:
+        them = "it" if len(due) == 1 else "them"
         parts.append(
-            f"Due: {', '.join(due)}. We suspended {'it' if len(due) == 1 else 'them'}, and the time is over; "
-            "python -m biztalk_services resume --overdue."
+            f"Due: {', '.join(due)}. We suspended {them}, and the time is over. What brings {them} back: "
+            "python -m biztalk_services resume --overdue"
         )
     return "\n\n".join(parts)
 

@@ -1,0 +1,179 @@
+"""docs/break-glass.md does what it says: its marked blocks, run from top to bottom in one shell that has no Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from biztalk_services.__main__ import main
+from biztalk_services.rules.backup_rules import backup_name
+from biztalk_services.rules.run import Run
+
+from tests.cli.shell import NAME, SERVICE, Archive, last_seq, management_environment, storage_environment
+from tests.conftest import ROOT
+from tests.documents import MARKED, Shell
+
+DOCUMENT = ROOT / "docs/break-glass.md"
+STANDING = "contoso-west-us/ContosoRetail"
+CODE = re.compile(r"\n?\[ended with (\d+)\]$")
+BLOCKS = [
+    "what is suspended", "bring back what is due", "bring one back", "look again", "which backups", "one backup",
+    "is it whole", "what would a restore do", "what is there now", "what changed",
+]  # fmt: skip
+READS = [name for name in BLOCKS if not name.startswith("bring")]
+
+
+@dataclass(frozen=True)
+class Block:
+    """
+    :param said: what a block printed
+    :param code: exit code of its last command
+    :param done: operations that the emulator began meanwhile
+    """
+
+    said: str
+    code: int
+    done: list[tuple[str, str]]
+
+    @property
+    def lines(self) -> list[str]:
+        return self.said.splitlines()
+
+
+@pytest.fixture(scope="module")
+def archive(azurite, shared_emulator):
+    with azurite.client() as client:
+        yield Archive(client, f"catalog-{uuid4().hex}", shared_emulator)
+
+
+@pytest.fixture(scope="module")
+def backup(archive) -> str:
+    """The newest backup of the service: after it a partner was edited, and a night died that had suspended it."""
+    now = datetime.now(UTC)
+    begun = now - timedelta(hours=24, minutes=37)
+    when = {"started_at": begun, "finished_at": begun + timedelta(minutes=6), "label": None}
+    taken = archive.backed_up(backup=backup_name(NAME, begun), **when)
+    archive.catalog.record_inventory(taken.container, archive.inventory())
+    archive.backed_up("ContosoRetail", backup=backup_name("ContosoRetail", begun), **when)
+    partner = archive.emulator.admin("GET", f"/services/{NAME}")["content"]["partners"][0]
+    edited = partner | {"Description": "edited since the backup"}
+    archive.emulator.admin("POST", f"/services/{NAME}/content", {"partners": [edited]})
+    archive.suspended(run=Run("biztalk_nightly_backup", "scheduled__2026-11-25T01:00:00+00:00"), minutes_left=-22)
+    archive.emulator.force("ContosoRetail", "Suspended")
+    return taken.container
+
+
+@pytest.fixture(scope="module")
+def environment(archive, azurite, backup, tmp_path_factory) -> dict[str, str]:
+    """What the document asks the reader to set; Airflow cannot be imported."""
+    folder = tmp_path_factory.mktemp("without-airflow")
+    (folder / "airflow.py").write_text("raise ImportError('Airflow is gone.')\n")
+    (folder / "acs-key").write_text(archive.known()["access_control"]["key"])
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+    return (
+        kept
+        | management_environment(archive.emulator)
+        | storage_environment(azurite, archive.container)
+        | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "plugins")]),
+            "BIZTALK_ACS_KEY_FILE": str(folder / "acs-key"),
+            "BIZTALK_ENDPOINT": archive.emulator.data_url,
+            "SERVICE": SERVICE,
+            "STANDING": STANDING,
+            "BACKUP": backup,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def blocks(archive, environment, tmp_path_factory) -> dict[str, Block]:
+    """Every marked block of the document, after it was run."""
+    emulator, found = archive.emulator, {}
+    shell = Shell(environment, tmp_path_factory.mktemp("break-glass"), careful=False)
+    try:
+        for name, text in MARKED.findall(DOCUMENT.read_text()):
+            before = last_seq(emulator)
+            said = shell.run(name, f'{text}echo "[ended with $?]"')
+            entries = emulator.journal(after=before, kind="operation")
+            done = [(each["operation"], each["service"]) for each in entries if each["event"] == "started"]
+            found[name] = Block(CODE.sub("", said), int(CODE.search(said)[1]), done)
+    finally:
+        shell.close()
+    return found
+
+
+def test_every_block_stands_in_the_order_of_the_story():
+    assert [name for name, _ in MARKED.findall(DOCUMENT.read_text())] == BLOCKS
+
+
+def test_its_commands_are_those_of_the_library_alone():
+    lines = [line for _, text in MARKED.findall(DOCUMENT.read_text()) for line in text.splitlines()]
+    assert all(line.startswith(("python -m biztalk_services ", "    ")) for line in lines)
+
+
+def test_what_is_suspended_and_by_whom(blocks):
+    seen = blocks["what is suspended"]
+    assert seen.code == 1
+    (ours,) = [line for line in seen.lines if line.startswith(SERVICE)]
+    assert "Suspended" in ours
+    assert "DUE since" in ours
+    assert seen.lines[-1].startswith(f"Due: {SERVICE}.")
+
+
+def test_what_is_due_is_brought_back_and_nothing_else(blocks):
+    back = blocks["bring back what is due"]
+    assert (back.code, back.done) == (0, [("resume", NAME)])
+    assert f"{SERVICE} is Active." in back.lines
+
+
+def test_a_service_that_was_named_is_brought_back(blocks):
+    back = blocks["bring one back"]
+    assert (back.code, back.done) == (0, [("resume", "ContosoRetail")])
+    assert blocks["look again"].code == 0
+    assert "Suspended" not in blocks["look again"].said
+
+
+@pytest.mark.parametrize("name", READS)
+def test_looking_changes_nothing(blocks, name):
+    assert blocks[name].done == []
+
+
+def test_which_backups_there_are(blocks, backup):
+    listed = blocks["which backups"]
+    assert listed.code == 0
+    assert [line.split()[0].rpartition("-2")[0][:6] for line in listed.lines] == ["", "contos", "contos"]
+    assert json.loads(blocks["one backup"].said)["container"] == backup
+
+
+def test_the_backup_is_whole(blocks, backup):
+    assert blocks["is it whole"].code == 0
+    assert "were read back and are what was recorded." in blocks["is it whole"].said
+
+
+def test_the_plan_names_what_would_be_lost(blocks, backup):
+    plan = blocks["what would a restore do"]
+    assert plan.code == 0
+    assert f"as {SERVICE} (standard" in plan.lines[0]
+    assert "edited since the backup" in plan.said
+
+
+def test_what_changed_since_the_backup(blocks):
+    assert blocks["what is there now"].code == 0
+    assert blocks["what changed"].code == 1
+    assert "edited since the backup" in blocks["what changed"].said
+
+
+def test_the_table_of_exit_codes_names_the_commands_that_there_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = re.findall(r"^ {4}([a-z]+)\b", capsys.readouterr().out, re.MULTILINE)
+    table = re.findall(r"^\| `([a-z]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    assert table == commands
