@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from biztalk_services.cli.resume import add_resume
 from biztalk_services.cli.status import add_status
 from biztalk_services.rest.errors import BizTalkServicesError
 
-UNABLE, INTERRUPTED = 2, 130
+UNABLE, INTERRUPTED, CUT_OFF = 2, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,13 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         add(commands)
     chosen = parser.parse_args(arguments)
     try:
-        return chosen.run(chosen)
+        code = chosen.run(chosen)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT_OFF
     except BizTalkServicesError as error:
         print(printable(str(error)), file=sys.stderr)
         return UNABLE
     except KeyboardInterrupt:
         print("Interrupted. What was asked of a service goes on there.", file=sys.stderr)
         return INTERRUPTED
+    return code
 
 
 if __name__ == "__main__":

@@ -84,6 +84,22 @@ def test_a_wrong_call(arguments, capsys):
     assert "usage: python -m biztalk_services" in capsys.readouterr().err
 
 
+def test_a_reader_that_has_seen_enough_gets_no_traceback(write):
+    words = ["diff", write("a"), write("b", edition="standard")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "biztalk_services", *words],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "plugins")},
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_each_side_may_be_a_backup_in_the_catalog(shell, archive, write):
     before, after = (archive.published(reference(name)) for name in ("orders-1", "orders-2"))
     archive.catalog.record_inventory(before.container, inventory(counts={}))

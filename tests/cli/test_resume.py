@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.catalog.azurite import free_port
 from tests.cli.shell import NAME, SERVICE, connection_string, last_seq, requests
+from tests.conftest import ROOT
 from tests.emulator.driver import eventually
 
 BACK, NOT_BACK, UNABLE = 0, 1, 2
@@ -184,6 +188,23 @@ def test_only_what_is_due_and_ours_is_brought_back(shell, archive, emulator, ask
         "contoso-west-us/contosodev",
         "contoso-west-us/contosotrial",
     }
+
+
+def test_services_come_back_also_when_nobody_reads_what_is_said(shell, archive, emulator):
+    archive.suspended()
+    archive.suspended(OTHER)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "biztalk_services", "resume", "--overdue"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "plugins")},
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (emulator.state(NAME), emulator.state(OTHER), done.stderr) == ("Active", "Active", b"")
 
 
 def test_what_is_back_or_gone_already_gets_its_ticket_closed(shell, archive, asked):

@@ -7,6 +7,7 @@ import getpass
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -179,7 +180,8 @@ def _minutes(text: str) -> float:
 
 
 def _say(sentence: str) -> None:
-    print(printable(sentence), flush=True)
+    with suppress(BrokenPipeError):  # nobody reads any more; the services come back all the same
+        print(printable(sentence), flush=True)
 
 
 def _warn(sentence: str) -> None:
