@@ -186,6 +186,8 @@ def test_a_later_suspension_of_ours_counts(watch, left, tickets, emulator, asked
 
 def test_a_service_that_is_gone_closes_its_ticket(watch, left, tickets):
     left(service="contoso-west-us/contosogone")
+    assert verdicts(watch()) == ["leave"]
+    assert len(tickets.look()[0]) == 1
     assert verdicts(watch()) == ["close"]
     assert tickets.look() == ([], [])
 

@@ -48,6 +48,6 @@ def test_people_are_told(resumed, world):
 
 
 def test_what_somebody_else_suspended_stays_suspended(resumed, troubled_night, world):
-    assert world.state(STRANGER) == "Suspended"
+    assert troubled_night.states[STRANGER] == "Suspended"
     entries = world.emulator.journal(service=STRANGER, kind="request")
     assert [entry for entry in entries if entry["operation"] == "resume"] == []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from biztalk_services.catalog.tickets import Ticket, Tickets
     from biztalk_services.rest.messages import Service
 
-_RESUMED = "resumed"
+_RESUMED, _GONE = "resumed", "not-found"
 
 
 class LeftSuspended(BizTalkServicesError):
@@ -149,13 +149,15 @@ class BizTalkBringBackOperator(BaseOperator):
             now=datetime.now(UTC),
             grace=self.grace,
         )
-        self.log.info("%s: %s, because %s.", ticket.service, verdict, why)
         if verdict is Verdict.CALL:
             raise LeftSuspended(f"{why[0].upper()}{why[1:]}. Look at its operation log; bring it back by hand.")
+        if state is None and self.tickets.note(ticket, _GONE, by=str(run_of(context["ti"]))):
+            verdict, why = Verdict.LEAVE, "it was not found; an absence is believed at the second look"
         if verdict is Verdict.RESUME:
             self._resume(context, ticket, why)
         if verdict is Verdict.CLOSE:
             self._close(context, ticket, why)
+        self.log.info("%s: %s, because %s.", ticket.service, verdict, why)
         return {"service": ticket.service, "state": state, "verdict": verdict, "why": why}
 
     def _resume(self, context: Context, ticket: Ticket, why: str) -> None:
