@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 POLL_SECONDS = 0.05
 
@@ -44,8 +46,9 @@ class Process:
         log: Path,
         ports: Sequence[int] = (),
         fingerprint: str = "",
+        user: str | None = None,
     ) -> Process:
-        """Start `command` in a session of its own, its output appended to `log`."""
+        """Start `command` in a session of its own, its output appended to `log`; as another user only from root."""
         at = time.time()
         with log.open("ab") as output:
             child = subprocess.Popen(
@@ -56,6 +59,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                **as_user(user),
             )
         stat = _stat(child.pid)
         started = stat.started if stat else -1
@@ -120,6 +124,11 @@ def stop(processes: Mapping[Process, float]) -> None:
     for process, grace in sorted(processes.items(), key=lambda item: item[1]):
         _wait(began + grace - time.monotonic(), lambda process=process: not process.alive)
         process.kill()
+
+
+def as_user(name: str | None) -> dict[str, Any]:
+    """Arguments of `subprocess` that run a program as this user, with the rights of no other; None: as ourselves."""
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []} if name else {}
 
 
 def _wait(seconds: float, done: Callable[[], bool]) -> None:
