@@ -5,12 +5,12 @@ SEED ?= 1
 CELLS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help backup restore up down status test lint bench chaos lock install install-tests python3
+.PHONY: help backup restore up up-distributed down status test lint bench chaos lock install install-tests python3
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Ports, all on 127.0.0.1: AIRFLOW_PORT=18080 AZURITE_PORT=10000 EMULATOR_PORT=18443 EMULATOR_ADMIN_PORT=18444 EMULATOR_DATA_PORT=18445"
+	@echo "  Ports, all on 127.0.0.1: AIRFLOW_PORT=18080 AZURITE_PORT=10000 EMULATOR_PORT=18443 EMULATOR_ADMIN_PORT=18444 EMULATOR_DATA_PORT=18445 POSTGRES_PORT=15432 REDIS_PORT=16379"
 
 backup: install ## Start the stack, back up every sample service once, show how it went
 	@$(PYTHON) -m stack backup
@@ -20,6 +20,9 @@ restore: install ## Restore a sample service to its own name, with traffic befor
 
 up: install ## Start emulator, Azurite and Airflow, and wait until they are ready
 	@$(PYTHON) -m stack up
+
+up-distributed: install ## The same with Airflow on PostgreSQL and Redis: two Celery workers, schedulers and triggerers
+	@$(PYTHON) -m stack up-distributed
 
 down: ## End what this checkout has started, and nothing else
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m stack down; else echo "Nothing is installed, so nothing runs."; fi

@@ -1,4 +1,4 @@
-"""`python -m stack up | down | status | backup | restore`: the demo stack, below `.local` of this checkout."""
+"""`python -m stack <command>`: the demo stack, below `.local` of this checkout."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import requests
 
 from stack import Ports, Stack, StackError
 from stack.backup import run_backup
+from stack.layouts import DISTRIBUTED, LOCAL
 from stack.parts import ROOT
 from stack.restore import run_restore
 from stack.status import show_status
@@ -23,8 +24,11 @@ def main() -> int:
         commands.add_parser(name, help=help_text)
     command = parser.parse_args().command
     try:
-        ports = Ports.from_environment(default=Stack(HOME, Ports()).started_on())
-        return COMMANDS[command][1](Stack(HOME, ports))
+        running = Stack(HOME, Ports()).latest_start()
+        ports = Ports.from_environment(default=running.ports if running else None)
+        layout = running.layout if running else LOCAL
+        stack = Stack(HOME, ports, layout=DISTRIBUTED if command == "up-distributed" else layout)
+        return COMMANDS[command][1](stack)
     except StackError as error:
         print(error, file=sys.stderr)
     except requests.RequestException as error:
@@ -74,6 +78,7 @@ def say(text: str) -> None:
 
 COMMANDS = {
     "up": ("start what does not run and wait until it is ready", up),
+    "up-distributed": ("the same with Airflow on PostgreSQL and Redis, with two Celery workers", up),
     "down": ("end what this checkout has started, and nothing else", down),
     "status": ("show each part: running or not, since when, where", status),
     "restore": ("restore a sample service to its own name, show how it went", restore),

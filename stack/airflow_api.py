@@ -43,6 +43,11 @@ class AirflowApi:
             for component, heartbeat in COMPONENTS.items()
         )
 
+    def alive(self, job_type: str, since: float) -> int:
+        """How many programs of a kind, for example `SchedulerJob`, have sent a heartbeat after `since`."""
+        jobs = self.get("/jobs", job_type=job_type, job_state="running", order_by="-latest_heartbeat")["jobs"]
+        return sum(_epoch(job["latest_heartbeat"]) >= since for job in jobs)
+
     def wait_for_dag(self, dag_id: str, seconds: float = 60) -> None:
         """Return once the DAG is known and free of import errors; raise `StackError` after `seconds`."""
         deadline = time.monotonic() + seconds

@@ -6,31 +6,28 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
+from stack.emulator_api import EmulatorApi
 from stack.node import node
 from stack.ports import HOST, Ports
-from stack.settings import base_environment, storage_connection_string
+from stack.settings import base_environment, storage_connection_string, storage_endpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 # Each is written anew by an installation that changed something.
 PYTHON_INSTALLED = Path(sys.prefix) / "installed"
 AZURITE_INSTALLED = ROOT / ".local/azurite/installed"
-AIRFLOW_PARTS = {
-    "api-server": ["api-server"],
-    # The log servers of these two would listen on every interface; all logs lie on this one disk anyway.
-    "scheduler": ["scheduler", "--skip-serve-logs"],
-    "dag-processor": ["dag-processor"],
-    "triggerer": ["triggerer", "--skip-serve-logs"],
-}
 
 
 @dataclass(frozen=True)
 class Part:
     """A program of the stack: its name, command line, own environment, working directory, the fields of `Ports` that
-    it listens on, and what it reads once at its start: folders of Python sources, and stamps of installations.
+    it listens on, what it reads once at its start (folders of Python sources, and stamps of installations), as whom it
+    runs (None: as ourselves), and whether it is ready, as far as it can tell by itself.
     """
 
     name: str
@@ -40,6 +37,8 @@ class Part:
     ports: Sequence[str] = ()
     sources: Sequence[Path] = ()
     stamps: Sequence[Path] = ()
+    user: str | None = None
+    ready: Callable[[], bool] = lambda: True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,7 +60,15 @@ def azurite(home: Path, ports: Ports) -> Part:
     command = [str(node()), str(program), "--blobHost", HOST, "--blobPort", str(ports.azurite)]
     command += ["--location", str(home), "--disableTelemetry", "--silent"]
     # Its Node.js may be the one in the virtual environment.
-    return Part("azurite", command, {}, home, ["azurite"], stamps=[AZURITE_INSTALLED, PYTHON_INSTALLED])
+    return Part(
+        "azurite",
+        command,
+        {},
+        home,
+        ["azurite"],
+        stamps=[AZURITE_INSTALLED, PYTHON_INSTALLED],
+        ready=lambda: _azurite_answers(ports),
+    )
 
 
 def emulator(home: Path, ports: Ports, options: Sequence[str]) -> Part:
@@ -78,11 +85,14 @@ def emulator(home: Path, ports: Ports, options: Sequence[str]) -> Part:
         ["emulator", "emulator_admin", "emulator_data"],
         [sources],
         [PYTHON_INSTALLED],
+        ready=EmulatorApi(f"http://{HOST}:{ports.emulator_admin}").healthy,
     )
 
 
-def airflow(home: Path, settings: Mapping[str, str], plugins: Path) -> list[Part]:
-    """The four programs of Airflow, in the order of their start."""
+def airflow(
+    home: Path, programs: Mapping[str, Sequence[str]], settings: Mapping[str, str], plugins: Path
+) -> list[Part]:
+    """The programs of Airflow, in the order of their start."""
     return [
         Part(
             name,
@@ -93,9 +103,18 @@ def airflow(home: Path, settings: Mapping[str, str], plugins: Path) -> list[Part
             [plugins],
             [PYTHON_INSTALLED],
         )
-        for name, arguments in AIRFLOW_PARTS.items()
+        for name, arguments in programs.items()
     ]
 
 
 def airflow_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "airflow", *arguments]
+
+
+def _azurite_answers(ports: Ports) -> bool:
+    session = requests.Session()
+    session.trust_env = False
+    try:
+        return session.get(storage_endpoint(ports), timeout=5).headers["Server"].startswith("Azurite")
+    except (requests.RequestException, KeyError):
+        return False

@@ -26,11 +26,13 @@ class Ports:
     emulator: int = 18443
     emulator_admin: int = 18444
     emulator_data: int = 18445
+    postgres: int = 15432
+    redis: int = 16379
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, default: Ports | None = None) -> Ports:
         """The ports of the demo stack: AIRFLOW_PORT, AZURITE_PORT, EMULATOR_PORT, EMULATOR_ADMIN_PORT,
-        EMULATOR_DATA_PORT, else `default`.
+        EMULATOR_DATA_PORT, POSTGRES_PORT, REDIS_PORT, else `default`.
 
         Raises `StackError` for a value that is no port number, or for one port asked for twice.
         """

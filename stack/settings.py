@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stack.ports import HOST, Ports
@@ -16,6 +16,8 @@ STORAGE_ACCOUNT = "devstoreaccount1"
 STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 # The newest storage protocol that Azurite 3.37 knows; azure-storage-blob 12.31 would ask for a newer one.
 STORAGE_API_VERSION = "2026-06-06"
+# Name of PostgreSQL's one user, and of its one database.
+DATABASE = "airflow"
 # What biztalk_services.settings calls it by default; without its pool the watchdog never runs.
 WATCHDOG_POOL = {"name": "biztalk_watchdog", "slots": 8, "description": "The watchdog over suspended services only"}
 
@@ -46,30 +48,38 @@ def base_environment() -> dict[str, str]:
 
 def generated_secrets(path: Path) -> dict[str, str]:
     """Airflow's fernet key, API secret and JWT secret: made at the first call, kept in `path` for this user only."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = {
+    return _kept(
+        path,
+        lambda: {
             "AIRFLOW__CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
-        }
+        },
+    )
+
+
+def store_passwords(path: Path) -> dict[str, str]:
+    """The passwords of `postgres` and `redis`, made and kept likewise."""
+    return _kept(path, lambda: {store: secrets.token_hex(24) for store in ("postgres", "redis")})
+
+
+def _kept(path: Path, make: Callable[[], dict[str, str]]) -> dict[str, str]:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(made, file)
+            json.dump(make(), file)
     return json.loads(path.read_text())
 
 
 def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dict[str, str]:
-    """The settings of an Airflow on one machine, one disk and the loopback interface."""
+    """The settings of an Airflow on one machine, one disk and the loopback interface, in every layout."""
     return {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": f"{home}/logs",
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": f"{home}/logs/dag_processor",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         # Every user of this Airflow is the one person at this machine.
@@ -83,6 +93,31 @@ def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dic
         # A new triggerer takes over what a dead one has left after this many seconds.
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     }
+
+
+def local_settings(database: Path) -> dict[str, str]:
+    return {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+    }
+
+
+def distributed_settings(ports: Ports, passwords: Mapping[str, str]) -> dict[str, str]:
+    """As docker-compose.yaml has them, with the addresses of this machine."""
+    database = f"postgresql+psycopg2://{DATABASE}:{passwords['postgres']}@{HOST}:{ports.postgres}/{DATABASE}"
+    return {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
+        "AIRFLOW__CELERY__BROKER_URL": broker_url(ports, passwords),
+        # A process each; two workers are to leave one machine some room.
+        "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
+    }
+
+
+def broker_url(ports: Ports, passwords: Mapping[str, str]) -> str:
+    return f"redis://:{passwords['redis']}@{HOST}:{ports.redis}/0"
 
 
 def airflow_url(ports: Ports) -> str:

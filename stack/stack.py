@@ -8,15 +8,15 @@ import fcntl
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-
-import requests
+from typing import NamedTuple
 
 from stack import parts, settings
 from stack.airflow_api import AirflowApi
 from stack.emulator_api import EmulatorApi, sample_credentials
 from stack.errors import StackError
+from stack.layouts import LAYOUTS, LOCAL, Layout
 from stack.parts import ROOT, Part
 from stack.ports import HOST, Ports, require_free
 from stack.processes import Process, stop
@@ -27,8 +27,14 @@ TRIGGERER_STOP_SECONDS = 2
 READY_SECONDS = 120
 MIGRATION_SECONDS = 600
 POLL_SECONDS = 0.1
-PORTS = "ports.json"
-NAMES = ("azurite", "emulator", *parts.AIRFLOW_PARTS)
+STARTED = "started.json"
+
+
+class Start(NamedTuple):
+    """How a stack was started."""
+
+    ports: Ports
+    layout: Layout
 
 
 class Stack:
@@ -36,6 +42,7 @@ class Stack:
 
     :param home: folder for databases, blobs, logs, generated secrets and process records.
     :param ports: where its servers listen.
+    :param layout: how Airflow is laid out.
     :param dags: Airflow's DAGs folder.
     :param plugins: Airflow's plugins folder.
     :param emulator_options: further options of `biztalk_emulator serve`, for example
@@ -48,6 +55,7 @@ class Stack:
         home: Path,
         ports: Ports,
         *,
+        layout: Layout = LOCAL,
         dags: Path = ROOT / "dags",
         plugins: Path = ROOT / "plugins",
         emulator_options: Sequence[str] = (),
@@ -55,6 +63,7 @@ class Stack:
     ) -> None:
         self.home = home.resolve()
         self.ports = ports
+        self.layout = layout
         self.dags = dags.resolve()
         self.plugins = plugins.resolve()
         self.emulator_options = tuple(emulator_options)
@@ -71,15 +80,20 @@ class Stack:
         `tell` hears a short line about each step. Raises `StackError` when a port is busy or a part does not come up.
         """
         with self._alone():
-            servers = [self._azurite(), self._emulator()]
+            self._require_layout()
+            self.layout.require()
+            stores = self.layout.store_parts(self.home, self.ports)
+            servers = [*stores, self._azurite(), self._emulator()]
             self._require_ports(servers)
-            (self.home / PORTS).write_text(json.dumps(dataclasses.asdict(self.ports)))
+            self.layout.prepare(self.home)
+            started = {"ports": dataclasses.asdict(self.ports), "layout": self.layout.name}
+            (self.home / STARTED).write_text(json.dumps(started))
             fresh = self._launch(servers)
+            self._await_servers(stores)
             with self._migrating():
                 if fresh:
-                    tell(f"Starting {' and '.join(part.name for part in fresh)}")
-                self._await("azurite", self._azurite_answers)
-                self._await("emulator", self.emulator.healthy)
+                    tell(f"Starting {', '.join(part.name for part in fresh)}")
+                self._await_servers(servers)
             fresh = self._launch(self._airflow())
             if fresh:
                 tell(f"Starting Airflow ({', '.join(part.name for part in fresh)})")
@@ -89,9 +103,8 @@ class Stack:
     def stop(self) -> None:
         """End everything that this stack has started, the last started first; other programs are never touched."""
         with self._alone():
-            airflow, servers = list(parts.AIRFLOW_PARTS), ["emulator", "azurite"]
-            for group in (airflow[::-1], servers):
-                self._stop(group)
+            for group in (list(self.layout.programs), self._servers()):
+                self._stop(group[::-1])
 
     def kill(self, name: str) -> None:
         """End one part at once and without warning, as a crash would."""
@@ -107,16 +120,18 @@ class Stack:
 
     def running(self) -> dict[str, Process | None]:
         """For each part its process, or None when it does not run."""
-        processes = {name: self._process(name) for name in NAMES}
+        processes = {name: self._process(name) for name in self._names()}
         return {name: process if process and process.alive else None for name, process in processes.items()}
 
-    def started_on(self) -> Ports | None:
-        """The ports of the latest start, whatever `ports` says; None when no part runs any longer."""
+    def latest_start(self) -> Start | None:
+        """Ports and layout of the latest start, whatever this stack's are; None when no part runs any longer."""
         try:
-            started = Ports(**json.loads((self.home / PORTS).read_text()))
-        except (OSError, ValueError, TypeError):
+            told = json.loads((self.home / STARTED).read_text())
+            started = Start(Ports(**told["ports"]), LAYOUTS[told["layout"]])
+        except (OSError, ValueError, TypeError, KeyError):
             return None
-        return started if any(self.running().values()) else None
+        recorded = [record.stem for record in (self.home / "run").glob("*.json")]
+        return started if any(self._alive(name) for name in recorded) else None
 
     def log(self, name: str) -> Path:
         """The file with the output of a part."""
@@ -128,6 +143,15 @@ class Stack:
     def env(self) -> dict[str, str]:
         """The whole environment of Airflow's parts, connections included, for example to run the `airflow` command."""
         return self._airflow()[0].environment
+
+    def core_settings(self) -> dict[str, str]:
+        """Airflow's settings, without connections."""
+        return {
+            **settings.airflow_settings(self._folder("airflow"), self.ports, self.dags, self.plugins),
+            **self.layout.settings(self.home, self.ports),
+            **settings.generated_secrets(self.home / "secrets.json"),
+            **self.airflow_settings,
+        }
 
     @property
     def connections(self) -> dict[str, dict]:
@@ -170,16 +194,10 @@ class Stack:
     def _airflow(self) -> list[Part]:
         return parts.airflow(
             self._folder("airflow"),
-            {**self._core_settings(), **settings.connection_environment(self.connections)},
+            self.layout.programs,
+            {**self.core_settings(), **settings.connection_environment(self.connections)},
             self.plugins,
         )
-
-    def _core_settings(self) -> dict[str, str]:
-        return {
-            **settings.airflow_settings(self._folder("airflow"), self.ports, self.dags, self.plugins),
-            **settings.generated_secrets(self.home / "secrets.json"),
-            **self.airflow_settings,
-        }
 
     def _folder(self, name: str) -> Path:
         folder = self.home / name
@@ -194,9 +212,27 @@ class Stack:
     def _process(self, name: str) -> Process | None:
         return Process.load(self._record(name))
 
+    def _servers(self) -> list[str]:
+        return [*self.layout.stores, "azurite", "emulator"]
+
+    def _names(self) -> list[str]:
+        return [*self._servers(), *self.layout.programs]
+
+    def _alive(self, name: str) -> bool:
+        process = self._process(name)
+        return process is not None and process.alive
+
+    def _require_layout(self) -> None:
+        running = self.latest_start()
+        if running and running.layout is not self.layout:
+            raise StackError(
+                f"What runs here is the {running.layout.name} stack, not the {self.layout.name} one; nothing was "
+                "changed. End it with `make down` first."
+            )
+
     def _require_ports(self, servers: Sequence[Part]) -> None:
         """Refuse before anything is started; a port that one of our own parts holds is not busy."""
-        ours = {port for name in NAMES for port in self._ports_held(name)}
+        ours = {port for name in self._names() for port in self._ports_held(name)}
         wanted = [(field, getattr(self.ports, field)) for part in servers for field in part.ports]
         for field, port in [*wanted, ("airflow", self.ports.airflow)]:
             if port not in ours:
@@ -219,6 +255,7 @@ class Stack:
                 log=self.log(part.name),
                 ports=[getattr(self.ports, field) for field in part.ports],
                 fingerprint=part.fingerprint,
+                user=part.user,
             ).save(self._record(part.name))
         return stale
 
@@ -227,7 +264,7 @@ class Stack:
         return process is not None and process.alive and process.fingerprint == part.fingerprint
 
     def _stop(self, names: Sequence[str]) -> None:
-        grace = {name: TRIGGERER_STOP_SECONDS if name == "triggerer" else STOP_SECONDS for name in names}
+        grace = {name: TRIGGERER_STOP_SECONDS if name.startswith("triggerer") else STOP_SECONDS for name in names}
         stop({process: grace[name] for name in names if (process := self._process(name))})
         for name in names:
             self._record(name).unlink(missing_ok=True)
@@ -241,25 +278,24 @@ class Stack:
 
     # Readiness
 
-    def _azurite_answers(self) -> bool:
-        session = requests.Session()
-        session.trust_env = False
-        try:
-            return session.get(settings.storage_endpoint(self.ports), timeout=5).headers["Server"].startswith("Azurite")
-        except (requests.RequestException, KeyError):
-            return False
+    def _await_servers(self, servers: Sequence[Part]) -> None:
+        for part in servers:
+            self._await(part.name, part.ready)
 
     def _await_airflow(self) -> None:
-        newest = max(process.at for name in parts.AIRFLOW_PARTS if (process := self._process(name)))
-        self._await("api-server", lambda: self.airflow.healthy(newest), parts.AIRFLOW_PARTS)
+        programs = self.layout.programs
+        newest = max(process.at for name in programs if (process := self._process(name)))
+        self._await("api-server", lambda: self._airflow_is_ready(newest), programs)
 
-    def _await(self, name: str, ready: Callable[[], bool], watched: Sequence[str] | Mapping = ()) -> None:
+    def _airflow_is_ready(self, since: float) -> bool:
+        return self.airflow.healthy(since) and self.layout.complete(self.home, self.ports, self.airflow, since)
+
+    def _await(self, name: str, ready: Callable[[], bool], watched: Iterable[str] = ()) -> None:
         """Poll until `ready`; raise as soon as one of the parts behind it has died, or when it takes too long."""
         deadline = time.monotonic() + READY_SECONDS
         while not ready():
             for part in watched or [name]:
-                process = self._process(part)
-                if process is None or not process.alive:
+                if not self._alive(part):
                     raise self._failure(part, "ended right after its start")
             if time.monotonic() > deadline:
                 raise self._failure(name, f"is not ready after {READY_SECONDS} seconds")
@@ -277,10 +313,10 @@ class Stack:
         The migration never outlives the body's failure.
         """
         done = self._migrated.exists() and self._migrated.read_text() == _installation()
-        if done and (self.home / "airflow" / "airflow.db").exists():
+        if done and (self.home / self.layout.database).exists():
             yield
             return
-        part = Part("migration", parts.airflow_command("db", "migrate"), self._core_settings(), self._folder("airflow"))
+        part = Part("migration", parts.airflow_command("db", "migrate"), self.core_settings(), self._folder("airflow"))
         with self.log("migration").open("ab") as output:
             migration = subprocess.Popen(
                 part.command, env=part.environment, cwd=part.directory, stdout=output, stderr=subprocess.STDOUT
@@ -299,7 +335,7 @@ class Stack:
 
     @property
     def _migrated(self) -> Path:
-        return self.home / "airflow" / "migrated"
+        return (self.home / self.layout.database).with_name("migrated")
 
 
 def tail(log: Path, lines: int = 25) -> str:

@@ -11,7 +11,10 @@ import jsonschema
 import pytest
 import yaml
 
+from stack import Ports, Stack
+from stack.layouts import DISTRIBUTED
 from stack.parts import ROOT
+from stack.settings import store_passwords
 from tests.stack.airflow_options import unknown_options
 
 FILE = ROOT / "docker-compose.yaml"
@@ -167,10 +170,76 @@ def test_every_airflow_container_is_told_the_same():
 
 
 def test_airflow_knows_every_setting():
-    # The Celery provider, which describes this one, is in the image and not in the environment of the tests.
-    by_celery = {"AIRFLOW__CELERY__RESULT_BACKEND"}
-    assert unknown_options(COMPOSE["x-airflow"]["environment"]) == by_celery
+    assert unknown_options(COMPOSE["x-airflow"]["environment"]) == set()
     assert unknown_options(["AIRFLOW__CORE__EXECUTIONER"]) == {"AIRFLOW__CORE__EXECUTIONER"}
+
+
+ON_MANY_MACHINES = {
+    # Nobody is to be backed up before the connections are made.
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
+    # For the health checks of the containers; two schedulers on one machine would want one port.
+    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK",
+}
+ON_ONE_MACHINE = {
+    # Folders and addresses, which the image has from its base.
+    "AIRFLOW_HOME",
+    "AIRFLOW__CORE__DAGS_FOLDER",
+    "AIRFLOW__CORE__PLUGINS_FOLDER",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER",
+    "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY",
+    "AIRFLOW__API__HOST",
+    "AIRFLOW__API__PORT",
+    # One person, in a hurry, on one machine.
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS",
+    "AIRFLOW__CORE__TEST_CONNECTION",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD",
+    "AIRFLOW__CELERY__WORKER_CONCURRENCY",
+}
+
+
+def test_the_distributed_stack_has_the_same_settings_with_the_addresses_of_this_machine(tmp_path):
+    ports = Ports()
+    told = Stack(tmp_path, ports, layout=DISTRIBUTED).core_settings()
+    passwords = store_passwords(tmp_path / "store-passwords.json")
+    values_here = {
+        "POSTGRES_PASSWORD": passwords["postgres"],
+        "REDIS_PASSWORD": passwords["redis"],
+        "AIRFLOW_FERNET_KEY": told["AIRFLOW__CORE__FERNET_KEY"],
+        "AIRFLOW_API_SECRET_KEY": told["AIRFLOW__API__SECRET_KEY"],
+        "AIRFLOW_JWT_SECRET": told["AIRFLOW__API_AUTH__JWT_SECRET"],
+        "AIRFLOW_PORT": str(ports.airflow),
+    }
+    addresses_here = {
+        "@postgres/": f"@127.0.0.1:{ports.postgres}/",
+        "@redis:6379/": f"@127.0.0.1:{ports.redis}/",
+        "//airflow-apiserver:8080/": f"//127.0.0.1:{ports.airflow}/",
+        "//localhost:": "//127.0.0.1:",
+    }
+
+    def here(value: str) -> str:
+        value = VARIABLE.sub(lambda variable: values_here[variable[1]], value)
+        for there, address in addresses_here.items():
+            value = value.replace(there, address)
+        return value
+
+    environment = COMPOSE["x-airflow"]["environment"]
+    assert {name: here(value) for name, value in environment.items() if name not in ON_MANY_MACHINES} == {
+        name: value for name, value in told.items() if name not in ON_ONE_MACHINE
+    }
+    assert set(environment) >= ON_MANY_MACHINES
+    assert set(told) >= ON_ONE_MACHINE
+
+
+def test_the_distributed_stack_has_the_same_programs():
+    commands = {SERVICES[name]["command"] for name in AIRFLOW if not runs_once(SERVICES[name])}
+    told = [" ".join(arguments) for arguments in DISTRIBUTED.programs.values()]
+    assert {next(command for command in commands if each.startswith(command)) for each in told} == commands
+    assert set(SERVICES) >= set(DISTRIBUTED.stores)
 
 
 def test_the_result_backend_names_its_driver():

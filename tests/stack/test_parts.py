@@ -7,6 +7,7 @@ import os
 import pytest
 
 from stack import Ports, parts
+from stack.layouts import LOCAL
 from stack.parts import Part
 
 
@@ -28,7 +29,7 @@ def all_parts(tmp_path):
     return [
         parts.azurite(tmp_path, ports),
         parts.emulator(tmp_path, ports, []),
-        *parts.airflow(tmp_path, {}, tmp_path),
+        *parts.airflow(tmp_path, LOCAL.programs, {}, tmp_path),
     ]
 
 

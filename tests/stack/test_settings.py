@@ -7,7 +7,8 @@ import stat
 
 import pytest
 
-from stack import Ports
+from stack import Ports, Stack
+from stack.layouts import LAYOUTS
 from stack.settings import (
     STORAGE_KEY,
     airflow_settings,
@@ -16,14 +17,15 @@ from stack.settings import (
     generated_secrets,
     management_connection,
     storage_connection,
+    store_passwords,
     tracking_connection,
 )
 from tests.stack.airflow_options import unknown_options
 
 
-def test_airflow_knows_every_setting(tmp_path):
-    settings = airflow_settings(tmp_path, Ports(), tmp_path / "dags", tmp_path / "plugins")
-    assert unknown_options({**settings, **generated_secrets(tmp_path / "secrets.json")}) == set()
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_airflow_knows_every_setting(tmp_path, layout):
+    assert unknown_options(Stack(tmp_path, Ports(), layout=layout).core_settings()) == set()
 
 
 def test_airflow_listens_on_this_machine_only(tmp_path):
@@ -32,13 +34,14 @@ def test_airflow_listens_on_this_machine_only(tmp_path):
     assert settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:1234/execution/"
 
 
-def test_secrets_are_made_once_and_readable_by_this_user_alone(tmp_path):
+@pytest.mark.parametrize(("make", "number"), [(generated_secrets, 3), (store_passwords, 2)])
+def test_secrets_are_made_once_and_readable_by_this_user_alone(tmp_path, make, number):
     path = tmp_path / "new" / "secrets.json"
-    first = generated_secrets(path)
-    assert generated_secrets(path) == first
+    first = make(path)
+    assert make(path) == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert generated_secrets(tmp_path / "other.json") != first
-    assert len(set(first.values())) == len(first) == 3
+    assert make(tmp_path / "other.json") != first
+    assert len(set(first.values())) == len(first) == number
 
 
 def test_the_environment_is_free_of_what_would_change_python_or_airflow(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from stack import Ports, Stack, StackError, parts
 from stack import stack as module
+from stack.layouts import DISTRIBUTED, LOCAL
 from stack.parts import Part
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -36,24 +37,25 @@ def stack(tmp_path, monkeypatch):
     made.stop()
 
 
-def test_the_ports_of_the_latest_start_are_known_while_a_part_runs(stack, monkeypatch):
+def test_the_ports_and_the_layout_of_the_latest_start_are_known_while_a_part_runs(stack, monkeypatch):
     elsewhere = Stack(stack.home, Ports())
-    assert elsewhere.started_on() is None
-    monkeypatch.setattr(stack, "_await", lambda *arguments: None)
+    assert elsewhere.latest_start() is None
     monkeypatch.setattr(module, "MIGRATION_SECONDS", 0)
     with pytest.raises(StackError):
         stack.start()
     assert any(stack.running().values())
-    assert elsewhere.started_on() == stack.ports
-    assert Ports.from_environment({}, elsewhere.started_on()) == stack.ports
-    assert Ports.from_environment({"AIRFLOW_PORT": "19080"}, elsewhere.started_on()).airflow == 19080
+    ports, layout = elsewhere.latest_start()
+    assert (ports, layout) == (stack.ports, LOCAL)
+    assert Ports.from_environment({}, ports) == stack.ports
+    assert Ports.from_environment({"AIRFLOW_PORT": "19080"}, ports).airflow == 19080
     stack.stop()
-    assert elsewhere.started_on() is None
+    assert elsewhere.latest_start() is None
 
 
 def test_a_server_that_does_not_start_ends_the_migration_too(stack, monkeypatch):
     broken = [sys.executable, "-c", "import sys; sys.exit('no disk')"]
-    monkeypatch.setattr(parts, "azurite", lambda home, ports: Part("azurite", broken, {}, home))
+    never = lambda: False  # noqa: E731
+    monkeypatch.setattr(parts, "azurite", lambda home, ports: Part("azurite", broken, {}, home, ready=never))
     with pytest.raises(StackError, match=r"azurite ended right after its start.*\nno disk"):
         stack.start()
     (migration,) = stack.migrations
@@ -61,9 +63,19 @@ def test_a_server_that_does_not_start_ends_the_migration_too(stack, monkeypatch)
 
 
 def test_a_migration_without_an_end_is_ended(stack, monkeypatch):
-    monkeypatch.setattr(stack, "_await", lambda *arguments: None)
     monkeypatch.setattr(module, "MIGRATION_SECONDS", 0.2)
     with pytest.raises(StackError, match=r"migration is not done after 0\.2 seconds"):
         stack.start()
     (migration,) = stack.migrations
     assert migration.poll() is not None
+
+
+def test_another_layout_is_refused_while_a_part_runs(stack, monkeypatch):
+    monkeypatch.setattr(module, "MIGRATION_SECONDS", 0)
+    with pytest.raises(StackError):
+        stack.start()
+    before = stack.running()
+    with pytest.raises(StackError, match=r"the local stack, not the distributed one; nothing was changed.*make down"):
+        Stack(stack.home, Ports.free(), layout=DISTRIBUTED).start()
+    assert stack.running() == before
+    assert stack.latest_start() == (stack.ports, LOCAL)

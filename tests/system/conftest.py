@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stack import Ports, Stack
-from stack.parts import AIRFLOW_PARTS, ROOT
+from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
 from tests.system.services import AT_ONCE, CLOUD_SERVICE, NAMESPACE, NAMESPACE_KEY, PROVING_GROUND
 from tests.system.troubles import meet_troubles
@@ -56,10 +56,7 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def world(airflow_stack: Stack) -> World:
     """The stack with everything around it."""
-    home = airflow_stack.home / "emulator"
-    url = f"https://127.0.0.1:{airflow_stack.ports.emulator}/{airflow_stack.emulator.subscription_id()}"
-    data = f"https://127.0.0.1:{airflow_stack.ports.emulator_data}"
-    return World(airflow_stack, EmulatorProcess(home).connect(url, airflow_stack.emulator.url, data))
+    return World.of(airflow_stack)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +92,7 @@ def abandoned(world: World) -> int:
     run_id = world.airflow.trigger("leaves_suspended", {"service": f"{CLOUD_SERVICE}/proving-left"})
     assert world.airflow.wait_run("leaves_suspended", run_id) == "success"
     world.reaches("proving-left", "Suspended")
-    for part in AIRFLOW_PARTS:
+    for part in world.stack.layout.programs:
         world.stack.kill(part)
     world.stack.start()
     return before

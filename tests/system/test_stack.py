@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
 import requests
+
+from tests.system.sockets import LOOPBACK, listening
 
 DAG_ID = "biztalk_nightly_backup"
 
@@ -18,13 +17,9 @@ def test_every_part_runs_and_airflow_has_loaded_everything(airflow_stack):
 
 
 def test_every_server_listens_on_the_loopback_interface_only(airflow_stack):
-    processes = [process for process in airflow_stack.running().values() if process]
-    sockets = _sockets(pid for process in processes for pid in process.members())
-    tables = [Path("/proc/net") / table for table in ("tcp", "tcp6")]
-    listening = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
-    ours = [fields[1] for fields in listening if fields[3] == "0A" and fields[9] in sockets]
+    ours = listening(airflow_stack)
     assert len(ours) >= 4
-    assert {address.split(":")[0] for address in ours} == {"0100007F"}
+    assert {address.split(":")[0] for address in ours} == {LOOPBACK}
 
 
 def test_the_pages_open_in_a_browser(airflow_stack):
@@ -50,17 +45,3 @@ def test_the_api_is_this_stacks_own(airflow_stack):
 
 def _foreign(url: str, own: str) -> bool:
     return not url.startswith((own, "data:", "blob:"))
-
-
-def _sockets(pids: Iterable[int]) -> set[str]:
-    """Inodes of the sockets that processes hold."""
-    found = set()
-    for pid in pids:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                target = str(descriptor.readlink())
-            except FileNotFoundError:
-                continue
-            if target.startswith("socket:["):
-                found.add(target.removeprefix("socket:[").removesuffix("]"))
-    return found

@@ -66,6 +66,12 @@ class World:
         self.secrets: set[str] = set()
         self.triggers_seen: list[str] = []
 
+    @classmethod
+    def of(cls, stack: Stack) -> World:
+        url = f"https://127.0.0.1:{stack.ports.emulator}/{stack.emulator.subscription_id()}"
+        data = f"https://127.0.0.1:{stack.ports.emulator_data}"
+        return cls(stack, EmulatorProcess(stack.home / "emulator").connect(url, stack.emulator.url, data))
+
     # Services, by the emulator's own books.
 
     def service(self, name: str) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""How Airflow is laid out: in four programs on SQLite, or distributed, as docker-compose.yaml has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import settings, stores
+from stack.airflow_api import AirflowApi
+from stack.parts import Part
+from stack.ports import Ports
+
+ANSWER_SECONDS = 5
+# Their log servers would listen on every interface; all logs lie in one folder of this machine anyway.
+SCHEDULER = ["scheduler", "--skip-serve-logs"]
+TRIGGERER = ["triggerer", "--skip-serve-logs"]
+WORKER = ["celery", "worker", "--skip-serve-logs"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The simplest layout; others say what they have more.
+
+    :param programs: name of a part -> arguments of the `airflow` command, in the order of their start.
+    :param database: path of Airflow's database below the stack's folder.
+    :param stores: names of the parts that have to run before Airflow's database can be made.
+    """
+
+    name: str
+    programs: Mapping[str, Sequence[str]]
+    database: str
+    stores: Sequence[str] = ()
+
+    def named(self, kind: str) -> list[str]:
+        """The parts of a kind, for example `scheduler`."""
+        return [name for name in self.programs if name.startswith(kind)]
+
+    def require(self) -> None:
+        """Raise `StackError` when this machine lacks something."""
+
+    def prepare(self, home: Path) -> None:
+        """Make what has to be there before the stores are started."""
+
+    def store_parts(self, home: Path, ports: Ports) -> list[Part]:
+        return []
+
+    def settings(self, home: Path, ports: Ports) -> dict[str, str]:
+        """Airflow's settings in this layout, beside those of every layout."""
+        return settings.local_settings(home / self.database)
+
+    def complete(self, home: Path, ports: Ports, airflow: AirflowApi, since: float) -> bool:
+        """Whether, where Airflow is healthy, each of its programs is; heartbeats before `since` do not count."""
+        return True
+
+
+class Distributed(Layout):
+    """Celery workers on PostgreSQL and Redis, and two of everything that can be doubled."""
+
+    def require(self) -> None:
+        stores.require_programs()
+
+    def prepare(self, home: Path) -> None:
+        stores.prepare(home, _passwords(home))
+
+    def store_parts(self, home: Path, ports: Ports) -> list[Part]:
+        passwords = _passwords(home)
+        return [stores.postgres(home, ports, passwords["postgres"]), stores.redis(home, ports, passwords["redis"])]
+
+    def settings(self, home: Path, ports: Ports) -> dict[str, str]:
+        return settings.distributed_settings(ports, _passwords(home))
+
+    def complete(self, home: Path, ports: Ports, airflow: AirflowApi, since: float) -> bool:
+        return (
+            airflow.alive("SchedulerJob", since) >= len(self.named("scheduler"))
+            and airflow.alive("TriggererJob", since) >= len(self.named("triggerer"))
+            and self.workers(home, ports) >= set(self.named("worker"))
+        )
+
+    def workers(self, home: Path, ports: Ports) -> set[str]:
+        """The names of the Celery workers that answer."""
+        from celery import Celery
+
+        with Celery(broker=settings.broker_url(ports, _passwords(home))) as queue:
+            answers = queue.control.ping(timeout=ANSWER_SECONDS, limit=len(self.named("worker")))
+        return {name.rpartition("@")[2] for answer in answers for name in answer}
+
+
+LOCAL = Layout(
+    "local",
+    {
+        "api-server": ["api-server"],
+        "scheduler": SCHEDULER,
+        "dag-processor": ["dag-processor"],
+        "triggerer": TRIGGERER,
+    },
+    database="airflow/airflow.db",
+)
+DISTRIBUTED = Distributed(
+    "distributed",
+    {
+        "api-server": ["api-server"],
+        "scheduler-1": SCHEDULER,
+        "scheduler-2": SCHEDULER,
+        "dag-processor": ["dag-processor"],
+        "triggerer-1": TRIGGERER,
+        "triggerer-2": TRIGGERER,
+        "worker-1": [*WORKER, "--celery-hostname", "worker-1"],
+        "worker-2": [*WORKER, "--celery-hostname", "worker-2"],
+    },
+    database="postgres/data",
+    stores=("postgres", "redis"),
+)
+LAYOUTS = {layout.name: layout for layout in (LOCAL, DISTRIBUTED)}
+
+
+def _passwords(home: Path) -> dict[str, str]:
+    return settings.store_passwords(home / "store-passwords.json")
