@@ -1,0 +1,73 @@
+"""A whole distributed stack for the tests of this folder, on free ports, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack import Ports, Stack
+from stack.layouts import DISTRIBUTED
+from tests.system.world import World
+
+DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5}
+
+SETTINGS = {
+    "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "4",
+    # How soon Airflow sees that something has died.
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    # A worker that dies takes along what it has received and not begun.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+}
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Not below pytest's folder, which PostgreSQL's user may not enter where this is root; the logs end up there."""
+    folder = Path(tempfile.mkdtemp(prefix="distributed-stack-"))
+    folder.chmod(0o711)
+    yield folder
+    kept = tmp_path_factory.mktemp("distributed")
+    for logs in ("logs", "airflow/logs"):
+        shutil.copytree(folder / logs, kept / logs)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def distributed_stack(home: Path) -> Iterator[Stack]:
+    """A running stack with the sample fleet, shared by all tests."""
+    stack = Stack(
+        home,
+        Ports.free(),
+        layout=DISTRIBUTED,
+        emulator_options=["--durations", json.dumps(DURATIONS)],
+        airflow_settings=SETTINGS,
+    )
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
+def world(distributed_stack: Stack) -> World:
+    """The stack with everything around it."""
+    return World.of(distributed_stack)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Kill last, for what is killed stays away; give the first test of a night time for it."""
+    items.sort(key=lambda item: item.path.name == "test_deaths.py")
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(1200))

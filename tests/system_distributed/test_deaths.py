@@ -1,0 +1,133 @@
+"""A night of the sample fleet in which a worker, a scheduler and a triggerer die: the others do it all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stack import Stack
+from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
+from tests.system.world import DONE, Night, World, fits_descriptor, until
+
+ASKED, WAITED = "contosoorders", "contosonordic"
+"""Services in whose step the worker dies, and in whose wait the triggerer."""
+
+
+@pytest.fixture(scope="module")
+def deaths(world: World) -> tuple[Night, list[str]]:
+    """The worker dies with a request to suspend under way, then a scheduler, and the triggerer in mid-backup.
+
+    :returns: the night, and which parts died.
+    """
+    world.emulator.fault("slow", "suspend", service=ASKED, count=1, seconds=4)
+    world.emulator.fault("stuck", "backup", service=WAITED, count=1)
+    before, stack, died = world.last_seq(), world.stack, []
+
+    def die(name: str) -> None:
+        stack.kill(name)
+        died.append(name)
+
+    def work_dies(run_id: str) -> None:
+        world.tells(ASKED, event="started", operation="suspend", after=before)
+        die(worker_of(stack, world.step(run_id, ASKED, "suspend")["pid"]))
+        die("scheduler-1")
+
+    def wait_dies(run_id: str) -> None:
+        world.is_at(run_id, WAITED, "wait_for_backup", "deferred")
+        waiting = until(lambda: world.step(run_id, WAITED, "wait_for_backup")["triggerer_job"])
+        die(until(lambda: triggerer_of(stack, waiting["id"])))
+        until(lambda: job_of(run_id) not in (None, waiting["id"]))
+        world.release(WAITED)
+
+    def job_of(run_id: str) -> int | None:
+        job = world.step(run_id, WAITED, "wait_for_backup")["triggerer_job"]
+        return job and job["id"]
+
+    return world.night(stories=[work_dies, wait_dies]), died
+
+
+@pytest.fixture(scope="module")
+def night(deaths) -> Night:
+    return deaths[0]
+
+
+def test_the_run_ends_green(night):
+    assert night.state == "success", night.report
+    assert set(night.report) == {*WITH_BACKUPS, *WITHOUT_BACKUPS}
+
+
+def test_one_of_each_kind_died_and_nobody_started_it_again(deaths, distributed_stack):
+    _, died = deaths
+    assert {name.rpartition("-")[0] for name in died} == {"worker", "scheduler", "triggerer"}
+    assert {name for name, process in distributed_stack.running().items() if process is None} == set(died)
+
+
+@pytest.mark.parametrize("name", WITH_BACKUPS)
+def test_a_service_is_suspended_backed_up_and_resumed_once_and_active_again(night, world, name):
+    assert night.operations(name) == DONE
+    assert [night.asked(name, operation) for operation in ("suspend", "backup", "resume")] == [[202]] * 3
+    assert night.report[name]["outcome"] == "backed up"
+    assert world.state(name) == "Active"
+
+
+@pytest.mark.parametrize("name", WITH_BACKUPS)
+def test_a_backup_is_whole_and_the_only_one_of_the_service(night, world, name):
+    assert fits_descriptor(world.content(night.backup(name)), night.backup(name))
+    assert list(world.catalog("references", name)) == [night.backup(name)]
+
+
+def test_the_step_whose_worker_died_was_tried_again_and_the_wait_was_not(night):
+    assert night.step(ASKED, "suspend")["try_number"] == 2
+    assert night.step(WAITED, "wait_for_backup")["try_number"] == 1
+
+
+def test_both_workers_worked(night, distributed_stack):
+    for name in ("worker-1", "worker-2"):
+        assert "Executing workload in Celery" in distributed_stack.log(name).read_text(), name
+
+
+def test_the_log_of_a_task_is_read_from_the_shared_folder(night, world):
+    step = night.step(ASKED, "suspend")
+    log = world.airflow.log(night.dag_id, night.run_id, "service.suspend", step["try_number"], step["map_index"])
+    assert "An earlier try suspended" in log
+
+
+def test_no_secret_of_the_stack_is_written_anywhere(night, distributed_stack):
+    home = distributed_stack.home
+    kept = [home / "secrets.json", home / "store-passwords.json", home / "redis/redis.conf"]
+    secrets = [value.encode() for file in kept[:2] for value in json.loads(file.read_text()).values()]
+    written = [file for file in home.rglob("*") if file.is_file() and file not in kept]
+    assert len(written) > 1000
+    assert [file for file in written for secret in secrets if secret in file.read_bytes()] == []
+
+
+def test_what_died_comes_back_with_the_next_start_and_the_others_are_left_alone(deaths, distributed_stack):
+    _, died = deaths
+    before = distributed_stack.running()
+    distributed_stack.start()
+    after = distributed_stack.running()
+    assert {name for name in after if after[name] != before[name]} == set(died)
+    workers = distributed_stack.layout.workers(distributed_stack.home, distributed_stack.ports)
+    assert workers == {"worker-1", "worker-2"}
+
+
+def worker_of(stack: Stack, pid: int) -> str:
+    """The worker that runs the task with this process."""
+    lives = stack.running()
+    return next(name for name in stack.layout.named("worker") if pid in lives[name].members())
+
+
+def triggerer_of(stack: Stack, job: int) -> str | None:
+    """The triggerer with this job number: it has logs open that bear it."""
+    lives = stack.running()
+    for name in stack.layout.named("triggerer"):
+        for pid in lives[name].members():
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                try:
+                    if str(descriptor.readlink()).endswith(f".trigger.{job}.log"):
+                        return name
+                except FileNotFoundError:
+                    continue
+    return None
