@@ -12,7 +12,7 @@ import pytest
 
 from stack import Ports, StackError
 from stack.parts import ROOT
-from stack.ports import HOST, require_free
+from stack.ports import HOST, require_free, variable
 
 
 def test_defaults_and_variables():
@@ -53,13 +53,8 @@ def test_a_busy_port_ends_the_command_with_one_sentence_and_nothing_started(tmp_
     free = Ports.free()
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
-        environment = {
-            **os.environ,
-            "AIRFLOW_PORT": str(port),
-            "AZURITE_PORT": str(free.azurite),
-            "EMULATOR_PORT": str(free.emulator),
-            "EMULATOR_ADMIN_PORT": str(free.emulator_admin),
-        }
+        others = {variable(name): str(number) for name, number in dataclasses.asdict(free).items()}
+        environment = {**os.environ, **others, "AIRFLOW_PORT": str(port)}
         result = subprocess.run(
             [sys.executable, "-c", program, "up", str(tmp_path)],
             cwd=ROOT,
