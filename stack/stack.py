@@ -24,7 +24,7 @@ from stack.processes import Process, stop
 STOP_SECONDS = 10
 # The triggerer takes 10 seconds to end by itself; its triggers only read, so nothing is lost by not waiting.
 TRIGGERER_STOP_SECONDS = 2
-READY_SECONDS = 120
+READY_SECONDS = 240
 MIGRATION_SECONDS = 600
 POLL_SECONDS = 0.1
 STARTED = "started.json"
