@@ -13,7 +13,7 @@ from urllib3.util import Retry
 
 from stack.errors import StackError
 
-ANSWER_SECONDS = 15
+ANSWER_SECONDS = 60
 READ_RETRIES = 4
 POLL_SECONDS = 0.5
 COMPONENTS = {

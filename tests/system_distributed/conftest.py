@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from stack import Ports, Stack
+from stack.errors import StackError
 from stack.layouts import DISTRIBUTED
+from stack.stores import require_programs
 from tests.system.world import World
 
 DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5}
@@ -28,6 +30,15 @@ SETTINGS = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs() -> None:
+    """Where PostgreSQL or Redis is missing nothing of this is tested; the summary of the tests says so, and why."""
+    try:
+        require_programs()
+    except StackError as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")
