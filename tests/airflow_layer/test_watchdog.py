@@ -207,6 +207,8 @@ def test_something_that_is_no_ticket_needs_a_person(watch, left, places, blobs, 
     assert resumed["verdict"] == "resume"
     assert path in str(error)
     assert path in alerts[-1]
+    watch(Run(state_before="failed", run_after=datetime(2026, 1, 1, 2, 7, tzinfo=UTC)))
+    assert sum(path in alert for alert in alerts) == 1
 
 
 class TestTicketsOfARun:

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.runs import owner, run_of
 from biztalk_services.hooks.tickets import tickets_of
-from biztalk_services.notifications.alert import AlertNotifier
+from biztalk_services.notifications.alert import AlertNotifier, FirstFailureNotifier
 from biztalk_services.operators.step import request_id
 from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
 from biztalk_services.rest.messages import ServiceAddress
@@ -125,7 +125,7 @@ class BizTalkBringBackOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         if self.found["trouble"]:
-            self._alert(context, self.found["trouble"])
+            FirstFailureNotifier(subject=self.found["trouble"]).notify(context)
             raise LeftSuspended(self.found["trouble"], advice="stop")
         ticket = self._ticket()
         try:
