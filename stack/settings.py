@@ -97,7 +97,8 @@ def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dic
 
 def local_settings(database: Path) -> dict[str, str]:
     return {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+        # A scheduler that meets a locked database ends; the five seconds of the default are short on a busy machine.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}?timeout=60",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
     }
