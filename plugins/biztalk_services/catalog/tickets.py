@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,9 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
 from biztalk_services.catalog.storage import storage_errors, write_once
+from biztalk_services.rest.messages import Service
 from biztalk_services.rules.run import Run
+from biztalk_services.rules.suspension import Owner, Suspension
 
 _OPEN, _NOTES, _CLOSED = "suspensions/open", "suspensions/notes", "suspensions/closed"
 
@@ -64,6 +67,28 @@ class Ticket:
             return cls(*texts, Run(**values["run"]), str(values["reason"]), opened_at, back_by)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{error} is missing or of the wrong kind") from None
+
+
+def suspension_of(ticket: Ticket, service: Service | None, *, owner: Owner, superseded: bool) -> Suspension:
+    """The suspension that a ticket is about, as it is now.
+
+    :param service: as it is now; None when there is none.
+    :param superseded: whether a later ticket is open for it.
+    """
+    operation = service and service.last_operation
+    return Suspension(
+        state=service.state if service else None,
+        operation_in_progress=bool(operation and operation.result == "InProgress"),
+        owner=owner,
+        opened_at=ticket.opened_at,
+        back_by=ticket.back_by,
+        superseded=superseded,
+    )
+
+
+def is_superseded(ticket: Ticket, tickets: Iterable[Ticket]) -> bool:
+    """Whether one of these is a later ticket on the same service."""
+    return any(each.service.lower() == ticket.service.lower() and each.opened_at > ticket.opened_at for each in tickets)
 
 
 class Tickets:

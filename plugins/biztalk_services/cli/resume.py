@@ -24,7 +24,7 @@ from biztalk_services.cli.printing import moment, printable
 from biztalk_services.rest.client import BizTalkServicesClient
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.suspension import Owner, Suspension, Verdict, judge
+from biztalk_services.rules.suspension import Owner, Verdict, judge
 
 if TYPE_CHECKING:
     from biztalk_services.catalog.tickets import Ticket, Tickets
@@ -130,17 +130,9 @@ def _bring_back(
 
 def _judged(ticket: Ticket, service: Service | None, others: Sequence[Ticket]) -> tuple[Verdict, str]:
     """What is to be done about a suspension of whose run nothing is known, and why."""
-    operation = service and service.last_operation
-    suspension = Suspension(
-        state=service.state if service else None,
-        operation_in_progress=bool(operation and operation.result == "InProgress"),
-        owner=Owner.UNKNOWN,
-        opened_at=ticket.opened_at,
-        back_by=ticket.back_by,
-        superseded=any(
-            each.service.lower() == ticket.service.lower() and each.opened_at > ticket.opened_at for each in others
-        ),
-    )
+    from biztalk_services.catalog.tickets import is_superseded, suspension_of
+
+    suspension = suspension_of(ticket, service, owner=Owner.UNKNOWN, superseded=is_superseded(ticket, others))
     return judge(suspension, now=datetime.now(UTC), grace=timedelta())
 
 

@@ -15,7 +15,7 @@ from biztalk_services.notifications.alert import AlertNotifier, FirstFailureNoti
 from biztalk_services.operators.step import request_id
 from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
 from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.suspension import Owner, Suspension, Verdict, judge
+from biztalk_services.rules.suspension import Owner, Verdict, judge
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,14 +64,15 @@ class BizTalkFindSuspensionsOperator(BaseOperator):
         self.grace = timedelta(minutes=grace_minutes)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
+        from biztalk_services.catalog.tickets import is_superseded
+
         everybodys, unusable = tickets_of(self.storage_conn_id, self.catalog_container).look()
         subscription_id = hook_for(self.conn_id).subscription_id
         tickets = [ticket for ticket in everybodys if ticket.subscription_id == subscription_id]
-        newest = {ticket.service.lower(): ticket for ticket in tickets}
         now = datetime.now(UTC)
         found = []
         for ticket in tickets:
-            of_run, superseded = owner(context["ti"], ticket.run), ticket is not newest[ticket.service.lower()]
+            of_run, superseded = owner(context["ti"], ticket.run), is_superseded(ticket, tickets)
             if superseded or of_run is not Owner.WORKS or now >= ticket.back_by + self.grace:
                 found.append({"ticket": ticket.to_dict(), "owner": of_run, "superseded": superseded, "trouble": None})
         found += [{"ticket": None, "owner": None, "superseded": False, "trouble": sentence} for sentence in unusable]
@@ -135,20 +136,14 @@ class BizTalkBringBackOperator(BaseOperator):
             raise
 
     def _look_after(self, context: Context, ticket: Ticket) -> dict[str, Any]:
+        from biztalk_services.catalog.tickets import suspension_of
+
         service = self._service(ticket)
         state = service and service.state
-        verdict, why = judge(
-            Suspension(
-                state=state,
-                operation_in_progress=_in_progress(service),
-                owner=Owner(self.found["owner"]),
-                opened_at=ticket.opened_at,
-                back_by=ticket.back_by,
-                superseded=self.found["superseded"],
-            ),
-            now=datetime.now(UTC),
-            grace=self.grace,
+        suspension = suspension_of(
+            ticket, service, owner=Owner(self.found["owner"]), superseded=self.found["superseded"]
         )
+        verdict, why = judge(suspension, now=datetime.now(UTC), grace=self.grace)
         if verdict is Verdict.CALL:
             raise LeftSuspended(f"{why[0].upper()}{why[1:]}. Look at its operation log; bring it back by hand.")
         if state is None and self.tickets.note(ticket, _GONE, by=str(run_of(context["ti"]))):
@@ -196,10 +191,6 @@ class BizTalkBringBackOperator(BaseOperator):
     @staticmethod
     def _alert(context: Context, sentence: str) -> None:
         AlertNotifier(subject=sentence).notify(context)
-
-
-def _in_progress(service: Service | None) -> bool:
-    return bool(service and service.last_operation and service.last_operation.result == "InProgress")
 
 
 def _left(ticket: Ticket) -> str:
