@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.hooks.biztalk_services import hook_for
-from biztalk_services.hooks.storage import storage_account
-from biztalk_services.operators.step import BizTalkStep
+from biztalk_services.operators.catalog_step import CatalogStep
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.settings import Settings
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class BizTalkCompareInventoriesOperator(BizTalkStep):
+class BizTalkCompareInventoriesOperator(CatalogStep):
     """
     Says what was added, removed and changed between two backups of a service, or between a backup and the living
     service.
@@ -26,40 +25,21 @@ class BizTalkCompareInventoriesOperator(BizTalkStep):
 
     :param backup_name: name of the backup to compare with
     :param later_backup_name: name of another backup; None: the service as it is now
-    :param storage_conn_id: connection to the storage account of the catalog
-    :param catalog_container: container of the catalog
     """
 
-    template_fields = (
-        *BizTalkStep.template_fields,
-        "backup_name",
-        "later_backup_name",
-        "storage_conn_id",
-        "catalog_container",
-    )
+    template_fields = (*CatalogStep.template_fields, "backup_name", "later_backup_name")
 
-    def __init__(
-        self,
-        *,
-        backup_name: str,
-        later_backup_name: str | None = None,
-        storage_conn_id: str = "biztalk_backup_storage",
-        catalog_container: str = "biztalk-backup-catalog",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, backup_name: str, later_backup_name: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.backup_name = backup_name
         self.later_backup_name = later_backup_name
-        self.storage_conn_id = storage_conn_id
-        self.catalog_container = catalog_container
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        from biztalk_services.catalog.catalog import Catalog
         from biztalk_services.hooks.inventory import inventory_now
         from biztalk_services.rules.differences import differences
 
         address = ServiceAddress.parse(self.service)
-        catalog = Catalog(storage_account(self.storage_conn_id).client, self.catalog_container)
+        catalog = self.catalog
         before = catalog.inventory(address.name, self.backup_name)
         if self.later_backup_name:
             after = catalog.inventory(address.name, self.later_backup_name)
