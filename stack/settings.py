@@ -80,6 +80,8 @@ def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dic
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # What tasks import is imported before they are forked (biztalk_services.preload).
+        "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         # Every user of this Airflow is the one person at this machine.

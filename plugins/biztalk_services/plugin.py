@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from biztalk_services.deadlines import RunCreated
+
+# Loaded at the start of every process: scheduler and workers then have in memory what the tasks they fork need.
+if not conf.getboolean("core", "lazy_load_plugins"):
+    import biztalk_services.preload  # noqa: F401
 
 
 class BizTalkServicesPlugin(AirflowPlugin):
