@@ -71,6 +71,14 @@ class AirflowApi:
         body = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})
         return self._json("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
 
+    def mark_failed(self, dag_id: str, run_id: str) -> None:
+        """Mark a run as failed, as a person does; what it is doing is ended."""
+        self.patch(f"/dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"})
+
+    def forget(self, dag_id: str, run_id: str) -> None:
+        """Delete a run and everything that Airflow knows of it."""
+        self._send("DELETE", f"/dags/{dag_id}/dagRuns/{run_id}").raise_for_status()
+
     def run(self, dag_id: str, run_id: str) -> dict:
         """The DAG run, as the API describes it."""
         return self.get(f"/dags/{dag_id}/dagRuns/{run_id}")

@@ -13,9 +13,9 @@ import pytest
 from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
-from tests.system.services import AT_ONCE, CLOUD_SERVICE, NAMESPACE, NAMESPACE_KEY, PROVING_GROUND
+from tests.system.services import AT_ONCE, DELETED, LEFT, MARKED, NAMESPACE, NAMESPACE_KEY, PROVING_GROUND
 from tests.system.troubles import meet_troubles
-from tests.system.world import Night, World
+from tests.system.world import Night, World, until
 
 # Seconds by kind of operation: long enough that every transitional state can be seen, short enough for a test.
 DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5, "create": 0.1, "delete": 0.1, "stop": 0.1, "start": 0.1}
@@ -85,13 +85,20 @@ def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
 
 @pytest.fixture(scope="session")
 def abandoned(world: World) -> int:
-    """A run suspends a service and ends; then all of Airflow is killed, and started again. Number of the journal's last
-    entry before. What comes of it takes minutes: ask for it early, and look late."""
+    """Runs leave three services suspended: one run ends, one is marked as failed while it works, one has ended and is
+    deleted. Then all of Airflow is killed, and started again. Number of the journal's last entry before. What comes of
+    it takes minutes: ask for it early, and look late."""
     before = world.last_seq()
-    world.airflow.wait_for_dag("leaves_suspended")
-    run_id = world.airflow.trigger("leaves_suspended", {"service": f"{CLOUD_SERVICE}/proving-left"})
-    assert world.airflow.wait_run("leaves_suspended", run_id) == "success"
-    world.reaches("proving-left", "Suspended")
+    ended, deleted = (world.leave_suspended("leaves_suspended", service) for service in (LEFT, DELETED))
+    working = world.leave_suspended("works_for_an_hour", MARKED)
+    for run_id in (ended, deleted):
+        assert world.airflow.wait_run("leaves_suspended", run_id) == "success"
+    world.airflow.forget("leaves_suspended", deleted)
+    work = until(
+        lambda: (found := world.task("works_for_an_hour", working, "work")).get("state") == "running" and found
+    )
+    world.airflow.mark_failed("works_for_an_hour", working)
+    until(lambda: not Path(f"/proc/{work['pid']}").exists())
     for part in world.stack.layout.programs:
         world.stack.kill(part)
     world.stack.start()

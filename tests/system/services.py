@@ -37,4 +37,7 @@ NAMESPACE, NAMESPACE_KEY = "provingrestoreacs", "YSBrZXkgdGhhdCBpcyBtYWRlIHVwIGZ
 AT_ONCE = 12
 """How many services are backed up at the same time."""
 
-PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes", "proving-restore", "proving-left")
+LEFT, MARKED, DELETED = "proving-left", "proving-marked", "proving-deleted-run"
+"""Each is left suspended by a run: one that has ended, one that a person marks as failed, one that a person deletes."""
+
+PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes", "proving-restore", LEFT, MARKED, DELETED)

@@ -1,53 +1,68 @@
-"""A run leaves a service suspended, and all of Airflow dies: the watchdog brings that service back, and no other."""
+"""Runs leave services suspended, and all of Airflow dies: the watchdog brings those services back, and no other."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
-from tests.system.services import CLOUD_SERVICE
+from tests.system.services import CLOUD_SERVICE, DELETED, LEFT, MARKED
 from tests.system.world import CATALOG, World, until
 
-LEFT, STRANGER = "proving-left", "proving-suspended"
+STRANGER = "proving-suspended"
 SECONDS = 300
 
 
+@pytest.fixture(scope="module", params=[LEFT, MARKED, DELETED])
+def back(request: pytest.FixtureRequest, world: World, abandoned: int) -> str:
+    """Each service that was left suspended, once it is back and its ticket closed."""
+    until(lambda: world.state(request.param) == "Active" and not tickets(world, request.param, "open"), SECONDS)
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def resumed(world: World, abandoned: int) -> list[str]:
-    """Who asked for a resumption of the service that was left suspended, once it is back and its ticket closed."""
-    until(lambda: world.state(LEFT) == "Active" and not tickets(world, "open"), SECONDS)
-    entries = world.emulator.journal(service=LEFT, after=abandoned, kind="request")
-    return [entry["client_request_id"] for entry in entries if entry["operation"] == "resume"]
+def asked(back: str, world: World, abandoned: int) -> list[dict]:
+    """The requests for its resumption."""
+    entries = world.emulator.journal(service=back, after=abandoned, kind="request")
+    return [entry for entry in entries if entry["operation"] == "resume"]
 
 
-def tickets(world: World, folder: str) -> list[dict]:
-    prefix = f"suspensions/{folder}/{CLOUD_SERVICE}/{LEFT}/"
+def tickets(world: World, service: str, folder: str) -> list[dict]:
+    prefix = f"suspensions/{folder}/{CLOUD_SERVICE}/{service}/"
     blobs = world.blobs.get_container_client(CATALOG).list_blobs(prefix)
     return [json.loads(world.blob(CATALOG, blob.name)) for blob in blobs]
 
 
-def test_the_watchdog_asked_once(resumed):
-    (who,) = resumed
-    assert who.startswith("biztalk_watchdog:scheduled__")
+def test_the_watchdog_asked_once(asked):
+    (request,) = asked
+    assert request["client_request_id"].startswith("biztalk_watchdog:scheduled__")
 
 
-def test_the_ticket_is_closed_by_the_watchdog(resumed, world):
-    (closed,) = tickets(world, "closed")
-    assert closed["run"]["dag_id"] == "leaves_suspended"
+def test_a_run_that_ended_is_not_waited_for_and_one_that_was_deleted_until_its_time_is_over(back, asked, world):
+    (closed,) = tickets(world, back, "closed")
+    opened, back_by = (datetime.fromisoformat(closed[field]) for field in ("opened_at", "back_by"))
+    (request,) = asked
+    waited_for = back_by if back == DELETED else opened + timedelta(minutes=2)
+    assert datetime.fromisoformat(request["at"]) >= waited_for
+
+
+def test_the_ticket_is_closed_by_the_watchdog(back, world):
+    (closed,) = tickets(world, back, "closed")
+    assert closed["run"]["dag_id"] == ("works_for_an_hour" if back == MARKED else "leaves_suspended")
     assert closed["closed_by"].endswith("of biztalk_watchdog")
     assert closed["closed"] == "it is Active"
 
 
-def test_people_are_told(resumed, world):
-    (noted,) = tickets(world, "notes")
+def test_people_are_told(back, world):
+    (noted,) = tickets(world, back, "notes")
     run_id = noted["noted_by"].removeprefix("run ").partition(" ")[0]
-    log = world.airflow.log("biztalk_watchdog", run_id, "bring_back", map_index=0)
-    assert f"{LEFT} was left suspended by run" in log
-    assert "It was asked to resume" in log
+    instances = world.airflow.task_instances("biztalk_watchdog", run_id)
+    logs = [world.log("biztalk_watchdog", run_id, each) for each in instances if each["task_id"] == "bring_back"]
+    assert [log for log in logs if f"{back} was left suspended by run" in log and "It was asked to resume" in log]
 
 
-def test_what_somebody_else_suspended_stays_suspended(resumed, troubled_night, world):
+def test_what_somebody_else_suspended_stays_suspended(back, troubled_night, world):
     assert troubled_night.states[STRANGER] == "Suspended"
     entries = world.emulator.journal(service=STRANGER, kind="request")
     assert [entry for entry in entries if entry["operation"] == "resume"] == []

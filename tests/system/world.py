@@ -25,6 +25,7 @@ from cryptography.fernet import Fernet
 from stack import Stack
 from stack.settings import STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
 from tests.emulator.driver import EmulatorProcess
+from tests.system.services import CLOUD_SERVICE
 
 DAG_ID = "biztalk_nightly_backup"
 RESTORE = "biztalk_restore"
@@ -307,6 +308,13 @@ class World:
         """Wait until somebody is asked to approve the plan, and for as long as a person takes at least to read it."""
         until(lambda: self.task(RESTORE, run_id, "approval").get("state") == "awaiting_input")
         time.sleep(READING_SECONDS)
+
+    def leave_suspended(self, dag_id: str, service: str) -> str:
+        """Let a run suspend a service, and leave it to others to bring it back; answers the run."""
+        self.airflow.wait_for_dag(dag_id)
+        run_id = self._trigger(dag_id, {"service": f"{CLOUD_SERVICE}/{service}"})
+        self.reaches(service, "Suspended")
+        return run_id
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         """The task instance of a task that is not mapped; empty as long as there is none."""
