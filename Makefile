@@ -3,6 +3,7 @@ PYTHON := .venv/bin/python
 PYTEST_ARGUMENTS ?=
 SEED ?= 1
 CELLS ?=
+STACK ?= local
 
 .DEFAULT_GOAL := help
 .PHONY: help backup restore up up-distributed down status test lint bench chaos lock install install-tests python3
@@ -40,8 +41,8 @@ lint: install ## Check style and format
 bench: install ## Measure, each measurement beside its plain alternative
 	@$(PYTHON) -m bench
 
-chaos: install ## Kill each part at each step of a backup and a restore, look at what is left; SEED=1, CELLS=20 takes a sample
-	@$(PYTHON) -m chaos --seed $(SEED) $(if $(CELLS),--cells $(CELLS))
+chaos: install ## Kill each part at each step of a backup and a restore, look at what is left; SEED=1 CELLS=20 STACK=local
+	@$(PYTHON) -m chaos --stack $(STACK) --seed $(SEED) $(if $(CELLS),--cells $(CELLS))
 
 lock: python3 ## Pin every version and hash anew, in each requirements file
 	@$(PYTHON3) stack/lock.py

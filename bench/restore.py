@@ -31,22 +31,17 @@ def measure() -> str:
     the time for which the emulator holds the name.
     """
     overheads: dict[str, list[float]] = {"bare script": [], "DAG": []}
-    with tempfile.TemporaryDirectory(prefix="biztalk-bench-") as home:
-        stack = Stack(Path(home), Ports.free())
-        try:
-            stack.start()
-            for dag in (suspension.DAG, DAG):
-                stack.airflow.wait_for_dag(dag)
-            session, backup = emulator.session(stack), _backup(stack)
-            for number in range(RUNS + 1):
-                for variant, take in (("bare script", _by_script), ("DAG", _by_dag)):
-                    seen = emulator.newest(stack)
-                    take(stack, session, backup, number)
-                    overhead = _overhead(stack, seen)
-                    if number:  # the first round warms up
-                        overheads[variant].append(overhead)
-        finally:
-            stack.stop()
+    with tempfile.TemporaryDirectory(prefix="biztalk-bench-") as home, Stack(Path(home), Ports.free()).up() as stack:
+        for dag in (suspension.DAG, DAG):
+            stack.airflow.wait_for_dag(dag)
+        session, backup = emulator.session(stack), _backup(stack)
+        for number in range(RUNS + 1):
+            for variant, take in (("bare script", _by_script), ("DAG", _by_dag)):
+                seen = emulator.newest(stack)
+                take(stack, session, backup, number)
+                overhead = _overhead(stack, seen)
+                if number:  # the first round warms up
+                    overheads[variant].append(overhead)
     return f"## Restore overhead\n\n{table(overheads, 's', 'bare script')}\n"
 
 

@@ -26,21 +26,16 @@ def measure() -> str:
     Active, minus the time that the backup and the resume took by themselves.
     """
     overheads: dict[str, list[float]] = {"bare script": [], "DAG": []}
-    with tempfile.TemporaryDirectory(prefix="biztalk-bench-") as home:
-        stack = Stack(Path(home), Ports.free())
-        try:
-            stack.start()
-            stack.airflow.wait_for_dag(DAG)
-            session = emulator.session(stack)
-            for number in range(RUNS + 1):
-                for variant, take in (("bare script", _by_script), ("DAG", _by_dag)):
-                    seen = emulator.newest(stack)
-                    take(stack, session, number)
-                    overhead = _overhead(stack, seen)
-                    if number:  # the first round warms up
-                        overheads[variant].append(overhead)
-        finally:
-            stack.stop()
+    with tempfile.TemporaryDirectory(prefix="biztalk-bench-") as home, Stack(Path(home), Ports.free()).up() as stack:
+        stack.airflow.wait_for_dag(DAG)
+        session = emulator.session(stack)
+        for number in range(RUNS + 1):
+            for variant, take in (("bare script", _by_script), ("DAG", _by_dag)):
+                seen = emulator.newest(stack)
+                take(stack, session, number)
+                overhead = _overhead(stack, seen)
+                if number:  # the first round warms up
+                    overheads[variant].append(overhead)
     return f"## Suspension overhead\n\n{table(overheads, 's', 'bare script')}\n"
 
 

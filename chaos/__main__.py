@@ -1,4 +1,4 @@
-"""`python -m chaos [--seed N] [--cells N]`: the kill matrix, on a stack of its own."""
+"""`python -m chaos [--seed N] [--cells N] [--stack NAME]`: the kill matrix, on a stack of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from chaos.cells import all_cells, sample
 from chaos.runner import Runner
 from chaos.victims import VICTIMS
 from stack import Ports, Stack
+from stack.layouts import LAYOUTS, LOCAL
 
 SETTINGS = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     "AIRFLOW__BIZTALK_SERVICES__SUSPEND_DEADLINE_MINUTES": "2",
@@ -31,13 +35,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="which moments and which order (default: %(default)s)")
     parser.add_argument("--cells", type=int, help="take a sample of so many cells (default: all)")
+    parser.add_argument("--stack", choices=LAYOUTS, default=LOCAL.name, help="how Airflow is laid out (%(default)s)")
     chosen = parser.parse_args()
     cells = sample(all_cells(list(VICTIMS), chosen.seed), chosen.cells, chosen.seed)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="biztalk-chaos-") as home:
-        stack = Stack(Path(home), Ports.free(), airflow_settings=SETTINGS)
-        try:
-            stack.start()
+        # PostgreSQL's user, who is not root, has to pass through.
+        Path(home).chmod(0o711)
+        stack = Stack(Path(home), Ports.free(), layout=LAYOUTS[chosen.stack], airflow_settings=SETTINGS)
+        with stack.up():
             runner = Runner(stack)
             runner.prepare()
             for number, cell in enumerate(cells, 1):
@@ -49,8 +55,6 @@ def main() -> int:
                 )
                 for sentence in outcome.wrong:
                     print(f"     {sentence}", flush=True)
-        finally:
-            stack.stop()
     return 1 if failed else 0
 
 

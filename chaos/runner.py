@@ -85,24 +85,19 @@ class Runner:
         return Outcome(cell, hit, state, tuple(wrong), time.monotonic() - began)
 
     def _let_die(self, cell: Cell, run_id: str) -> bool:
-        instance: dict[str, Any] = {}
+        instances: dict[str, dict[str, Any]] = {}
 
         def begun() -> bool:
-            instances = self._watched(cell.job, run_id)
-            found = next((each for each in instances if each["task_id"] == cell.step), {})
-            instance.update(found)
-            return found.get("state") in ("running", "deferred", "awaiting_input", *_ENDED) or self._is_over(instances)
+            instances.update(self._watched(cell.job, run_id))
+            state = instances.get(cell.step, {}).get("state")
+            return state in ("running", "deferred", "awaiting_input", *_ENDED) or self._is_over(instances)
 
-        if not _until(begun, RUN_SECONDS) or instance.get("state") in (None, *_ENDED):
+        if not _until(begun, RUN_SECONDS) or instances.get(cell.step, {}).get("state") in (None, *_ENDED):
             return False
-        time.sleep(cell.after)
         if cell.after:
-            instance.update(self._instance(cell, run_id))
-        return VICTIMS[cell.victim](self._stack, instance)
-
-    def _instance(self, cell: Cell, run_id: str) -> dict[str, Any]:
-        instances = self._stack.airflow.task_instances(cell.job, run_id)
-        return next((each for each in instances if each["task_id"] == cell.step), {})
+            time.sleep(cell.after)
+            instances.update(self._instances(cell.job, run_id))
+        return VICTIMS[cell.victim](self._stack, instances[cell.step])
 
     def _end_of(self, job: str, run_id: str) -> str | None:
         state: list[str] = []
@@ -114,18 +109,21 @@ class Runner:
 
         return state[0] if _until(ended, RUN_SECONDS) else None
 
-    def _watched(self, job: str, run_id: str) -> list[dict[str, Any]]:
+    def _watched(self, job: str, run_id: str) -> dict[str, dict[str, Any]]:
         """The task instances; a plan that waits for a person is approved."""
-        instances = self._stack.airflow.task_instances(job, run_id)
-        asked = next((each for each in instances if each["task_id"] == "approval"), {})
-        if asked.get("state") == "awaiting_input":
+        instances = self._instances(job, run_id)
+        if instances.get("approval", {}).get("state") == "awaiting_input":
             time.sleep(READING_SECONDS)
             self._stack.airflow.approve(job, run_id, "approval")
         return instances
 
+    def _instances(self, job: str, run_id: str) -> dict[str, dict[str, Any]]:
+        """The task instances by the ids of their tasks; each run has one service."""
+        return {each["task_id"]: each for each in self._stack.airflow.task_instances(job, run_id)}
+
     @staticmethod
-    def _is_over(instances: list[dict[str, Any]]) -> bool:
-        return bool(instances) and all(each["state"] in _ENDED for each in instances)
+    def _is_over(instances: dict[str, dict[str, Any]]) -> bool:
+        return bool(instances) and all(each["state"] in _ENDED for each in instances.values())
 
 
 def _until(look: Callable[[], bool], seconds: float) -> bool:

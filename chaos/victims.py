@@ -22,17 +22,26 @@ def _task(stack: Stack, instance: Mapping[str, Any]) -> bool:
 
 
 def _worker(stack: Stack, instance: Mapping[str, Any]) -> bool:
-    """The process that runs the task, and the one above it that would see it die."""
+    """The Celery worker that runs the task; where the scheduler's own processes do, the one that would see it die."""
     pid = instance.get("pid")
+    for name in stack.layout.named("worker"):
+        process = stack.running()[name]
+        if process and pid in process.members():
+            process.kill()
+            return True
     parent = _parent(pid)
     return _kill(parent) | _kill(pid) if parent else False
 
 
-def _part(name: str) -> Kill:
+def _part(kind: str) -> Kill:
+    """A part of the stack; the first that lives where there are several of a kind."""
+
     def kill(stack: Stack, instance: Mapping[str, Any]) -> bool:
-        lives = stack.running()[name] is not None
-        stack.kill(name)
-        return lives
+        running = stack.running()
+        name = next((name for name in stack.layout.named(kind) or [kind] if running[name]), None)
+        if name:
+            stack.kill(name)
+        return name is not None
 
     return kill
 
@@ -50,7 +59,7 @@ VICTIMS: Mapping[str, Kill] = {
     "connection": _connection,
     **{name: _part(name) for name in ("scheduler", "triggerer", "dag-processor", "api-server", "emulator", "azurite")},
 }
-"""By name. On SQLite with the LocalExecutor the scheduler takes its workers with it."""
+"""By name. On the local stack the scheduler takes its workers with it; on the distributed one another goes on."""
 
 
 def _kill(pid: int | None) -> bool:

@@ -106,6 +106,15 @@ class Stack:
             for group in (list(self.layout.programs), self._servers()):
                 self._stop(group[::-1])
 
+    @contextlib.contextmanager
+    def up(self) -> Iterator[Stack]:
+        """The stack as :meth:`start` leaves it; at the end of the block it is stopped, also when it did not come up."""
+        try:
+            self.start()
+            yield self
+        finally:
+            self.stop()
+
     def kill(self, name: str) -> None:
         """End one part at once and without warning, as a crash would."""
         process = self._process(name)

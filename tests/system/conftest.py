@@ -46,11 +46,8 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         emulator_options=["--durations", json.dumps(DURATIONS)],
         airflow_settings=SETTINGS,
     )
-    try:
-        stack.start()
+    with stack.up():
         yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture(scope="session")

@@ -63,11 +63,8 @@ def distributed_stack(home: Path) -> Iterator[Stack]:
         emulator_options=["--durations", json.dumps(DURATIONS)],
         airflow_settings=SETTINGS,
     )
-    try:
-        stack.start()
+    with stack.up():
         yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture(scope="session")
