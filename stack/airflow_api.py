@@ -15,6 +15,7 @@ from stack.errors import StackError
 
 ANSWER_SECONDS = 60
 READ_RETRIES = 4
+CHANGE_TRIES = 4
 POLL_SECONDS = 0.5
 COMPONENTS = {
     "scheduler": "latest_scheduler_heartbeat",
@@ -139,7 +140,13 @@ class AirflowApi:
         return answer.json()
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        return self._session.request(method, f"{self.url}/api/v2{path}", timeout=ANSWER_SECONDS, **arguments)
+        """The answer; a change is asked for again when Airflow's SQLite was locked (500), for then nothing was done."""
+        for _ in range(CHANGE_TRIES):
+            answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=ANSWER_SECONDS, **arguments)
+            if method == "GET" or answer.status_code != requests.codes.server_error:
+                break
+            time.sleep(POLL_SECONDS)
+        return answer
 
     @cached_property
     def _session(self) -> requests.Session:

@@ -49,6 +49,10 @@ class Layout:
         """Airflow's settings in this layout, beside those of every layout."""
         return settings.local_settings(home / self.database)
 
+    def settings_of(self, program: str, home: Path) -> dict[str, str]:
+        """What one program has instead."""
+        return settings.local_api_server_settings(home / self.database) if program == "api-server" else {}
+
     def complete(self, home: Path, ports: Ports, airflow: AirflowApi, since: float) -> bool:
         """Whether, where Airflow is healthy, each of its programs is; heartbeats before `since` do not count."""
         return True
@@ -69,6 +73,9 @@ class Distributed(Layout):
 
     def settings(self, home: Path, ports: Ports) -> dict[str, str]:
         return settings.distributed_settings(ports, _passwords(home))
+
+    def settings_of(self, program: str, home: Path) -> dict[str, str]:
+        return {}
 
     def complete(self, home: Path, ports: Ports, airflow: AirflowApi, since: float) -> bool:
         return (

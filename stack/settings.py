@@ -106,6 +106,14 @@ def local_settings(database: Path) -> dict[str, str]:
     }
 
 
+def local_api_server_settings(database: Path) -> dict[str, str]:
+    """
+    What the API server has instead. While one of its requests waits for the lock of another, neither can go on, and it
+    answers nobody: it gives up soon, and who asked asks again.
+    """
+    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}?timeout=5"}
+
+
 def distributed_settings(ports: Ports, passwords: Mapping[str, str]) -> dict[str, str]:
     """As docker-compose.yaml has them, with the addresses of this machine."""
     database = f"postgresql+psycopg2://{DATABASE}:{passwords['postgres']}@{HOST}:{ports.postgres}/{DATABASE}"

@@ -201,12 +201,12 @@ class Stack:
         return parts.emulator(self._folder("emulator"), self.ports, self.emulator_options)
 
     def _airflow(self) -> list[Part]:
-        return parts.airflow(
-            self._folder("airflow"),
-            self.layout.programs,
-            {**self.core_settings(), **settings.connection_environment(self.connections)},
-            self.plugins,
-        )
+        common = {**self.core_settings(), **settings.connection_environment(self.connections)}
+        programs = parts.airflow(self._folder("airflow"), self.layout.programs, common, self.plugins)
+        return [
+            dataclasses.replace(part, settings={**common, **self.layout.settings_of(part.name, self.home)})
+            for part in programs
+        ]
 
     def _folder(self, name: str) -> Path:
         folder = self.home / name
