@@ -24,12 +24,14 @@ class Layout:
 
     :param programs: name of a part -> arguments of the `airflow` command, in the order of their start.
     :param database: path of Airflow's database below the stack's folder.
+    :param forks_tasks: the kind of program that tasks are forked from.
     :param stores: names of the parts that have to run before Airflow's database can be made.
     """
 
     name: str
     programs: Mapping[str, Sequence[str]]
     database: str
+    forks_tasks: str
     stores: Sequence[str] = ()
 
     def named(self, kind: str) -> list[str]:
@@ -50,8 +52,13 @@ class Layout:
         return settings.local_settings(home / self.database)
 
     def settings_of(self, program: str, home: Path) -> dict[str, str]:
-        """What one program has instead."""
-        return settings.local_api_server_settings(home / self.database) if program == "api-server" else {}
+        """What one program has more, or instead."""
+        if program == "api-server":
+            return settings.local_api_server_settings(home / self.database)
+        return self._preloaded(program)
+
+    def _preloaded(self, program: str) -> dict[str, str]:
+        return settings.PRELOADED if program in self.named(self.forks_tasks) else {}
 
     def complete(self, home: Path, ports: Ports, airflow: AirflowApi, since: float) -> bool:
         """Whether, where Airflow is healthy, each of its programs is; heartbeats before `since` do not count."""
@@ -75,7 +82,7 @@ class Distributed(Layout):
         return settings.distributed_settings(ports, _passwords(home))
 
     def settings_of(self, program: str, home: Path) -> dict[str, str]:
-        return {}
+        return self._preloaded(program)
 
     def complete(self, home: Path, ports: Ports, airflow: AirflowApi, since: float) -> bool:
         return (
@@ -102,6 +109,7 @@ LOCAL = Layout(
         "triggerer": TRIGGERER,
     },
     database="airflow/airflow.db",
+    forks_tasks="scheduler",
 )
 DISTRIBUTED = Distributed(
     "distributed",
@@ -116,6 +124,7 @@ DISTRIBUTED = Distributed(
         "worker-2": [*WORKER, "--celery-hostname", "worker-2"],
     },
     database="postgres/data",
+    forks_tasks="worker",
     stores=("postgres", "redis"),
 )
 LAYOUTS = {layout.name: layout for layout in (LOCAL, DISTRIBUTED)}

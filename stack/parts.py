@@ -90,14 +90,18 @@ def emulator(home: Path, ports: Ports, options: Sequence[str]) -> Part:
 
 
 def airflow(
-    home: Path, programs: Mapping[str, Sequence[str]], settings: Mapping[str, str], plugins: Path
+    home: Path, programs: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[str, str]], plugins: Path
 ) -> list[Part]:
-    """The programs of Airflow, in the order of their start."""
+    """The programs of Airflow, in the order of their start.
+
+    :param programs: name -> arguments of the `airflow` command.
+    :param settings: name -> its own environment.
+    """
     return [
         Part(
             name,
             airflow_command(*arguments),
-            settings,
+            settings[name],
             home,
             ["airflow"] if name == "api-server" else [],
             [plugins],

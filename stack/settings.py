@@ -20,6 +20,8 @@ STORAGE_API_VERSION = "2026-06-06"
 DATABASE = "airflow"
 # What biztalk_services.settings calls it by default; without its pool the watchdog never runs.
 WATCHDOG_POOL = {"name": "biztalk_watchdog", "slots": 8, "description": "The watchdog over suspended services only"}
+PRELOADED = {"AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False"}
+"""For a program that tasks are forked from: it has imported what they need (biztalk_services.preload)."""
 
 
 def storage_endpoint(ports: Ports) -> str:
@@ -80,8 +82,6 @@ def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dic
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        # What tasks import is imported before they are forked (biztalk_services.preload).
-        "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         # Every user of this Airflow is the one person at this machine.
@@ -100,7 +100,7 @@ def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dic
 def local_settings(database: Path) -> dict[str, str]:
     return {
         # A scheduler that meets a locked database ends; the five seconds of the default are short on a busy machine.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=60),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
     }
@@ -111,7 +111,11 @@ def local_api_server_settings(database: Path) -> dict[str, str]:
     What the API server has instead. While one of its requests waits for the lock of another, neither can go on, and it
     answers nobody: it gives up soon, and who asked asks again.
     """
-    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}?timeout=5"}
+    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=5)}
+
+
+def _sqlite(database: Path, lock_seconds: int) -> str:
+    return f"sqlite:///{database}?timeout={lock_seconds}"
 
 
 def distributed_settings(ports: Ports, passwords: Mapping[str, str]) -> dict[str, str]:

@@ -202,11 +202,8 @@ class Stack:
 
     def _airflow(self) -> list[Part]:
         common = {**self.core_settings(), **settings.connection_environment(self.connections)}
-        programs = parts.airflow(self._folder("airflow"), self.layout.programs, common, self.plugins)
-        return [
-            dataclasses.replace(part, settings={**common, **self.layout.settings_of(part.name, self.home)})
-            for part in programs
-        ]
+        of_each = {name: {**common, **self.layout.settings_of(name, self.home)} for name in self.layout.programs}
+        return parts.airflow(self._folder("airflow"), self.layout.programs, of_each, self.plugins)
 
     def _folder(self, name: str) -> Path:
         folder = self.home / name

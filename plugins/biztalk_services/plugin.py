@@ -7,7 +7,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from biztalk_services.deadlines import RunCreated
 
-# Loaded at the start of every process: scheduler and workers then have in memory what the tasks they fork need.
+# Loaded at the start of the process: it has in memory then what the tasks need that it forks.
 if not conf.getboolean("core", "lazy_load_plugins"):
     import biztalk_services.preload  # noqa: F401
 

@@ -6,13 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
 from stack import Ports, Stack
-from stack.layouts import DISTRIBUTED
+from stack.layouts import DISTRIBUTED, LOCAL
 from stack.parts import ROOT
 from stack.settings import store_passwords
 from tests.stack.airflow_options import unknown_options
@@ -233,6 +234,14 @@ def test_the_distributed_stack_has_the_same_settings_with_the_addresses_of_this_
     }
     assert set(environment) >= ON_MANY_MACHINES
     assert set(told) >= ON_ONE_MACHINE
+
+
+def test_only_what_tasks_are_forked_from_imports_what_they_need():
+    lazy = "AIRFLOW__CORE__LAZY_LOAD_PLUGINS"
+    assert [name for name in AIRFLOW if lazy in SERVICES[name]["environment"]] == ["airflow-worker"]
+    for layout, kind in ((LOCAL, "scheduler"), (DISTRIBUTED, "worker")):
+        preloaded = [name for name in layout.programs if lazy in layout.settings_of(name, Path())]
+        assert preloaded == layout.named(kind) != []
 
 
 def test_the_distributed_stack_has_the_same_programs():

@@ -29,7 +29,7 @@ def all_parts(tmp_path):
     return [
         parts.azurite(tmp_path, ports),
         parts.emulator(tmp_path, ports, []),
-        *parts.airflow(tmp_path, LOCAL.programs, {}, tmp_path),
+        *parts.airflow(tmp_path, LOCAL.programs, {name: {} for name in LOCAL.programs}, tmp_path),
     ]
 
 
