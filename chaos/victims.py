@@ -23,9 +23,9 @@ def _task(stack: Stack, instance: Mapping[str, Any]) -> bool:
 
 def _worker(stack: Stack, instance: Mapping[str, Any]) -> bool:
     """The Celery worker that runs the task; where the scheduler's own processes do, the one that would see it die."""
-    pid = instance.get("pid")
+    pid, running = instance.get("pid"), stack.running()
     for name in stack.layout.named("worker"):
-        process = stack.running()[name]
+        process = running[name]
         if process and pid in process.members():
             process.kill()
             return True
