@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
@@ -14,6 +12,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from biztalk_services.rest.errors import BizTalkServicesError
 
 from tests.conftest import ROOT
+from tests.dags.processes import told_by
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 
@@ -109,11 +108,7 @@ bag = DagBag(dag_folder=sys.argv[1])
 took = time.process_time() - began
 print("RESULT", json.dumps({"errors": bag.import_errors, "modules": sorted(sys.modules), "seconds": took}))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(ROOT / "dags")], capture_output=True, text=True, check=True, timeout=120
-    )
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    return json.loads(line.removeprefix("RESULT "))
+    return told_by(program, str(ROOT / "dags"))
 
 
 def test_parsing_loads_nothing_that_only_a_task_needs(parsed):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.dags.processes import told_by
 
 PROGRAM = """
 import json
@@ -62,18 +62,7 @@ def load(tmp_path: Path, *, path: list[Path], plugins: Path) -> dict:
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "PYTHONPATH": os.pathsep.join(map(str, path)),
     }
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", PROGRAM],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    return json.loads(line.removeprefix("RESULT "))
+    return told_by(PROGRAM, options=["-S"], env=environment, cwd=tmp_path)
 
 
 ENTRY_POINT = "biztalk-services-airflow=="

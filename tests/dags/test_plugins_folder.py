@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.dags.processes import told_by
 
 PROGRAM = """
 import json, os, sys
@@ -27,11 +25,7 @@ print("RESULT", json.dumps({"errors": errors, "modules": modules, "path": sys.pa
 def load(folder: Path, tmp_path: Path) -> dict:
     """What Airflow's loader makes of a plugins folder, in a process of its own."""
     environment = os.environ | {"AIRFLOW__CORE__PLUGINS_FOLDER": str(folder), "AIRFLOW_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=120, env=environment
-    )
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    return json.loads(line.removeprefix("RESULT "))
+    return told_by(PROGRAM, env=environment)
 
 
 def strangers(loaded: dict, folder: Path) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.dags.processes import told_by
 
 PROGRAM = """
 import json, sys
@@ -29,7 +28,7 @@ print("RESULT", json.dumps({
 """
 
 
-def started(lazily: bool, home) -> dict:
+def started(lazily: bool, home: Path) -> dict:
     """What a process of Airflow has loaded of the library and of Azure's: at its start, and when it has the DAGs."""
     environment = os.environ | {
         "AIRFLOW_HOME": str(home),
@@ -37,11 +36,7 @@ def started(lazily: bool, home) -> dict:
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": str(lazily),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=120, env=environment
-    )
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    return json.loads(line.removeprefix("RESULT "))
+    return told_by(PROGRAM, env=environment)
 
 
 @pytest.mark.parametrize("lazily", [True, False])
