@@ -15,7 +15,6 @@ from stack import Stack
 from stack.settings import STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
 
 CATALOG = "biztalk-backup-catalog"
-SERVICE = "contosoorders"
 
 
 @dataclass(frozen=True)
@@ -49,33 +48,34 @@ class Books:
         """Number of the journal's last entry."""
         return self._stack.emulator.get("/journal?limit=1")["newest"]
 
-    def state(self) -> str | None:
-        """Of the service now; None when there is none."""
-        return next((each["state"] for each in self._stack.emulator.services() if each["name"] == SERVICE), None)
+    def state(self, service: str) -> str | None:
+        """Of a service now; None when there is none."""
+        return next((each["state"] for each in self._stack.emulator.services() if each["name"] == service), None)
 
-    def content(self) -> Any:
-        """What the service holds; None when there is none."""
-        return self._stack.emulator.service(SERVICE)["content"] if self.state() else None
+    def content(self, service: str) -> Any:
+        """What a service holds; None when there is none."""
+        return self._stack.emulator.service(service)["content"] if self.state(service) else None
 
-    def left(self, run_id: str, after: int) -> Left:
+    def left(self, service: str, run_id: str, after: int) -> Left:
         """
-        What a run has left.
+        What a run has left of a service.
 
         :param after: number of the journal's last entry before it
         """
-        path = f"/journal?after={after}&service={SERVICE}&kind=operation&limit=1000"
+        path = f"/journal?after={after}&service={service}&kind=operation&limit=1000"
         entries = self._stack.emulator.get(path)["entries"]
         ended = {each["operation_id"] for each in entries if each["event"] == "ended" and each["status"] == "Succeeded"}
         begun = [each for each in entries if each["event"] == "started" and each["operation_id"] in ended]
-        published = [each for each in self._json("references/") if (each["run"] or {}).get("run_id") == run_id]
+        references = self._json(f"references/{service.lower()}/")
+        published = [each for each in references if (each["run"] or {}).get("run_id") == run_id]
         whole = {each["container"]: self._is_whole(each) for each in published}
         return Left(
-            self.state(),
-            self.content(),
+            self.state(service),
+            self.content(service),
             Counter(each["operation"] for each in begun),
             tuple(name for name, is_whole in whole.items() if is_whole),
             tuple(name for name, is_whole in whole.items() if not is_whole),
-            self.open_tickets(),
+            tuple(name for name in self.open_tickets() if f"/{service.lower()}/" in name),
         )
 
     def open_tickets(self) -> tuple[str, ...]:

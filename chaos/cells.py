@@ -1,10 +1,12 @@
-"""The cells of the matrix: which job, at which moment, and what dies."""
+"""The cells of the matrix: at which moment of which step what dies; and the waves in which they are carried out."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import zip_longest
 
 BACKUP, RESTORE = "biztalk_nightly_backup", "biztalk_restore"
 
@@ -44,10 +46,28 @@ STEPS = {
         "report",
     ),
 }
-"""Every step of each job that has a beginning of its own."""
+"""Every step of each job that may change something or that others wait for, in the order in which they begin."""
 
-LONGEST_SECONDS = 3.0
-"""How long after the beginning of a step a death may come that is not at its beginning."""
+OF_THE_WHOLE_RUN = ("find_services", "report")
+"""Steps of a backup that are not of one service: every service of the run waits for them."""
+
+_ENDED_BY_TRIGGERER = ("service.resume", "resume_when_asked")
+"""Steps that always wait for what they asked for, and whose end Airflow knows at once, since the triggerer tells it."""
+
+DEATHS = 3
+"""How many deaths a run meets."""
+
+LONGEST_SECONDS = 1.0
+"""How long after the beginning of a step a death may come that is within it."""
+
+
+class Moment(StrEnum):
+    """When death comes, seen from a step."""
+
+    BEFORE = "before"
+    WITHIN = "within"
+    AFTER = "after"
+    """It was done, and Airflow does not know it yet."""
 
 
 @dataclass(frozen=True)
@@ -55,33 +75,113 @@ class Cell:
     """
     :param job: id of the DAG
     :param step: id of the task at which the death comes
-    :param after: seconds after its beginning was seen; 0: at the beginning
+    :param moment: when
     :param victim: what dies, a name in :data:`chaos.victims.VICTIMS`
     """
 
     job: str
     step: str
-    after: float
+    moment: Moment
     victim: str
 
     def __str__(self) -> str:
-        when = f"{self.after:.1f} s into" if self.after else "at the beginning of"
-        return f"{self.victim}, {when} {self.step} ({self.job})"
+        return f"{self.victim}, {self.moment} {self.step} ({self.job})"
+
+    @property
+    def third(self) -> int:
+        """Which of the deaths of a run is this one: the later the step, the later the death."""
+        steps = STEPS[self.job]
+        return steps.index(self.step) * DEATHS // len(steps)
+
+    @property
+    def of_the_whole_run(self) -> bool:
+        return self.job == BACKUP and self.step in OF_THE_WHOLE_RUN
 
 
-def all_cells(victims: Sequence[str], seed: int) -> list[Cell]:
-    """Every victim at the beginning of every step, and at one moment within it that follows from the seed."""
+@dataclass(frozen=True)
+class Death:
+    """
+    :param victim: what dies
+    :param seconds: how long after the beginning of a step, where it comes within one
+    """
+
+    victim: str
+    seconds: float
+
+
+Fate = tuple[Cell | None, ...]
+"""The cell of one service for each of the deaths; None: it meets that one wherever it happens to be."""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """
+    Services that go through the same deaths beside each other, each at steps of its own.
+
+    :param deaths: in their order
+    :param fates: one a service
+    """
+
+    deaths: tuple[Death, ...]
+    fates: tuple[Fate, ...]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for fate in self.fates for cell in fate if cell]
+
+
+def all_cells(victims: Iterable[str], seed: int) -> list[Cell]:
+    """
+    Every second pair of a step and a victim, as on one colour of a chessboard, at a moment that follows from the seed;
+    the next seed takes the other colour.
+    """
     moments = random.Random(seed)
     return [
-        Cell(job, step, after, victim)
+        Cell(job, step, moments.choice(_moments(step)), victim)
         for job, steps in STEPS.items()
-        for step in steps
-        for victim in victims
-        for after in (0.0, round(moments.uniform(0.1, LONGEST_SECONDS), 1))
+        for row, step in enumerate(steps)
+        for column, victim in enumerate(victims)
+        if (row + column + seed) % 2
     ]
 
 
+def _moments(step: str) -> list[Moment]:
+    return [moment for moment in Moment if moment is not Moment.AFTER or step not in _ENDED_BY_TRIGGERER]
+
+
 def sample(cells: Sequence[Cell], number: int | None, seed: int) -> list[Cell]:
-    """As many of them, chosen by the seed, in an order that follows from it; all when there are not more."""
-    shuffled = random.Random(seed).sample(list(cells), len(cells))
-    return shuffled[:number]
+    """As many of them, of as few waves as possible; all when there are not more."""
+    taken = [cell for wave in waves(cells, seed) for cell in wave.cells]
+    return taken[:number]
+
+
+def waves(cells: Iterable[Cell], seed: int) -> list[Wave]:
+    """
+    The cells, put together: every wave has its first deaths of one victim, its second ones of the next victim, and so
+    on, so that each victim comes once as every one of them.
+    """
+    chance, cells, made = random.Random(seed), list(cells), []
+    # Each victim's place follows from the seed and not from the others, so that a sample falls apart as the whole does.
+    victims = sorted({cell.victim for cell in cells}, key=lambda victim: random.Random(f"{seed} {victim}").random())
+    for first in range(len(victims)):
+        named = [victims[(first + number) % len(victims)] for number in range(DEATHS)]
+        deaths = tuple(Death(victim, round(chance.uniform(0.1, LONGEST_SECONDS), 1)) for victim in named)
+        fates = []
+        for alike in _alike(cells):
+            met = [
+                [cell for cell in alike if (cell.victim, cell.third) == (victim, number)]
+                for number, victim in enumerate(named)
+            ]
+            fates += zip_longest(*met)
+        if fates:
+            made.append(Wave(deaths, tuple(fates)))
+    return made
+
+
+def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells that may share a service's fate."""
+    return [
+        [cell for cell in cells if cell.job == BACKUP and not cell.of_the_whole_run],
+        [cell for cell in cells if cell.of_the_whole_run],
+        [cell for cell in cells if cell.job == RESTORE],
+    ]

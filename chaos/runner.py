@@ -1,129 +1,193 @@
-"""Carries out one cell on a running stack."""
+"""Carries out waves of cells on a running stack."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
-from chaos.books import SERVICE, Books
-from chaos.cells import BACKUP, RESTORE, Cell
+from chaos.books import Books
+from chaos.cells import BACKUP, RESTORE, Cell, Death, Fate, Moment, Wave
+from chaos.gates import Gates, Side
 from chaos.verdict import shortcomings
 from chaos.victims import VICTIMS
 from stack import Stack
 
 DOWN_SECONDS = 1.0
-"""How long what died stays dead."""
+"""How long what died stays dead at least; its start takes seconds more."""
 
 READING_SECONDS = 3.0
 """How long a person takes at least to read a plan."""
 
-RUN_SECONDS = 420
+ARRIVAL_SECONDS = 120
+RUN_SECONDS = 600
 SETTLE_SECONDS = 300
 """For the watchdog: two minutes until it may act, one until it looks, and the resumption."""
 
-POLL_SECONDS = 0.1
-FORMS = {
-    BACKUP: {"services": [SERVICE]},
-    RESTORE: {"service": SERVICE, "when_name_is_taken": "replace", "resume_afterwards": True},
-}
-_ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Outcome:
     """
     :param cell: which one
-    :param hit: whether anything died; else the step was over before
-    :param run_state: how the run ended; None when it did not
+    :param met: whether its task stood where it should when death came, and what should die died
+    :param green: whether the run says that all went well with the service; None when it did not end
     :param wrong: what is wrong, one sentence each
-    :param seconds: how long it all took
     """
 
     cell: Cell
-    hit: bool
-    run_state: str | None
+    met: bool
+    green: bool | None
     wrong: tuple[str, ...]
-    seconds: float
 
     @property
-    def passed(self) -> bool:
-        return self.hit and not self.wrong
+    def verdict(self) -> str:
+        return "FAILED" if self.wrong else "passed" if self.met else "too late"
+
+
+@dataclass(frozen=True, eq=False)
+class _Story:
+    """A service, its fate, the run, and how it was before."""
+
+    job: str
+    fate: Fate
+    service: str
+    run_id: str
+    before: Any
+
+    def gate(self, cell: Cell) -> str:
+        side = Side.AFTER if cell.moment is Moment.AFTER else Side.BEFORE
+        return Gates.name(cell.job, self.run_id if cell.of_the_whole_run else self.service, cell.step, side)
+
+    @property
+    def gates(self) -> list[str]:
+        return [self.gate(cell) for cell in self.fate if cell]
 
 
 class Runner:
-    """Cells, one after another, on one stack with one service."""
+    """
+    Waves, one after another, on one stack.
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+    :param stack: running
+    :param gates: those that its tasks look at
+    :param backed_up: names of the services that are backed up
+    :param restored: names of the services that are replaced by a backup of their own; one that a red restore has left
+        in pieces is left alone from then on
+    """
+
+    def __init__(self, stack: Stack, gates: Gates, backed_up: Sequence[str], restored: Sequence[str]) -> None:
+        self._stack, self._gates = stack, gates
+        self._services = {BACKUP: backed_up, RESTORE: restored}
         self._books = Books(stack)
+        self._asked: dict[str, float] = {}
 
     def prepare(self) -> None:
-        """Take the backup that is restored again and again."""
+        """Take the backups that are restored again and again."""
         for dag in (BACKUP, RESTORE, "biztalk_watchdog"):
             self._stack.airflow.wait_for_dag(dag)
-        run_id = self._stack.airflow.trigger(BACKUP, FORMS[BACKUP])
-        if self._stack.airflow.wait_run(BACKUP, run_id) != "success":
+        run_id = self._stack.airflow.trigger(BACKUP, {"services": self._services[RESTORE]})
+        if self._stack.airflow.wait_run(BACKUP, run_id, RUN_SECONDS) != "success":
             raise RuntimeError(f"The backup before the matrix failed: run {run_id}.")
 
-    def carry_out(self, cell: Cell) -> Outcome:
-        """Run the job, let the victim die at its moment, bring it back, and look at what is left."""
-        began, after, before = time.monotonic(), self._books.newest(), self._books.content()
-        run_id = self._stack.airflow.trigger(cell.job, FORMS[cell.job])
-        hit = self._let_die(cell, run_id)
-        time.sleep(DOWN_SECONDS)
-        self._stack.start()
-        state = self._end_of(cell.job, run_id)
-        wrong = [] if state else [f"the run did not end within {RUN_SECONDS} seconds"]
+    def carry_out(self, wave: Wave) -> list[Outcome]:
+        """Let each death come when every run stands at its gate, bring back what died, and look at what is left."""
+        after = self._books.newest()
+        stories = self._begin(wave)
+        met: set[Cell] = set()
+        for number, death in enumerate(wave.deaths):
+            met |= self._let_die(death, stories, {story: story.fate[number] for story in stories})
+        self._until(stories, lambda: not self._at_work(stories), RUN_SECONDS)
         _until(lambda: not self._books.open_tickets(), SETTLE_SECONDS)
         self._stack.emulator.delete("/faults")
-        if state:
-            wrong += shortcomings(cell.job, state, self._books.left(run_id, after), before)
-        return Outcome(cell, hit, state, tuple(wrong), time.monotonic() - began)
+        return [outcome for story in stories for outcome in self._outcomes(story, met, after)]
 
-    def _let_die(self, cell: Cell, run_id: str) -> bool:
-        instances: dict[str, dict[str, Any]] = {}
+    def _begin(self, wave: Wave) -> list[_Story]:
+        stamp = time.time_ns()
+        free = {job: self._usable(names) for job, names in self._services.items()}
+        stories = []
+        for number, fate in enumerate(wave.fates):
+            cell = next(cell for cell in fate if cell)
+            together = cell.job == BACKUP and not cell.of_the_whole_run
+            run_id = f"chaos__{stamp}_{'many' if together else number}"
+            if not free[cell.job]:
+                raise RuntimeError(f"Too many services are in pieces for the {len(wave.fates)} fates of this wave.")
+            service = free[cell.job].pop(0)
+            stories.append(_Story(cell.job, fate, service, run_id, self._books.content(service)))
+        self._gates.shut(gate for story in stories for gate in story.gates)
+        for job, run_id in dict.fromkeys((story.job, story.run_id) for story in stories):
+            services = [story.service for story in stories if story.run_id == run_id]
+            if job == BACKUP:
+                form = {"services": services}
+            else:
+                form = {"service": services[0], "when_name_is_taken": "replace", "resume_afterwards": True}
+            self._stack.airflow.trigger(job, form, run_id)
+        return stories
 
-        def begun() -> bool:
-            instances.update(self._watched(cell.job, run_id))
-            state = instances.get(cell.step, {}).get("state")
-            return state in ("running", "deferred", "awaiting_input", *_ENDED) or self._is_over(instances)
+    def _usable(self, services: Sequence[str]) -> list[str]:
+        return [name for name in services if self._books.state(name) == "Active"]
 
-        if not _until(begun, RUN_SECONDS) or instances.get(cell.step, {}).get("state") in (None, *_ENDED):
-            return False
-        if cell.after:
-            time.sleep(cell.after)
-            instances.update(self._instances(cell.job, run_id))
-        return VICTIMS[cell.victim](self._stack, instances[cell.step])
+    def _let_die(self, death: Death, stories: Sequence[_Story], cells: dict[_Story, Cell | None]) -> set[Cell]:
+        """The cells that met this death."""
+        gates = {cell: story.gate(cell) for story, cell in cells.items() if cell}
+        if not gates:
+            return set()
+        self._until(stories, lambda: self._are_there(stories, cells), ARRIVAL_SECONDS)
+        arrived = {cell: pid for cell, gate in gates.items() if (pid := self._gates.arrived(gate))}
+        within = [gates[cell] for cell in arrived if cell.moment is Moment.WITHIN]
+        self._gates.open(within)
+        if within:
+            time.sleep(death.seconds)
+        killed = VICTIMS[death.victim](self._stack, arrived.values()) if arrived else ()
+        # What lives goes on while the victim is dead.
+        self._gates.open(gates.values())
+        time.sleep(DOWN_SECONDS)
+        self._stack.revive()
+        return {cell for cell, pid in arrived.items() if pid in killed}
 
-    def _end_of(self, job: str, run_id: str) -> str | None:
-        state: list[str] = []
+    def _are_there(self, stories: Sequence[_Story], cells: dict[_Story, Cell | None]) -> bool:
+        missing = [story for story, cell in cells.items() if cell and not self._gates.arrived(story.gate(cell))]
+        return not missing or not self._at_work(missing)
 
-        def ended() -> bool:
-            self._watched(job, run_id)
-            state[:] = [self._stack.airflow.run(job, run_id)["state"]]
-            return state[0] in ("success", "failed")
+    def _at_work(self, stories: Collection[_Story]) -> bool:
+        """Whether a run of these has not ended."""
+        ours = {story.run_id for story in stories}
+        runs = self._stack.airflow.get("/dags/~/dagRuns", state=["running", "queued"], limit=100)["dag_runs"]
+        return any(run["dag_run_id"] in ours for run in runs)
 
-        return state[0] if _until(ended, RUN_SECONDS) else None
+    def _until(self, stories: Sequence[_Story], look: Callable[[], bool], seconds: float) -> bool:
+        """As :func:`_until`; meanwhile every plan that waits for a person is approved."""
+        return _until(lambda: self._approve(stories) or look(), seconds)
 
-    def _watched(self, job: str, run_id: str) -> dict[str, dict[str, Any]]:
-        """The task instances; a plan that waits for a person is approved."""
-        instances = self._instances(job, run_id)
-        if instances.get("approval", {}).get("state") == "awaiting_input":
-            time.sleep(READING_SECONDS)
-            self._stack.airflow.approve(job, run_id, "approval")
-        return instances
+    def _approve(self, stories: Sequence[_Story]) -> None:
+        """Approve every plan that has waited for a person as long as one takes to read it."""
+        if not any(story.job == RESTORE for story in stories):
+            return
+        waiting = self._stack.airflow.get(f"/dags/{RESTORE}/dagRuns/~/taskInstances", state="awaiting_input")
+        for instance in waiting["task_instances"]:
+            run_id, now = instance["dag_run_id"], time.monotonic()
+            if now - self._asked.setdefault(run_id, now) >= READING_SECONDS:
+                self._stack.airflow.approve(RESTORE, run_id, "approval")
+                self._asked[run_id] = now
 
-    def _instances(self, job: str, run_id: str) -> dict[str, dict[str, Any]]:
-        """The task instances by the ids of their tasks; each run has one service."""
-        return {each["task_id"]: each for each in self._stack.airflow.task_instances(job, run_id)}
+    def _outcomes(self, story: _Story, met: set[Cell], after: int) -> list[Outcome]:
+        if self._at_work([story]):
+            green, wrong = None, (f"the run did not end within {RUN_SECONDS} seconds",)
+        else:
+            green = self._green(story)
+            left = self._books.left(story.service, story.run_id, after)
+            wrong = tuple(shortcomings(story.job, green, left, story.before))
+        return [Outcome(cell, cell in met, green, wrong) for cell in story.fate if cell]
 
-    @staticmethod
-    def _is_over(instances: dict[str, dict[str, Any]]) -> bool:
-        return bool(instances) and all(each["state"] in _ENDED for each in instances.values())
+    def _green(self, story: _Story) -> bool:
+        """What the run says of the service."""
+        if self._stack.airflow.run(story.job, story.run_id)["state"] == "success":
+            return True
+        rows = self._stack.airflow.xcom(story.job, story.run_id, "report") if story.job == BACKUP else None
+        return any(row["service"] == story.service and row["backup"] for row in rows or [])
 
 
 def _until(look: Callable[[], bool], seconds: float) -> bool:

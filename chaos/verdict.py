@@ -10,19 +10,19 @@ from chaos.cells import BACKUP
 _ONCE = ("suspend", "backup", "delete", "restore")
 
 
-def shortcomings(job: str, run_state: str, left: Left, before: Any) -> list[str]:
+def shortcomings(job: str, green: bool, left: Left, before: Any) -> list[str]:
     """
     What is wrong, one sentence each; empty when all is well.
 
     :param job: id of the DAG
-    :param run_state: how the run ended
+    :param green: whether the run says that all went well with the service
     :param left: what it has left
     :param before: what the service held before
     """
     found = [f"{left.operations[kind]} effective operations {kind}" for kind in _ONCE if left.operations[kind] > 1]
     found += [f"the reference of {name} is published, and the backup is not whole" for name in left.broken]
     found += [f"ticket {name} is open" for name in left.open_tickets]
-    return found + (_backup if job == BACKUP else _restore)(run_state == "success", left, before)
+    return found + (_backup if job == BACKUP else _restore)(green, left, before)
 
 
 def _backup(green: bool, left: Left, before: Any) -> list[str]:

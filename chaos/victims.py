@@ -5,75 +5,73 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+
+import psutil
 
 from stack import Stack
 
-Kill = Callable[[Stack, Mapping[str, Any]], bool]
-"""Kills; gets the stack and the task instance that was seen to begin. Answers whether anything died."""
+Kill = Callable[[Stack, Collection[int]], Collection[int]]
+"""Kills; gets the stack and the processes of the tasks that stand at their gates. Answers which of them it met."""
 
 _CUT_REQUESTS = 3
 
 
-def _task(stack: Stack, instance: Mapping[str, Any]) -> bool:
-    return _kill(instance.get("pid"))
+def _tasks(stack: Stack, tasks: Collection[int]) -> Collection[int]:
+    return [pid for pid in tasks if _kill(pid)]
 
 
-def _worker(stack: Stack, instance: Mapping[str, Any]) -> bool:
-    """The Celery worker that runs the task; where the scheduler's own processes do, the one that would see it die."""
-    pid, running = instance.get("pid"), stack.running()
+def _workers(stack: Stack, tasks: Collection[int]) -> Collection[int]:
+    """The Celery workers that have the tasks; where the scheduler has them, what would see each of them die."""
+    running = stack.running()
     for name in stack.layout.named("worker"):
-        process = running[name]
-        if process and pid in process.members():
-            process.kill()
-            return True
-    parent = _parent(pid)
-    return _kill(parent) | _kill(pid) if parent else False
+        worker = running[name]
+        if worker and set(worker.members()) & set(tasks):
+            worker.kill()
+    if stack.layout.named("worker"):
+        return tasks
+    parents = {pid: _parent(pid) for pid in tasks}
+    return [pid for pid, parent in parents.items() if parent and _kill(parent) | _kill(pid)]
 
 
 def _part(kind: str) -> Kill:
     """A part of the stack; the first that lives where there are several of a kind."""
 
-    def kill(stack: Stack, instance: Mapping[str, Any]) -> bool:
+    def kill(stack: Stack, tasks: Collection[int]) -> Collection[int]:
         running = stack.running()
         name = next((name for name in stack.layout.named(kind) or [kind] if running[name]), None)
-        if name:
-            stack.kill(name)
-        return name is not None
+        if name is None:
+            return []
+        stack.kill(name)
+        return tasks
 
     return kill
 
 
-def _connection(stack: Stack, instance: Mapping[str, Any]) -> bool:
+def _connections(stack: Stack, tasks: Collection[int]) -> Collection[int]:
     """The next requests to the management API are carried out, and their connections cut before the answer."""
-    order = {"kind": "reset-after", "operation": "any", "count": _CUT_REQUESTS}
-    stack.emulator.post("/faults", order)
-    return True
+    stack.emulator.post("/faults", {"kind": "reset-after", "operation": "any", "count": _CUT_REQUESTS * len(tasks)})
+    return tasks
 
 
 VICTIMS: Mapping[str, Kill] = {
-    "task": _task,
-    "worker": _worker,
-    "connection": _connection,
+    "task": _tasks,
+    "worker": _workers,
+    "connection": _connections,
     **{name: _part(name) for name in ("scheduler", "triggerer", "dag-processor", "api-server", "emulator", "azurite")},
 }
 """By name. On the local stack the scheduler takes its workers with it; on the distributed one another goes on."""
 
 
-def _kill(pid: int | None) -> bool:
-    if not pid:
-        return False
+def _kill(pid: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
         return True
     return False
 
 
-def _parent(pid: int | None) -> int | None:
+def _parent(pid: int) -> int | None:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        return psutil.Process(pid).ppid()
+    except psutil.NoSuchProcess:
         return None
-    return int(fields[1])

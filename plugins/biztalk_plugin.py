@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, distribution
 
-if not entry_points(group="airflow.plugins", name="biztalk_services"):
+try:
+    distribution("biztalk-services-airflow")
+except PackageNotFoundError:
     from biztalk_services.plugin import BizTalkServicesPlugin  # noqa: F401

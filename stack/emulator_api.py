@@ -55,6 +55,9 @@ class EmulatorApi:
     def post(self, path: str, body: Any) -> Any:
         return self._json("POST", path, body)
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self._json("PATCH", path, body)
+
     def delete(self, path: str) -> Any:
         return self._json("DELETE", path)
 

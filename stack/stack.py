@@ -71,6 +71,7 @@ class Stack:
         self.url = settings.airflow_url(ports)
         self.airflow = AirflowApi(self.url)
         self.emulator = EmulatorApi(f"http://{HOST}:{ports.emulator_admin}")
+        self._started: tuple[Sequence[Part], Sequence[Part]] = ([], [])
 
     # Life
 
@@ -94,11 +95,22 @@ class Stack:
                 if fresh:
                     tell(f"Starting {', '.join(part.name for part in fresh)}")
                 self._await_servers(servers)
-            fresh = self._launch(self._airflow())
+            airflow = self._airflow()
+            fresh = self._launch(airflow)
             if fresh:
                 tell(f"Starting Airflow ({', '.join(part.name for part in fresh)})")
             self._await_airflow()
             self.airflow.ensure_pool(**settings.WATCHDOG_POOL)
+            self._started = servers, airflow
+
+    def revive(self) -> None:
+        """Start what has died since :meth:`start`, just as it was, whatever has changed, and wait until all is ready."""
+        servers, airflow = self._started
+        with self._alone():
+            self._launch(servers)
+            self._await_servers(servers)
+            self._launch(airflow)
+            self._await_airflow()
 
     def stop(self) -> None:
         """End everything that this stack has started, the last started first; other programs are never touched."""

@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             data_port=options.data_port,
             sample_fleet=options.sample_fleet,
             sample_storage=options.sample_storage,
+            sample_copies=options.sample_copies,
             settings=_settings(options),
             server_names=options.server_name,
         )
@@ -86,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         "--port is 0)",
     )
     serve.add_argument("--sample-fleet", action="store_true", help="fill an empty home with the sample subscription")
+    serve.add_argument(
+        "--sample-copies",
+        type=int,
+        default=0,
+        metavar="NUMBER",
+        help="how many small services of one kind the sample has more (default: %(default)s)",
+    )
     serve.add_argument(
         "--sample-storage",
         default=SAMPLE_STORAGE,

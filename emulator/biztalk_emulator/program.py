@@ -46,6 +46,7 @@ class Emulator:
         and any free one when that is 0.
     :param sample_fleet: fill an empty store with the sample subscription.
     :param sample_storage: connection string of the account that the sample's services use for monitoring and archives.
+    :param sample_copies: how many small services of one kind there are more.
     :param settings: changes to the settings, as PATCH /settings takes them.
     :param server_names: further names in the server's certificate.
     :raises CannotStart: when a port is taken, a server name is impossible, or the home cannot be used or is used by
@@ -63,6 +64,7 @@ class Emulator:
         data_port: int | None = None,
         sample_fleet: bool = False,
         sample_storage: str = SAMPLE_STORAGE,
+        sample_copies: int = 0,
         settings: dict[str, Any] | None = None,
         server_names: Iterable[str] = (),
     ) -> None:
@@ -84,7 +86,7 @@ class Emulator:
             self._clock = Clock(self._lifecycle, self._desk, self._stopping)
             self.pki = _prepare_pki(home / "pki", server_names)
             (home / "tracking").mkdir(mode=0o700, exist_ok=True)
-            self._prepare_subscription(sample_fleet, _usable_storage(sample_storage))
+            self._prepare_subscription(sample_fleet, _usable_storage(sample_storage), sample_copies)
             management = ManagementApi(
                 self._lifecycle, faults, journal, self._backups, self._restores, self._desk, self._world
             )
@@ -142,13 +144,13 @@ class Emulator:
         self._clock.join()
         self._opened.close()
 
-    def _prepare_subscription(self, with_sample: bool, storage: str) -> None:
+    def _prepare_subscription(self, with_sample: bool, storage: str, copies: int) -> None:
         with self._store.transaction():
             if self._store.fact(SUBSCRIPTION) is None:
                 self._store.remember(SUBSCRIPTION, SAMPLE_SUBSCRIPTION)
                 trust(self._store, pki.load(self.pki.management.read_bytes()))
             if with_sample and not self._store.cloud_services():
-                sample = sample_fleet.sample_subscription(storage=storage)
+                sample = sample_fleet.sample_subscription(storage=storage, copies=copies)
                 sample_credentials.write(self._credentials, sample)
                 self._fill(sample)
             self._world.introduce_once()

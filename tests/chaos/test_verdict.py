@@ -25,53 +25,53 @@ RESTORED = Left(
 
 @pytest.mark.parametrize(("job", "left"), [(BACKUP, BACKED_UP), (RESTORE, RESTORED)])
 def test_what_went_well(job, left):
-    assert shortcomings(job, "success", left, HELD) == []
+    assert shortcomings(job, True, left, HELD) == []
 
 
 @pytest.mark.parametrize(
-    ("run_state", "changes", "sentence"),
+    ("green", "changes", "sentence"),
     [
-        ("success", {"state": "Suspended"}, "the service is Suspended"),
-        ("failed", {"state": None}, "the service is gone"),
-        ("failed", {"content": {}}, "the service does not hold what it held"),
-        ("success", {"whole": ()}, "green with 0 whole backups"),
-        ("success", {"broken": ("orders-1",)}, "the reference of orders-1 is published, and the backup is not whole"),
-        ("success", {"open_tickets": ("x",)}, "ticket x is open"),
-        ("success", {"operations": Counter(suspend=1, backup=2, resume=1)}, "2 effective operations backup"),
-        ("failed", {"operations": Counter(suspend=1)}, "1 suspensions and 0 resumptions"),
+        (True, {"state": "Suspended"}, "the service is Suspended"),
+        (False, {"state": None}, "the service is gone"),
+        (False, {"content": {}}, "the service does not hold what it held"),
+        (True, {"whole": ()}, "green with 0 whole backups"),
+        (True, {"broken": ("orders-1",)}, "the reference of orders-1 is published, and the backup is not whole"),
+        (True, {"open_tickets": ("x",)}, "ticket x is open"),
+        (True, {"operations": Counter(suspend=1, backup=2, resume=1)}, "2 effective operations backup"),
+        (False, {"operations": Counter(suspend=1)}, "1 suspensions and 0 resumptions"),
     ],
 )
-def test_a_backup(run_state, changes, sentence):
-    assert sentence in shortcomings(BACKUP, run_state, replace(BACKED_UP, **changes), HELD)
+def test_a_backup(green, changes, sentence):
+    assert sentence in shortcomings(BACKUP, green, replace(BACKED_UP, **changes), HELD)
 
 
 def test_a_red_backup_without_effect_is_honest():
     left = replace(BACKED_UP, operations=Counter(), whole=())
-    assert shortcomings(BACKUP, "failed", left, HELD) == []
+    assert shortcomings(BACKUP, False, left, HELD) == []
 
 
 @pytest.mark.parametrize(
-    ("run_state", "changes", "sentence"),
+    ("green", "changes", "sentence"),
     [
-        ("success", {"state": "Suspended"}, "green, and the service is Suspended"),
-        ("success", {"content": {"agreements": []}}, "green, and the service does not hold what it held"),
+        (True, {"state": "Suspended"}, "green, and the service is Suspended"),
+        (True, {"content": {"agreements": []}}, "green, and the service does not hold what it held"),
         (
-            "success",
+            True,
             {"whole": ()},
             "green with {'suspend': 1, 'backup': 1, 'delete': 1, 'restore': 1} and 0 safety backups",
         ),
-        ("failed", {"operations": Counter(delete=2)}, "2 effective operations delete"),
-        ("failed", {"whole": ()}, "deleted without a whole backup of it"),
+        (False, {"operations": Counter(delete=2)}, "2 effective operations delete"),
+        (False, {"whole": ()}, "deleted without a whole backup of it"),
         (
-            "failed",
+            False,
             {"operations": Counter(suspend=1), "state": "Suspended"},
             "nothing was deleted, and the service is Suspended",
         ),
     ],
 )
-def test_a_restore(run_state, changes, sentence):
-    assert sentence in shortcomings(RESTORE, run_state, replace(RESTORED, **changes), HELD)
+def test_a_restore(green, changes, sentence):
+    assert sentence in shortcomings(RESTORE, green, replace(RESTORED, **changes), HELD)
 
 
 def test_a_red_restore_that_deleted_and_has_the_safety_backup_is_honest():
-    assert shortcomings(RESTORE, "failed", replace(RESTORED, state="RestoreFailed"), HELD) == []
+    assert shortcomings(RESTORE, False, replace(RESTORED, state="RestoreFailed"), HELD) == []

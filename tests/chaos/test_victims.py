@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Standing]:
 )
 def test_one_part_of_a_kind_dies_and_nothing_else(stack, victim, dead):
     everybody = stack.living()
-    assert VICTIMS[victim](stack, {})
+    assert VICTIMS[victim](stack, [1]) == [1]
     assert everybody - stack.living() == {dead}
 
 
@@ -60,15 +61,15 @@ def test_one_part_of_a_kind_dies_and_nothing_else(stack, victim, dead):
 def test_where_one_is_dead_the_other_of_its_kind_dies(stack):
     stack.kill("scheduler-1")
     everybody = stack.living()
-    assert VICTIMS["scheduler"](stack, {})
+    assert VICTIMS["scheduler"](stack, []) == []
     assert everybody - stack.living() == {"scheduler-2"}
 
 
 @pytest.mark.parametrize("stack", [DISTRIBUTED], indirect=True)
-def test_the_celery_worker_that_has_the_task_dies(stack):
+def test_the_celery_worker_that_has_the_tasks_dies(stack):
     everybody = stack.living()
-    task = max(stack.running()["worker-2"].members())
-    assert VICTIMS["worker"](stack, {"pid": task})
+    tasks = stack.running()["worker-2"].members()
+    assert sorted(VICTIMS["worker"](stack, tasks)) == sorted(tasks)
     assert everybody - stack.living() == {"worker-2"}
 
 
@@ -76,5 +77,7 @@ def test_the_celery_worker_that_has_the_task_dies(stack):
 @pytest.mark.parametrize("victim", ["task", "worker"])
 def test_a_task_that_is_over_cannot_die(stack, victim):
     everybody = stack.living()
-    assert not VICTIMS[victim](stack, {"pid": None})
+    over = subprocess.Popen(["true"])
+    over.wait()
+    assert list(VICTIMS[victim](stack, [over.pid])) == []
     assert stack.living() == everybody

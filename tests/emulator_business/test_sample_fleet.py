@@ -245,3 +245,11 @@ def test_too_much_for_an_edition_is_told():
         "The free edition allows 0 bridges with 1 unit(s)",
         "The free edition allows 0 agreements with 1 unit(s)",
     ]
+
+
+def test_there_may_be_many_more_of_one_kind():
+    *_, copies = sample_subscription(copies=12)["cloud_services"]
+    assert [service["name"] for service in copies["services"]] == [f"contosocopy{number}" for number in range(1, 13)]
+    assert {service["settings"]["Edition"] for service in copies["services"]} == {"basic"}
+    assert all(service["content"]["agreements"] for service in copies["services"])
+    assert len(sample_subscription()["cloud_services"]) == 2

@@ -96,7 +96,9 @@ _FLEET: list[dict[str, Any]] = [
 ]
 
 
-def sample_subscription(now: datetime | None = None, *, storage: str = SAMPLE_STORAGE) -> dict[str, Any]:
+def sample_subscription(
+    now: datetime | None = None, *, storage: str = SAMPLE_STORAGE, copies: int = 0
+) -> dict[str, Any]:
     """The sample: ``subscription_id`` and ``cloud_services``.
 
     A cloud service has ``name``, ``label``, ``description``, ``geo_region`` and ``services``; a service has ``name``,
@@ -104,13 +106,29 @@ def sample_subscription(now: datetime | None = None, *, storage: str = SAMPLE_ST
 
     :param now: when certificates start and the past ends; the current time by default.
     :param storage: connection string of the account for monitoring and archives.
+    :param copies: how many more small services of one kind there are, in a cloud service of their own.
     """
     now = now or datetime.now(UTC)
     cloud_services = [
         {**group, "services": [_service(each, group["geo_region"], now, storage) for each in group["services"]]}
-        for group in _FLEET
+        for group in [*_FLEET, *([_copies(copies)] if copies else [])]
     ]
     return {"subscription_id": SUBSCRIPTION_ID, "cloud_services": cloud_services}
+
+
+def _copies(number: int) -> dict[str, Any]:
+    services = [
+        {"name": f"contosocopy{index}", "edition": "basic", "units": 1, "partners": ["Wingtip"], "batches": {}}
+        | {"applications": ["Order desk"], "last_number": 100 * index}
+        for index in range(1, number + 1)
+    ]
+    return {
+        "name": "contoso-copies",
+        "label": "Contoso copies",
+        "description": "Many of a kind",
+        "geo_region": "East US",
+        "services": services,
+    }
 
 
 def _service(plan: dict[str, Any], region: str, now: datetime, storage: str) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""The whole matrix, or a sample of it, on a stack of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from chaos.cells import Cell, waves
+from chaos.gates import FOLDER, Gates
+from chaos.runner import Outcome, Runner
+from stack import Ports, Stack
+from stack.layouts import Layout
+from stack.parts import ROOT
+
+POLICY = Path(__file__).parent / "policy"
+DURATIONS = '{"suspend": 0.5, "backup": 1.0, "resume": 0.5, "delete": 0.5, "restore": 1.0}'
+
+BACKED_UP = [f"contosocopy{number}" for number in range(1, 6)]
+RESTORED = [f"contosocopy{number}" for number in range(6, 15)]
+
+ROUNDS = 3
+"""How often a cell is tried whose step was over before its victim could die."""
+
+SETTINGS = {
+    # No night of its own comes in between.
+    "AIRFLOW__BIZTALK_SERVICES__SCHEDULE": "0 0 29 2 *",
+    # A task that stands at a gate takes a slot.
+    "AIRFLOW__CORE__PARALLELISM": "20",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    "AIRFLOW__CELERY__WORKER_CONCURRENCY": "10",
+    "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "7",
+    # A death is noticed within seconds; Airflow's own defaults take minutes.
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__BIZTALK_SERVICES__SUSPEND_DEADLINE_MINUTES": "2",
+    "AIRFLOW__BIZTALK_SERVICES__BACKUP_DEADLINE_MINUTES": "2",
+    "AIRFLOW__BIZTALK_SERVICES__RESUME_DEADLINE_MINUTES": "2",
+    "AIRFLOW__BIZTALK_SERVICES__SUSPENSION_GRACE_MINUTES": "1",
+}
+
+
+def carry_out(cells: Sequence[Cell], seed: int, layout: Layout) -> Iterator[list[Outcome]]:
+    """
+    The outcomes, wave by wave. Cells that came too late are tried again in further waves.
+
+    :param cells: which ones
+    :param seed: their order, and the seconds within the steps
+    :param layout: how Airflow is laid out
+    """
+    with tempfile.TemporaryDirectory(prefix="biztalk-chaos-") as home:
+        # PostgreSQL's user, who is not root, has to pass through.
+        Path(home).chmod(0o711)
+        gates = Path(home) / "gates"
+        stack = Stack(
+            Path(home),
+            Ports.free(),
+            layout=layout,
+            emulator_options=["--sample-copies", str(len(BACKED_UP + RESTORED)), "--durations", DURATIONS],
+            airflow_settings={**SETTINGS, FOLDER: str(gates), "PYTHONPATH": f"{POLICY}:{ROOT}"},
+        )
+        with stack.up():
+            # A replaced service gets its name back at once.
+            stack.emulator.patch("/settings", {"name_hold_seconds": 0})
+            runner = Runner(stack, Gates(gates), BACKED_UP, RESTORED)
+            runner.prepare()
+            yield from _in_rounds(runner, cells, seed)
+
+
+def _in_rounds(runner: Runner, cells: Sequence[Cell], seed: int) -> Iterator[list[Outcome]]:
+    for number in range(ROUNDS):
+        late: list[Cell] = []
+        for wave in waves(cells, seed + number):
+            outcomes = runner.carry_out(wave)
+            again = [each for each in outcomes if each.verdict == "too late" and number < ROUNDS - 1]
+            late += [each.cell for each in again]
+            yield [each for each in outcomes if each not in again]
+        cells = late

@@ -1,0 +1,35 @@
+"""The table of the kill matrix."""
+
+from __future__ import annotations
+
+from chaos.cells import BACKUP, STEPS
+from chaos.table import counts, matrix
+
+
+def record(stack: str, seed: int, step: str, verdict: str = "passed", *, green: bool = True) -> dict:
+    cell = {"job": BACKUP, "step": step, "moment": "after", "victim": "task"}
+    return {"stack": stack, "seed": seed, "verdict": verdict, "green": green, "cell": cell}
+
+
+RECORDS = [
+    record("local", 1, "report"),
+    record("local", 1, "service.resume", "FAILED", green=False),
+    record("local", 2, "service.suspend", "too late"),
+    record("distributed", 1, "report", green=False),
+]
+
+
+def test_it_counts_by_stack_and_seed():
+    assert counts(RECORDS).splitlines()[2:] == [
+        "| local | 1 | 2 | 1 | 1 | 0 | 1 | 1 |",
+        "| local | 2 | 1 | 0 | 0 | 1 | 1 | 0 |",
+        "| distributed | 1 | 1 | 1 | 0 | 0 | 0 | 1 |",
+    ]
+
+
+def test_it_has_a_row_a_step_and_says_how_each_cell_ended():
+    lines = matrix(BACKUP, RECORDS).splitlines()
+    fields = {line.split(" | ")[0][2:]: line.split(" | ")[1] for line in lines[2:]}
+    assert list(fields) == list(STEPS[BACKUP])
+    assert (fields["report"], fields["service.resume"], fields["service.suspend"]) == ("a gr", "a !", "a !")
+    assert fields["find_services"] == ""
