@@ -104,7 +104,7 @@ class Stack:
             self._started = servers, airflow
 
     def revive(self) -> None:
-        """Start what has died since :meth:`start`, just as it was, whatever has changed, and wait until all is ready."""
+        """Start what has died since :meth:`start`, just as it was, and wait until all is ready."""
         servers, airflow = self._started
         with self._alone():
             self._launch(servers)
