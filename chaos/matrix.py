@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chaos.cells import Cell, waves
+from chaos.cells import BACKUP, RESTORE, Cell, Wave, waves
 from chaos.gates import FOLDER, Gates
 from chaos.runner import Outcome, Runner
 from stack import Ports, Stack
@@ -16,8 +16,8 @@ from stack.parts import ROOT
 POLICY = Path(__file__).parent / "policy"
 DURATIONS = '{"suspend": 0.5, "backup": 1.0, "resume": 0.5, "delete": 0.5, "restore": 1.0}'
 
-BACKED_UP = [f"contosocopy{number}" for number in range(1, 6)]
-RESTORED = [f"contosocopy{number}" for number in range(6, 15)]
+SPARE = 5
+"""How many services more are restored than a wave needs at the most; a red restore may leave one in pieces."""
 
 ROUNDS = 3
 """How often a cell is tried whose step was over before its victim could die."""
@@ -57,20 +57,30 @@ def carry_out(cells: Sequence[Cell], seed: int, layout: Layout) -> Iterator[list
     with tempfile.TemporaryDirectory(prefix="biztalk-chaos-") as home:
         # PostgreSQL's user, who is not root, has to pass through.
         Path(home).chmod(0o711)
-        gates = Path(home) / "gates"
+        gates, (backed_up, restored) = Path(home) / "gates", _services(waves(cells, seed))
         stack = Stack(
             Path(home),
             Ports.free(),
             layout=layout,
-            emulator_options=["--sample-copies", str(len(BACKED_UP + RESTORED)), "--durations", DURATIONS],
+            emulator_options=["--sample-copies", str(len(backed_up + restored)), "--durations", DURATIONS],
             airflow_settings={**SETTINGS, FOLDER: str(gates), "PYTHONPATH": f"{POLICY}:{ROOT}"},
         )
         with stack.up():
             # A replaced service gets its name back at once.
             stack.emulator.patch("/settings", {"name_hold_seconds": 0})
-            runner = Runner(stack, Gates(gates), BACKED_UP, RESTORED)
+            runner = Runner(stack, Gates(gates), backed_up, restored)
             runner.prepare()
             yield from _in_rounds(runner, cells, seed)
+
+
+def _services(made: Sequence[Wave]) -> tuple[list[str], list[str]]:
+    """Names of the services that are backed up, and of those that are restored."""
+    of_backups, of_restores = (
+        max(sum(any(cell and cell.job == job for cell in fate) for fate in wave.fates) for wave in made)
+        for job in (BACKUP, RESTORE)
+    )
+    names = [f"contosocopy{number}" for number in range(1, 1 + of_backups + of_restores + min(SPARE, len(made)))]
+    return names[:of_backups], names[of_backups:]
 
 
 def _in_rounds(runner: Runner, cells: Sequence[Cell], seed: int) -> Iterator[list[Outcome]]:

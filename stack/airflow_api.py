@@ -76,6 +76,10 @@ class AirflowApi:
         """Mark a run as failed, as a person does; what it is doing is ended."""
         self.patch(f"/dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"})
 
+    def pause(self, dag_id: str) -> None:
+        """Pause a DAG, as a person does: no step of it begins any more, also of the runs under way."""
+        self.patch(f"/dags/{dag_id}", {"is_paused": True})
+
     def forget(self, dag_id: str, run_id: str) -> None:
         """Delete a run and everything that Airflow knows of it."""
         self._send("DELETE", f"/dags/{dag_id}/dagRuns/{run_id}").raise_for_status()

@@ -13,7 +13,7 @@ import pytest
 from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
-from tests.system.services import AT_ONCE, DELETED, LEFT, MARKED, NAMESPACE, NAMESPACE_KEY, PROVING_GROUND
+from tests.system.services import AT_ONCE, DELETED, LEFT, MARKED, NAMESPACE, NAMESPACE_KEY, PAUSED, PROVING_GROUND
 from tests.system.troubles import meet_troubles
 from tests.system.world import Night, World, until
 
@@ -29,6 +29,7 @@ SETTINGS = {
     "AIRFLOW__BIZTALK_SERVICES__SUSPEND_DEADLINE_MINUTES": "1",
     "AIRFLOW__BIZTALK_SERVICES__BACKUP_DEADLINE_MINUTES": "1",
     "AIRFLOW__BIZTALK_SERVICES__RESUME_DEADLINE_MINUTES": "1",
+    "AIRFLOW__BIZTALK_SERVICES__SUSPENSION_GRACE_MINUTES": "5",
 }
 
 
@@ -82,10 +83,12 @@ def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
 
 @pytest.fixture(scope="session")
 def abandoned(world: World) -> int:
-    """Runs leave three services suspended: one run ends, one is marked as failed while it works, one has ended and is
-    deleted. Then all of Airflow is killed, and started again. Number of the journal's last entry before. What comes of
-    it takes minutes: ask for it early, and look late."""
+    """Runs leave four services suspended: one run ends, one is marked as failed while it works, one has ended and is
+    deleted, and the DAG of one is paused. Then all of Airflow is killed, and started again. Number of the journal's last
+    entry before. What comes of it takes minutes: ask for it early, and look late."""
     before = world.last_seq()
+    world.leave_suspended("is_paused", PAUSED)
+    world.airflow.pause("is_paused")
     ended, deleted = (world.leave_suspended("leaves_suspended", service) for service in (LEFT, DELETED))
     working = world.leave_suspended("works_for_an_hour", MARKED)
     for run_id in (ended, deleted):

@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.system.services import CLOUD_SERVICE, DELETED, LEFT, MARKED
+from tests.system.services import CLOUD_SERVICE, DELETED, LEFT, MARKED, PAUSED
 from tests.system.world import CATALOG, World, until
 
 STRANGER = "proving-suspended"
-SECONDS = 300
+SECONDS = 420
+WRITERS = {LEFT: "leaves_suspended", MARKED: "works_for_an_hour", DELETED: "leaves_suspended", PAUSED: "is_paused"}
+GRACE = timedelta(minutes=5)
+"""As the stack of these tests has it."""
 
 
-@pytest.fixture(scope="module", params=[LEFT, MARKED, DELETED])
+@pytest.fixture(scope="module", params=[LEFT, MARKED, DELETED, PAUSED])
 def back(request: pytest.FixtureRequest, world: World, abandoned: int) -> str:
     """Each service that was left suspended, once it is back and its ticket closed."""
     until(lambda: world.state(request.param) == "Active" and not tickets(world, request.param, "open"), SECONDS)
@@ -39,17 +42,24 @@ def test_the_watchdog_asked_once(asked):
     assert request["client_request_id"].startswith("biztalk_watchdog:scheduled__")
 
 
-def test_a_run_that_ended_is_not_waited_for_and_one_that_was_deleted_until_its_time_is_over(back, asked, world):
+def test_a_run_is_given_the_time_that_it_has(back, asked, world):
+    """Two minutes when it has ended, what the ticket says when nobody knows it, some more when it has not ended."""
     (closed,) = tickets(world, back, "closed")
     opened, back_by = (datetime.fromisoformat(closed[field]) for field in ("opened_at", "back_by"))
     (request,) = asked
-    waited_for = back_by if back == DELETED else opened + timedelta(minutes=2)
-    assert datetime.fromisoformat(request["at"]) >= waited_for
+    due = {DELETED: back_by, PAUSED: back_by + GRACE}.get(back, opened + timedelta(minutes=2))
+    assert datetime.fromisoformat(request["at"]) >= due
+
+
+def test_a_paused_run_stands_still_and_has_not_ended(world, abandoned):
+    (run,) = world.airflow.get("/dags/is_paused/dagRuns")["dag_runs"]
+    assert run["state"] == "running"
+    assert world.task("is_paused", run["dag_run_id"], "resume")["state"] is None
 
 
 def test_the_ticket_is_closed_by_the_watchdog(back, world):
     (closed,) = tickets(world, back, "closed")
-    assert closed["run"]["dag_id"] == ("works_for_an_hour" if back == MARKED else "leaves_suspended")
+    assert closed["run"]["dag_id"] == WRITERS[back]
     assert closed["closed_by"].endswith("of biztalk_watchdog")
     assert closed["closed"] == "it is Active"
 

@@ -1,16 +1,29 @@
-"""Only for tests: runs that suspend a service, and end without bringing it back, as those whose teardown never ran."""
+"""Only for tests: runs that suspend a service, and end without bringing it back, or before that."""
 
 from __future__ import annotations
 
 import time
 
 from airflow.sdk import DAG, Param, task
-from biztalk_services.operators.suspend import BizTalkSuspendOperator
+from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
 
 PARAMS = {"service": Param(type="string")}
 
 with DAG("leaves_suspended", schedule=None, params=PARAMS):
     BizTalkSuspendOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=3)
+
+with DAG("is_paused", schedule=None, params=PARAMS):
+
+    @task
+    def rest() -> None:
+        time.sleep(20)
+
+    suspend = BizTalkSuspendOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=1)
+    (
+        suspend
+        >> rest()
+        >> BizTalkResumeOperator(task_id="resume", service="{{ params.service }}", suspension=suspend.output)
+    )
 
 with DAG("works_for_an_hour", schedule=None, params=PARAMS):
 
