@@ -10,7 +10,7 @@ from chaos.runner import Outcome
 from chaos.victims import VICTIMS
 from stack.layouts import LOCAL
 
-SEED, NUMBER = 1, 8
+SEED, NUMBER = 3, 10
 CELLS = sample(all_cells(VICTIMS, SEED), NUMBER, SEED)
 
 
@@ -27,6 +27,4 @@ def test_it_has_several_deaths_in_both_jobs():
 @pytest.mark.timeout(900)
 def test_every_cell_ends_as_it_has_to(outcomes):
     assert {outcome.cell for outcome in outcomes} == set(CELLS)
-    assert [
-        (str(outcome.cell), outcome.verdict, outcome.wrong) for outcome in outcomes if outcome.verdict != "passed"
-    ] == []
+    assert [outcome for outcome in outcomes if outcome.verdict != "passed"] == []

@@ -84,8 +84,8 @@ def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
 @pytest.fixture(scope="session")
 def abandoned(world: World) -> int:
     """Runs leave four services suspended: one run ends, one is marked as failed while it works, one has ended and is
-    deleted, and the DAG of one is paused. Then all of Airflow is killed, and started again. Number of the journal's last
-    entry before. What comes of it takes minutes: ask for it early, and look late."""
+    deleted, and the DAG of one is paused. Then all of Airflow is killed, and started again. Number of the journal's
+    last entry before. What comes of it takes minutes: ask for it early, and look late."""
     before = world.last_seq()
     world.leave_suspended("is_paused", PAUSED)
     world.airflow.pause("is_paused")

@@ -38,17 +38,8 @@ AT_ONCE = 12
 """How many services are backed up at the same time."""
 
 LEFT, MARKED, DELETED, PAUSED = "proving-left", "proving-marked", "proving-deleted-run", "proving-paused"
-"""Each is left suspended by a run: one that has ended, one that a person marks as failed, one that a person deletes, and
-one whose DAG a person pauses."""
+ABANDONED = (LEFT, MARKED, DELETED, PAUSED)
+"""Each is left suspended by a run: one that has ended, one that a person marks as failed, one that a person deletes, one
+whose DAG a person pauses."""
 
-PROVING_GROUND = (
-    *SURVIVES,
-    *STORIES,
-    "proving-storage",
-    "proving-crashes",
-    "proving-restore",
-    LEFT,
-    MARKED,
-    DELETED,
-    PAUSED,
-)
+PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes", "proving-restore", *ABANDONED)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.system.services import CLOUD_SERVICE, DELETED, LEFT, MARKED, PAUSED
+from tests.system.services import ABANDONED, CLOUD_SERVICE, DELETED, LEFT, MARKED, PAUSED
 from tests.system.world import CATALOG, World, until
 
 STRANGER = "proving-suspended"
@@ -17,7 +17,7 @@ GRACE = timedelta(minutes=5)
 """As the stack of these tests has it."""
 
 
-@pytest.fixture(scope="module", params=[LEFT, MARKED, DELETED, PAUSED])
+@pytest.fixture(scope="module", params=ABANDONED)
 def back(request: pytest.FixtureRequest, world: World, abandoned: int) -> str:
     """Each service that was left suspended, once it is back and its ticket closed."""
     until(lambda: world.state(request.param) == "Active" and not tickets(world, request.param, "open"), SECONDS)
