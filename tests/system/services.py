@@ -39,7 +39,7 @@ AT_ONCE = 12
 
 LEFT, MARKED, DELETED, PAUSED = "proving-left", "proving-marked", "proving-deleted-run", "proving-paused"
 ABANDONED = (LEFT, MARKED, DELETED, PAUSED)
-"""Each is left suspended by a run: one that has ended, one that a person marks as failed, one that a person deletes, one
-whose DAG a person pauses."""
+"""Each is left suspended by a run: one that has ended, one that a person marks as failed, one that a person deletes,
+and one whose DAG a person pauses."""
 
 PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes", "proving-restore", *ABANDONED)
