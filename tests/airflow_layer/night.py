@@ -38,6 +38,8 @@ class Night:
     :param options: further arguments of a step, by its name
     """
 
+    catalog = "biztalk-backup-catalog"
+
     def __init__(self, run: Run, services: str, catalog: str, **options: dict[str, Any]) -> None:
         self.run, self.catalog, self.options = run, catalog, options
         self.troubles: dict[tuple[str, int], Exception] = {}
@@ -125,7 +127,13 @@ class Night:
     def report(self) -> list[dict[str, Any]]:
         """What the report says; the error with which it fails the run is kept in ``troubles``."""
         task = BizTalkReportOperator(
-            task_id="report", find="find", steps=STEPS, still="still", back="resume", published="publish"
+            task_id="report",
+            find="find",
+            steps=STEPS,
+            still="still",
+            back="resume",
+            published="publish",
+            catalog_container=self.catalog,
         )
         try:
             self.run.execute(task, map_index=-1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.hooks.storage import storage_account
 from biztalk_services.operators.claim import give_up
 from biztalk_services.operators.find import ALL_SERVICES
 from biztalk_services.operators.step import AdvicePolicy, failure_told
@@ -27,8 +28,8 @@ class NotAllBackedUp(BizTalkServicesError):
 
 class BizTalkReportOperator(BaseOperator):
     """
-    Says for each service of the run what happened; fails the run when one was not backed up or did not come back, or
-    when there was none.
+    Says for each service of the run what happened; fails the run when one was not backed up or did not come back, when
+    a reference that was published is not in the catalog, or when there was no service.
 
     XCom: a list of outcomes (:class:`biztalk_services.rules.outcomes.Outcome`), pushed before the run is failed.
 
@@ -111,17 +112,33 @@ class BizTalkReportOperator(BaseOperator):
             return told(ti.xcom_pull(task_ids=step, key=key, map_indexes=index))
 
         failed = failed_steps(self.steps, {step: task_states.get(f"{step}_{index}") for step in self.steps})
+        reasons = [pulled(step, FAILURE) or f"See the log of {step}." for step in failed]
         reference, still, back = (pulled(step) or {} for step in (self.published, self.still, self.back))
+        lost = self._lost(service["name"], reference["container"]) if reference else None
+        if lost:
+            failed, reasons, reference = [*failed, self.published], [*reasons, lost], {}
         return Outcome(
             **known,
             outcome=FAILED if failed else BACKED_UP,
             failed_step=failed[0].rpartition(".")[2] if failed else None,
-            reason=" ".join(dict.fromkeys(pulled(step, FAILURE) or f"See the log of {step}." for step in failed))
-            or None,
+            reason=" ".join(dict.fromkeys(reasons)) or None,
             backup=f"{reference['account']}/{reference['container']}" if reference else None,
             items=sum((reference.get("items") or {}).values()) if reference.get("items") else None,
             suspended_seconds=_seconds_between(still.get("seen_at"), back.get("seen_at")),
         )
+
+    def _lost(self, service: str, backup: str) -> str | None:
+        """What keeps a reference that was published from being read; None when nothing does."""
+        from biztalk_services.catalog.catalog import Catalog
+
+        try:
+            Catalog(storage_account(self.storage_conn_id).client, self.catalog_container).read(service, backup)
+        except BizTalkServicesError as error:
+            return (
+                f"The reference of backup {backup} was published, and cannot be read now: {error} "
+                f"When the storage account is well again, clear {self.published} to publish it again."
+            )
+        return None
 
     def _state_now(self, service: str) -> str | None:
         try:
