@@ -58,6 +58,10 @@ class Azurite:
         self.process.terminate()
         self.process.wait(30)
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(30)
+
     def client(self, key: str = KEY, account: str = ACCOUNT) -> BlobServiceClient:
         url = f"http://127.0.0.1:{self.port}/{account}"
         credential = {"account_name": account, "account_key": key}

@@ -1,11 +1,15 @@
-"""A backup reference with everything in it."""
+"""A backup reference with everything in it, and a small backup."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
+from azure.storage.blob import BlobServiceClient
 from biztalk_services.catalog.reference import BackupReference, Drain, Run, Verification
 from biztalk_services.catalog.verification import StoredBlob
 from biztalk_services.rules.batches import ActiveBatch, BatchReport
@@ -45,3 +49,27 @@ def reference(container: str = "orders-20260101-020000", **changes: Any) -> Back
         verification=Verification("matched", NOW + timedelta(minutes=5), "All blobs were read and match."),
     )
     return replace(complete, **changes)
+
+
+def write_backup(
+    client: BlobServiceClient, payload: dict[str, bytes] | None = None, descriptor: bytes | None = None, **said: object
+) -> str:
+    """Writes a backup as the emulator does; every part can be bent."""
+    name = f"orders-{uuid4().hex[:12]}"
+    payload = {"agreements.json": b"[1, 2]", "bridges/inbound.zip": b"PK" * 700_000} if payload is None else payload
+    listed = [{"name": n, "size": len(c), "sha256": sha256(c).hexdigest()} for n, c in payload.items()]
+    document = {
+        "schema_version": 1,
+        "service": "orders",
+        "edition": "premium",
+        "product_version": "1.1.0",
+        "region": "West US",
+        "created_at": "2026-01-01T02:00:00+00:00",
+        "items": {"agreements": 2, "bridges": 1},
+        "blobs": listed,
+    } | said
+    container = client.create_container(name)
+    for blob, content in payload.items():
+        container.upload_blob(blob, content)
+    container.upload_blob(f"{name}.txt", json.dumps(document) if descriptor is None else descriptor)
+    return name

@@ -1,0 +1,94 @@
+"""Azurite acknowledges writes that it loses when it is killed: it is noticed, and the catalog does not claim them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from azure.core.exceptions import AzureError
+from azure.storage.blob import BlobServiceClient
+from biztalk_services.catalog.catalog import Catalog, NotInCatalog
+from biztalk_services.catalog.verification import BackupNotWhole, read_back
+from biztalk_services.rest.errors import BizTalkServicesError
+
+from tests.catalog.azurite import Azurite
+from tests.catalog.samples import reference, write_backup
+
+CATALOG = "catalog"
+
+
+def publish(client: BlobServiceClient, name: str) -> None:
+    Catalog(client, CATALOG).publish(reference(name, blobs=read_back(client, name, name).blobs))
+
+
+def losing(folder: Path, before: Callable[[BlobServiceClient], str], lost: Callable[[BlobServiceClient, str], None]):
+    """An Azurite that has lost the writes of ``lost``, as when it dies before they come to the disk."""
+    kept = folder.with_name("kept")
+    azurite = Azurite.start(folder)
+    name = before(azurite.client())
+    azurite.stop()
+    shutil.copytree(folder, kept)
+    azurite = Azurite.start(folder)
+    lost(azurite.client(), name)
+    azurite.kill()
+    return name, Azurite.start(kept)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "azurite"
+    made.mkdir()
+    return made
+
+
+def test_a_blob_that_is_lost_after_the_backup_was_written(folder):
+    def without_one(client: BlobServiceClient) -> str:
+        name = write_backup(client)
+        client.get_container_client(name).delete_blob("bridges/inbound.zip")
+        return name
+
+    def that_one(client: BlobServiceClient, name: str) -> None:
+        client.get_container_client(name).upload_blob("bridges/inbound.zip", b"PK" * 700_000)
+        assert read_back(client, name, name).level == "matched"
+
+    name, azurite = losing(folder, without_one, that_one)
+    try:
+        with pytest.raises(BackupNotWhole, match=r"bridges/inbound\.zip is missing"):
+            read_back(azurite.client(), name, name)
+    finally:
+        azurite.stop()
+
+
+def test_a_reference_that_is_lost_after_it_was_published(folder):
+    name, azurite = losing(folder, write_backup, publish)
+    try:
+        catalog = Catalog(azurite.client(), CATALOG)
+        assert catalog.list() == []
+        with pytest.raises(NotInCatalog):
+            catalog.read("orders", name)
+        publish(azurite.client(), name)
+        assert [each.container for each in catalog.list("orders")] == [name]
+    finally:
+        azurite.stop()
+
+
+def test_killed_at_work_what_the_catalog_claims_is_there(folder):
+    azurite = Azurite.start(folder)
+
+    def work() -> None:
+        while True:
+            publish(azurite.client(), write_backup(azurite.client()))
+
+    threading.Timer(2, azurite.kill).start()
+    with pytest.raises((BizTalkServicesError, AzureError)):
+        work()
+    azurite.process.wait(30)
+    again = Azurite.start(folder)
+    try:
+        for claimed in Catalog(again.client(), CATALOG).list():
+            assert read_back(again.client(), claimed.container, claimed.container).blobs == claimed.blobs
+    finally:
+        again.stop()
