@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, inspect, text
 
 from stack import Stack
+from tests.system.canaries import canaries_of, found, log_files
 from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
-from tests.system.world import DONE, Night, World, fits_descriptor, until
+from tests.system.world import CATALOG, DONE, Night, World, fits_descriptor, until
 
 ASKED, WAITED = "contosoorders", "contosonordic"
 """Services in whose step the worker dies, and in whose wait the triggerer."""
@@ -46,6 +50,11 @@ def deaths(world: World) -> tuple[Night, list[str]]:
         return job and job["id"]
 
     return world.night(stories=[work_dies, wait_dies]), died
+
+
+@pytest.fixture(scope="module")
+def canaries(world: World) -> set[bytes]:
+    return canaries_of(world)
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +103,36 @@ def test_the_log_of_a_task_is_read_from_the_shared_folder(night, world):
     assert "An earlier try suspended" in log
 
 
-def test_no_secret_of_the_stack_is_written_anywhere(night, distributed_stack):
-    home = distributed_stack.home
-    kept = [home / "secrets.json", home / "store-passwords.json", home / "redis/redis.conf"]
-    secrets = [value.encode() for file in kept[:2] for value in json.loads(file.read_text()).values()]
-    written = [file for file in home.rglob("*") if file.is_file() and file not in kept]
-    assert len(written) > 1000
-    assert [file for file in written for secret in secrets if secret in file.read_bytes()] == []
+def test_no_secret_in_any_log(night, world, canaries):
+    logs = list(log_files(world))
+    assert len(logs) > 100
+    assert any(b"An earlier try suspended" in content for _, content in logs)
+    assert found(canaries, logs) == []
+
+
+def test_no_secret_in_any_table_of_airflows_database(night, world, canaries):
+    rows = list(database(world))
+    assert {"xcom", "rendered_task_instance_fields", "task_state_store", "serialized_dag"} < {
+        table for table, _ in rows
+    }
+    assert found(canaries, rows) == []
+
+
+def test_no_secret_in_the_catalog_and_the_tickets(night, world, canaries):
+    entries = world.content(CATALOG)
+    assert any(name.startswith("suspensions/closed/") for name in entries)
+    assert found(canaries, entries.items()) == []
+
+
+def test_no_secret_in_what_the_pages_are_made_of(night, world, canaries):
+    run, instances = (
+        f"/dags/{night.dag_id}/dagRuns/{night.run_id}",
+        world.airflow.task_instances(night.dag_id, night.run_id),
+    )
+    answers = {path: world.airflow.get(path, limit=1000) for path in (run, f"{run}/taskInstances/~/xcomEntries")}
+    answers |= {each["id"]: each for each in instances}
+    assert any(each["rendered_fields"] for each in instances)
+    assert found(canaries, ((name, json.dumps(answer).encode()) for name, answer in answers.items())) == []
 
 
 def test_what_died_comes_back_with_the_next_start_and_the_others_are_left_alone(deaths, distributed_stack):
@@ -111,6 +143,14 @@ def test_what_died_comes_back_with_the_next_start_and_the_others_are_left_alone(
     assert {name for name in after if after[name] != before[name]} == set(died)
     workers = distributed_stack.layout.workers(distributed_stack.home, distributed_stack.ports)
     assert workers == {"worker-1", "worker-2"}
+
+
+def database(world: World) -> Iterator[tuple[str, bytes]]:
+    """Every row of Airflow's database, with the name of its table."""
+    with closing(create_engine(world.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]).connect()) as connection:
+        for table in inspect(connection).get_table_names():
+            for row in connection.execute(text(f'SELECT * FROM "{table}"')):
+                yield table, "\n".join(map(str, row)).encode()
 
 
 def worker_of(stack: Stack, pid: int) -> str:
