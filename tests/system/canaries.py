@@ -20,7 +20,7 @@ def canaries_of(world: World) -> set[bytes]:
 
 
 def secrets(world: World) -> Iterator[str]:
-    """The account key, our private key, those of Airflow and its stores, what services know, what tests have made up."""
+    """The account key, our private key, those of Airflow and its stores, what services know, what tests made up."""
     yield STORAGE_KEY
     yield from (line for line in key_file(world).splitlines() if line and not line.startswith("-"))
     for file in ("secrets.json", "store-passwords.json"):
