@@ -19,11 +19,10 @@ with DAG("is_paused", schedule=None, params=PARAMS):
         time.sleep(20)
 
     suspend = BizTalkSuspendOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=1)
-    (
-        suspend
-        >> rest()
-        >> BizTalkResumeOperator(task_id="resume", service="{{ params.service }}", suspension=suspend.output)
+    resume = BizTalkResumeOperator(
+        task_id="resume", service="{{ params.service }}", suspension=suspend.output, deadline_minutes=5
     )
+    suspend >> rest() >> resume
 
 with DAG("works_for_an_hour", schedule=None, params=PARAMS):
 
