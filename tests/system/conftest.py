@@ -22,6 +22,8 @@ DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5, "create": 0.1, "delet
 DURATIONS |= {"restore": 2.0}
 
 SETTINGS = {
+    # No file changes here while it is looked at.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "AIRFLOW__BIZTALK_SERVICES__EXCLUDE": "proving-*",
     "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": str(AT_ONCE),
     "AIRFLOW__BIZTALK_SERVICES__UNKNOWN_PATIENCE_SECONDS": "3",

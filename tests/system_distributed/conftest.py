@@ -19,6 +19,8 @@ from tests.system.world import World
 DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5}
 
 SETTINGS = {
+    # No file changes here while it is looked at.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "4",
     # How soon Airflow sees that something has died.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
 
 PARAMS = {"service": Param(type="string")}
+AGAIN = {"retries": 3, "retry_delay": timedelta(seconds=2)}
 
-with DAG("leaves_suspended", schedule=None, params=PARAMS):
+with DAG("leaves_suspended", schedule=None, params=PARAMS, default_args=AGAIN):
     BizTalkSuspendOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=3)
 
-with DAG("is_paused", schedule=None, params=PARAMS):
+with DAG("is_paused", schedule=None, params=PARAMS, default_args=AGAIN):
 
     @task
     def rest() -> None:
@@ -24,7 +26,7 @@ with DAG("is_paused", schedule=None, params=PARAMS):
     )
     suspend >> rest() >> resume
 
-with DAG("works_for_an_hour", schedule=None, params=PARAMS):
+with DAG("works_for_an_hour", schedule=None, params=PARAMS, default_args=AGAIN):
 
     @task
     def work() -> None:
