@@ -111,7 +111,7 @@ def local_api_server_settings(database: Path) -> dict[str, str]:
     What the API server has instead. While one of its requests waits for the lock of another, neither can go on, and it
     answers nobody: it gives up soon, and who asked asks again.
     """
-    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=5)}
+    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=1)}
 
 
 def _sqlite(database: Path, lock_seconds: int) -> str:
