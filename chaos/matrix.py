@@ -27,9 +27,10 @@ SETTINGS = {
     "AIRFLOW__BIZTALK_SERVICES__SCHEDULE": "0 0 29 2 *",
     # A task that stands at a gate takes a slot.
     "AIRFLOW__CORE__PARALLELISM": "20",
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": "10",
     "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "7",
+    # No file changes here while it is looked at.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     # A death is noticed within seconds; Airflow's own defaults take minutes.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
