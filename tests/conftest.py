@@ -38,12 +38,16 @@ class ByRoom(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
+    # As collected; else the room with the most tests begins, which is not the one that takes longest.
+    config.option.loadscopereorder = False
     return ByRoom(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest room begins."""
-    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests/system"))
+    """The longest room begins, the next longest beside it; behind each stands a short one, for they are dealt out."""
+    first = ["system", "system_distributed", "bench", "docs"]
+    places = {ROOT / "tests" / room: place for place, room in enumerate(first)}
+    items.sort(key=lambda item: min(places.get(folder, len(first)) for folder in item.path.parents))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
