@@ -44,10 +44,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest room begins, the next longest beside it; behind each stands a short one, for they are dealt out."""
-    first = ["system", "system_distributed", "bench", "docs"]
-    places = {ROOT / "tests" / room: place for place, room in enumerate(first)}
-    items.sort(key=lambda item: min(places.get(folder, len(first)) for folder in item.path.parents))
+    """
+    The longest room begins, the next longest beside it, and a short one stands behind the longest, for they are dealt
+    out in turn. The distributed stack, which lives until the end of its process, comes last.
+    """
+    places = {"system": 0, "airflow_layer": 1, "bench": 2, "system_distributed": 4}
+    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], 3))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
