@@ -109,9 +109,10 @@ def local_settings(database: Path) -> dict[str, str]:
 def local_api_server_settings(database: Path) -> dict[str, str]:
     """
     What the API server has instead. While one of its requests waits for the lock of another, neither can go on, and it
-    answers nobody: it gives up soon, and who asked asks again.
+    answers nobody: it gives up soon, and who asked asks again. Not sooner than this, for a task whose new state meets
+    the lock for so long is made a failed one.
     """
-    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=1)}
+    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=5)}
 
 
 def _sqlite(database: Path, lock_seconds: int) -> str:
