@@ -88,7 +88,7 @@ class Cell:
         return f"{self.victim}, {self.moment} {self.step} ({self.job})"
 
     @property
-    def third(self) -> int:
+    def turn(self) -> int:
         """Which of the deaths of a run is this one: the later the step, the later the death."""
         steps = STEPS[self.job]
         return steps.index(self.step) * DEATHS // len(steps)
@@ -169,7 +169,7 @@ def waves(cells: Iterable[Cell], seed: int) -> list[Wave]:
         fates = []
         for alike in _alike(cells):
             met = [
-                [cell for cell in alike if (cell.victim, cell.third) == (victim, number)]
+                [cell for cell in alike if (cell.victim, cell.turn) == (victim, number)]
                 for number, victim in enumerate(named)
             ]
             fates += zip_longest(*met)

@@ -47,7 +47,7 @@ def test_the_report_says_what_was_backed_up_and_for_how_long_it_stood_still(good
     assert row["items"] == sum(descriptor(world, good_night.backup(name))["items"].values()) > 0
     states = good_night.journal(name, "state")
     down, up = (next(each["at"] for each in states if each["after"] == state) for state in ("Suspended", "Active"))
-    assert row["suspended_seconds"] == pytest.approx(seconds_between(down, up), abs=15)
+    assert row["suspended_seconds"] == pytest.approx(seconds_between(down, up), abs=5)
 
 
 @pytest.mark.parametrize("name", WITH_BACKUPS)

@@ -131,6 +131,15 @@ def test_no_secret_in_what_the_pages_are_made_of(night, world, canaries):
     assert found(canaries, ((name, json.dumps(answer).encode()) for name, answer in answers.items())) == []
 
 
+def test_no_secret_of_the_stack_is_written_anywhere(night, distributed_stack):
+    home = distributed_stack.home
+    kept = [home / "secrets.json", home / "store-passwords.json", home / "redis/redis.conf"]
+    secrets = [value.encode() for file in kept[:2] for value in json.loads(file.read_text()).values()]
+    written = [file for file in home.rglob("*") if file.is_file() and file not in kept]
+    assert len(written) > 1000
+    assert [file for file in written for secret in secrets if secret in file.read_bytes()] == []
+
+
 def test_what_died_comes_back_with_the_next_start_and_the_others_are_left_alone(deaths, distributed_stack):
     _, died = deaths
     before = distributed_stack.running()
