@@ -58,7 +58,7 @@ DEATHS = 3
 """How many deaths a run meets."""
 
 LONGEST_SECONDS = 1.0
-"""How long after the beginning of a step a death may come that is within it."""
+"""How long after the beginning of a step a death comes at the latest that is within it."""
 
 
 class Moment(StrEnum):
@@ -155,17 +155,19 @@ def sample(cells: Sequence[Cell], number: int | None, seed: int) -> list[Cell]:
     return taken[:number]
 
 
-def waves(cells: Iterable[Cell], seed: int) -> list[Wave]:
+def waves(cells: Iterable[Cell], seed: int, longest: float = LONGEST_SECONDS) -> list[Wave]:
     """
     The cells, put together: every wave has its first deaths of one victim, its second ones of the next victim, and so
     on, so that each victim comes once as every one of them.
+
+    :param longest: seconds; how late within a step a death may come
     """
     chance, cells, made = random.Random(seed), list(cells), []
     # Each victim's place follows from the seed and not from the others, so that a sample falls apart as the whole does.
     victims = sorted({cell.victim for cell in cells}, key=lambda victim: random.Random(f"{seed} {victim}").random())
     for first in range(len(victims)):
         named = [victims[(first + number) % len(victims)] for number in range(DEATHS)]
-        deaths = tuple(Death(victim, round(chance.uniform(0.1, LONGEST_SECONDS), 1)) for victim in named)
+        deaths = tuple(Death(victim, round(chance.uniform(longest / 10, longest), 2)) for victim in named)
         fates = []
         for alike in _alike(cells):
             met = [

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chaos.cells import BACKUP, RESTORE, Cell, Wave, waves
+from chaos.cells import BACKUP, LONGEST_SECONDS, RESTORE, Cell, Wave, waves
 from chaos.gates import FOLDER, Gates
 from chaos.runner import Outcome, Runner
 from stack import Ports, Stack
@@ -21,6 +21,9 @@ SPARE = 5
 
 ROUNDS = 3
 """How often a cell is tried whose step was over before its victim could die."""
+
+EARLIER = 3
+"""How many times earlier within its step the death comes that is tried again."""
 
 SETTINGS = {
     # No night of its own comes in between.
@@ -49,7 +52,7 @@ SETTINGS = {
 
 def carry_out(cells: Sequence[Cell], seed: int, layout: Layout) -> Iterator[list[Outcome]]:
     """
-    The outcomes, wave by wave. Cells that came too late are tried again in further waves.
+    The outcomes, wave by wave. Cells that came too late are tried again, earlier, in further waves.
 
     :param cells: which ones
     :param seed: their order, and the seconds within the steps
@@ -87,7 +90,7 @@ def _services(made: Sequence[Wave]) -> tuple[list[str], list[str]]:
 def _in_rounds(runner: Runner, cells: Sequence[Cell], seed: int) -> Iterator[list[Outcome]]:
     for number in range(ROUNDS):
         late: list[Cell] = []
-        for wave in waves(cells, seed + number):
+        for wave in waves(cells, seed + number, LONGEST_SECONDS / EARLIER**number):
             outcomes = runner.carry_out(wave)
             again = [each for each in outcomes if each.verdict == "too late" and number < ROUNDS - 1]
             late += [each.cell for each in again]
