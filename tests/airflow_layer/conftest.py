@@ -20,14 +20,14 @@ from tests.catalog.azurite import KEY, Azurite
 from tests.emulator.driver import EmulatorProcess
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     running = Azurite.start(tmp_path_factory.mktemp("azurite"))
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
     process = EmulatorProcess(tmp_path_factory.mktemp("emulator"), "--sample-fleet").start()
     yield process
@@ -36,11 +36,8 @@ def shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulat
 
 @pytest.fixture
 def emulator(shared_emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
-    yield shared_emulator
-    shared_emulator.admin("DELETE", "/faults")
-    for service in shared_emulator.admin("GET", "/services")["services"]:
-        if service["state"] != "Active":
-            shared_emulator.force(service["name"], "Active")
+    with shared_emulator.put_back():
+        yield shared_emulator
 
 
 @pytest.fixture
@@ -96,15 +93,12 @@ def run() -> Run:
 
 
 @pytest.fixture
-def slow_backups(emulator: EmulatorProcess) -> Iterator[None]:
+def slow_backups(emulator: EmulatorProcess) -> None:
     """Backups that can be met on their way."""
-    durations = emulator.admin("GET", "/settings")["durations"]
     emulator.admin("PATCH", "/settings", {"durations": {"backup": 0.6}})
-    yield
-    emulator.admin("PATCH", "/settings", {"durations": durations})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def read() -> dict[str, int]:
     """How far the emulator's journal has been read."""
     return {"to": 0}
@@ -150,7 +144,7 @@ def secrets(emulator: EmulatorProcess) -> list[str]:
 # Restores: an emulator of their own, for they delete services.
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def restored_emulator(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
     options = ("--sample-fleet", "--sample-storage", storage_string(azurite))
     process = EmulatorProcess(tmp_path_factory.mktemp("restores"), *options).start()
@@ -160,7 +154,7 @@ def restored_emulator(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory
     process.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def origin(restored_emulator: EmulatorProcess, azurite: Azurite) -> dict[str, Any]:
     """The reference of a backup of contosoorders, with its inventory in the catalog."""
     with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,7 @@ from tests.catalog import samples
 from tests.catalog.azurite import Azurite
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     running = Azurite.start(tmp_path_factory.mktemp("azurite"))
     yield running

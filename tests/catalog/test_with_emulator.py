@@ -48,11 +48,8 @@ def shared_emulator(tmp_path_factory) -> Iterator[EmulatorProcess]:
 
 @pytest.fixture
 def emulator(shared_emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
-    yield shared_emulator
-    shared_emulator.admin("DELETE", "/faults")
-    for service in shared_emulator.admin("GET", "/services")["services"]:
-        if service["state"] != "Active":
-            shared_emulator.force(service["name"], "Active")
+    with shared_emulator.put_back():
+        yield shared_emulator
 
 
 def credentials_of(emulator: EmulatorProcess) -> ManagementCredentials:

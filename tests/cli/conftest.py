@@ -17,14 +17,14 @@ from tests.cli.shell import Archive, Shell, connection_string, management_enviro
 from tests.emulator.driver import EmulatorProcess
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     running = Azurite.start(tmp_path_factory.mktemp("azurite"))
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_emulator(tmp_path_factory: pytest.TempPathFactory, azurite: Azurite) -> Iterator[EmulatorProcess]:
     options = ("--sample-fleet", "--sample-storage", connection_string(azurite.port))
     process = EmulatorProcess(tmp_path_factory.mktemp("emulator"), *options).start()
@@ -34,13 +34,8 @@ def shared_emulator(tmp_path_factory: pytest.TempPathFactory, azurite: Azurite) 
 
 @pytest.fixture
 def emulator(shared_emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
-    settings = shared_emulator.admin("GET", "/settings")
-    yield shared_emulator
-    shared_emulator.admin("DELETE", "/faults")
-    shared_emulator.admin("PATCH", "/settings", settings)
-    for service in shared_emulator.admin("GET", "/services")["services"]:
-        if service["state"] != "Active":
-            shared_emulator.force(service["name"], "Active")
+    with shared_emulator.put_back():
+        yield shared_emulator
 
 
 @pytest.fixture

@@ -6,6 +6,6 @@ from airflow.dag_processing.dagbag import DagBag
 from tests.conftest import ROOT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dags() -> DagBag:
     return DagBag(dag_folder=ROOT / "dags")

@@ -19,7 +19,7 @@ SAMPLE_STORAGE = "AccountName=samplestores;AccountKey=a2V5IG9mIHRoZSBzYW1wbGU="
 """Not the account that tests back up to: they look for its key where it must not be."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def free_port() -> int:
     return unused_port()
 
@@ -30,7 +30,7 @@ def unused_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def azurite(tmp_path_factory) -> Iterator[str]:
     """Address of a running Azurite's account."""
     program = install.LOCAL / "azurite/node_modules/azurite/dist/src/blob/main.js"
@@ -55,18 +55,18 @@ def azurite(tmp_path_factory) -> Iterator[str]:
     process.wait(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def storage(azurite) -> str:
     """Connection string of the account, in the order of the documented sample."""
     return f"BlobEndpoint={azurite};AccountName={ACCOUNT};AccountKey={KEY};DefaultEndpointsProtocol=http"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def blobs(azurite) -> BlobServiceClient:
     return BlobServiceClient(azurite, credential=KEY, api_version="2026-06-06")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_emulator(tmp_path_factory, storage) -> Iterator[EmulatorProcess]:
     process = EmulatorProcess(
         tmp_path_factory.mktemp("emulator"), "--sample-fleet", "--sample-storage", storage
@@ -78,13 +78,8 @@ def shared_emulator(tmp_path_factory, storage) -> Iterator[EmulatorProcess]:
 @pytest.fixture
 def emulator(shared_emulator) -> Iterator[EmulatorProcess]:
     """The shared emulator, put back to its beginning after the test."""
-    settings = shared_emulator.admin("GET", "/settings")
-    yield shared_emulator
-    shared_emulator.admin("DELETE", "/faults")
-    shared_emulator.admin("PATCH", "/settings", settings)
-    for service in shared_emulator.admin("GET", "/services")["services"]:
-        if service["state"] != "Active":
-            shared_emulator.force(service["name"], "Active")
+    with shared_emulator.put_back():
+        yield shared_emulator
 
 
 @pytest.fixture

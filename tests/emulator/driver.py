@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -230,6 +231,17 @@ class EmulatorProcess:
         answer = self.raw_admin(method, path, body)
         assert answer.ok, answer.text
         return answer.json()
+
+    @contextmanager
+    def put_back(self) -> Iterator[EmulatorProcess]:
+        """Afterwards its settings are as they were, there are no faults, and every service is Active."""
+        settings = self.admin("GET", "/settings")
+        yield self
+        self.admin("DELETE", "/faults")
+        self.admin("PATCH", "/settings", settings)
+        for service in self.admin("GET", "/services")["services"]:
+            if service["state"] != "Active":
+                self.force(service["name"], "Active")
 
     def slow_down(self, *kinds: str) -> None:
         """Let operations of these kinds last until they are released."""

@@ -16,24 +16,24 @@ from tests.rest.scripted_server import ScriptedServer
 SUBSCRIPTION = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ca() -> Identity:
     return identity("Test CA")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def management(ca: Identity) -> Identity:
     return identity("management", ca)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ca_file(ca: Identity, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("ca") / "ca.pem"
     file.write_text(ca.certificate_pem)
     return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def credentials(management: Identity) -> ManagementCredentials:
     return ManagementCredentials(certificate=management.certificate_pem, private_key=management.key_pem)
 

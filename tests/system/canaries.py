@@ -50,3 +50,10 @@ def log_files(world: World) -> Iterator[tuple[str, bytes]]:
         for file in (world.stack.home / folder).rglob("*"):
             if file.is_file():
                 yield str(file), file.read_bytes()
+
+
+def database_rows(world: World) -> Iterator[tuple[str, bytes]]:
+    """Every row of Airflow's database, with the name of its table."""
+    for table in world.tables():
+        for row in world.rows(table):
+            yield table, "\n".join(map(str, row)).encode()

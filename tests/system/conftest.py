@@ -35,7 +35,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running stack with the sample fleet and the proving ground, shared by all tests; all it keeps is pytest's."""
     home, dags = tmp_path_factory.mktemp("stack"), tmp_path_factory.mktemp("dags")
@@ -53,37 +53,37 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(airflow_stack: Stack) -> World:
     """The stack with everything around it."""
     return World.of(airflow_stack)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def good_night(world: World) -> Night:
     """A night without troubles, of all services that the configuration includes."""
     return world.night()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def next_night(world: World, good_night: Night) -> Night:
     """The night after it for one service, by hand: its tracking database is away, a person says that it is drained."""
     with world.without_tracking("contosoorders"):
         return world.night(["CONTOSOORDERS"], batches_are_empty=True, label="before the change of Monday")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def troubled(world: World) -> tuple[Night, list[dict[str, Any]]]:
     """The night of troubles, and the faults that were ordered for it with how often each happened."""
     return meet_troubles(world)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
     return troubled[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def abandoned(world: World) -> int:
     """Runs leave four services suspended: one run ends, one is marked as failed while it works, one has ended and is
     deleted, and the DAG of one is paused. Then all of Airflow is killed, and started again. Number of the journal's

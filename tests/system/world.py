@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 import signal
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +19,7 @@ from uuid import uuid4
 import requests
 from azure.storage.blob import BlobServiceClient
 from cryptography.fernet import Fernet
+from sqlalchemy import Engine, NullPool, Row, create_engine, inspect, text
 
 from stack import Stack
 from stack.settings import STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
@@ -31,16 +31,19 @@ RESTORE = "biztalk_restore"
 CATALOG = "biztalk-backup-catalog"
 LASTING_SECONDS = 3
 PATIENCE_SECONDS = 420
+PAUSE_SECONDS = 0.25
+AIRFLOW_PAUSE_SECONDS = 1.0
+"""Every look at Airflow costs it time that its tasks want."""
 NIGHT_SECONDS = 800
 READING_SECONDS = 3
 
 
-def until(look: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """The first true answer of `look`, which is asked a few times a second; fail after `seconds`."""
+def until(look: Callable[[], Any], seconds: float = PATIENCE_SECONDS, pause: float = PAUSE_SECONDS) -> Any:
+    """The first true answer of `look`, which is asked again and again after a pause; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < end, f"it did not happen within {seconds:.0f} seconds"
-        time.sleep(0.25)
+        time.sleep(pause)
     return answer
 
 
@@ -214,7 +217,7 @@ class World:
 
     def is_at(self, run_id: str, service: str, step: str, state: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a step of a service is in a state."""
-        until(lambda: self.step(run_id, service, step).get("state") == state, seconds)
+        until(lambda: self.step(run_id, service, step).get("state") == state, seconds, AIRFLOW_PAUSE_SECONDS)
 
     def mark_failed(self, run_id: str, service: str, step: str) -> None:
         """Fail a step that waits for its next try, as a person does in the UI.
@@ -244,13 +247,24 @@ class World:
     def see_triggers(self) -> None:
         """Note the arguments of the triggers that wait now; they are gone when the wait is over."""
         key = json.loads((self.stack.home / "secrets.json").read_text())["AIRFLOW__CORE__FERNET_KEY"]
-        database = f"file:{self.stack.home}/airflow/airflow.db?mode=ro"
-        with closing(sqlite3.connect(database, uri=True)) as connection:
-            stored = [kwargs for (kwargs,) in connection.execute("SELECT kwargs FROM trigger")]
         # Airflow enciphers them on some of its ways, and leaves them in the clear on others.
         self.triggers_seen += [
-            kwargs if kwargs.startswith("{") else Fernet(key).decrypt(kwargs.encode()).decode() for kwargs in stored
+            kwargs if kwargs.startswith("{") else Fernet(key).decrypt(kwargs.encode()).decode()
+            for kwargs in (row.kwargs for row in self.rows("trigger"))
         ]
+
+    # Airflow's database, read without Airflow.
+
+    def tables(self) -> list[str]:
+        return inspect(self._database).get_table_names()
+
+    def rows(self, table: str) -> Sequence[Row]:
+        with self._database.connect() as connection:
+            return connection.execute(text(f'SELECT * FROM "{table}"')).all()
+
+    @cached_property
+    def _database(self) -> Engine:
+        return create_engine(self.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"], poolclass=NullPool)
 
     # Runs.
 
@@ -299,7 +313,8 @@ class World:
 
     def waits_for_a_person(self, run_id: str) -> None:
         """Wait until somebody is asked to approve the plan, and for as long as a person takes at least to read it."""
-        until(lambda: self.task(RESTORE, run_id, "approval").get("state") == "awaiting_input")
+        asked = lambda: self.task(RESTORE, run_id, "approval").get("state") == "awaiting_input"  # noqa: E731
+        until(asked, pause=AIRFLOW_PAUSE_SECONDS)
         time.sleep(READING_SECONDS)
 
     def leave_suspended(self, dag_id: str, service: str) -> str:
@@ -354,7 +369,7 @@ class World:
             assert time.monotonic() < deadline, (
                 f"the run is still {state} after {seconds:.0f} seconds: {self._unfinished(dag_id, run_id)}"
             )
-            time.sleep(0.5)
+            time.sleep(AIRFLOW_PAUSE_SECONDS)
         return state
 
     def _unfinished(self, dag_id: str, run_id: str) -> dict[str, str]:

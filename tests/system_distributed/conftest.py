@@ -34,7 +34,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def programs() -> None:
     """Where PostgreSQL or Redis is missing nothing of this is tested; the summary of the tests says so, and why."""
     try:
@@ -43,7 +43,7 @@ def programs() -> None:
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Not below pytest's folder, which PostgreSQL's user may not enter where this is root; the logs end up there."""
     folder = Path(tempfile.mkdtemp(prefix="distributed-stack-"))
@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def distributed_stack(home: Path) -> Iterator[Stack]:
     """A running stack with the sample fleet, shared by all tests."""
     stack = Stack(
@@ -69,7 +69,7 @@ def distributed_stack(home: Path) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(distributed_stack: Stack) -> World:
     """The stack with everything around it."""
     return World.of(distributed_stack)

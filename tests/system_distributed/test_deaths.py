@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
 
 from stack import Stack
-from tests.system.canaries import canaries_of, found, log_files
+from tests.system.canaries import canaries_of, database_rows, found, log_files
 from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
 from tests.system.world import CATALOG, DONE, Night, World, fits_descriptor, until
 
@@ -111,7 +108,7 @@ def test_no_secret_in_any_log(night, world, canaries):
 
 
 def test_no_secret_in_any_table_of_airflows_database(night, world, canaries):
-    rows = list(database(world))
+    rows = list(database_rows(world))
     assert {"xcom", "rendered_task_instance_fields", "task_state_store"} < {table for table, _ in rows}
     assert found(canaries, rows) == []
 
@@ -148,14 +145,6 @@ def test_what_died_comes_back_with_the_next_start_and_the_others_are_left_alone(
     assert {name for name in after if after[name] != before[name]} == set(died)
     workers = distributed_stack.layout.workers(distributed_stack.home, distributed_stack.ports)
     assert workers == {"worker-1", "worker-2"}
-
-
-def database(world: World) -> Iterator[tuple[str, bytes]]:
-    """Every row of Airflow's database, with the name of its table."""
-    with closing(create_engine(world.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]).connect()) as connection:
-        for table in inspect(connection).get_table_names():
-            for row in connection.execute(text(f'SELECT * FROM "{table}"')):
-                yield table, "\n".join(map(str, row)).encode()
 
 
 def worker_of(stack: Stack, pid: int) -> str:
