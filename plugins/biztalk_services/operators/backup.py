@@ -104,6 +104,7 @@ class BizTalkBackupOperator(ChangingStep):
     template_fields = (*ChangingStep.template_fields, "backup_name", "still")
     operator_extra_links = (BackupContainerLink(),)
     purpose = "backup"
+    outputs = ("operation_id",)
 
     def __init__(self, *, backup_name: str, still: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -33,6 +33,7 @@ class BizTalkDeleteServiceOperator(ChangingStep):
 
     template_fields = (*ChangingStep.template_fields, "etag")
     purpose = "restore"
+    outputs = ("operation_id",)
 
     def __init__(self, *, etag: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -58,6 +58,7 @@ class BizTalkRestoreOperator(ChangingStep):
 
     template_fields = (*ChangingStep.template_fields, "plan", "request", "stored")
     purpose = "restore"
+    outputs = ("operation_id",)
 
     def __init__(
         self, *, plan: Any, request: Any, stored: Any, name_deadline_minutes: float = 120, **kwargs: Any

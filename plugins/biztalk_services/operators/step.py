@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, RetryPolicy
 from airflow.sdk.definitions.retry_policy import RetryDecision
@@ -62,17 +62,22 @@ class BizTalkStep(BaseOperator):
     """
 
     template_fields = ("service", "conn_id")
+    outputs: ClassVar[tuple[str, ...]] = ()
+    """Parts of what it returns that are an XCom of their own too, for ``operator.output["operation_id"]``."""
 
     def __init__(self, *, service: str, conn_id: str = "biztalk_default", **kwargs: Any) -> None:
         kwargs.setdefault("retry_policy", AdvicePolicy())
         kwargs.setdefault("map_index_template", BY_SERVICE)
-        super().__init__(multiple_outputs=True, **kwargs)
+        super().__init__(**kwargs)
         self.service = service
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         with failure_told(context):
-            return self.run_step(context)
+            done = self.run_step(context)
+        for part in self.outputs:
+            context["ti"].xcom_push(key=part, value=done[part])
+        return done
 
     @abstractmethod
     def run_step(self, context: Context) -> dict[str, Any]:

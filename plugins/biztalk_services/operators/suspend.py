@@ -57,6 +57,7 @@ class BizTalkSuspendOperator(ChangingStep):
     """
 
     purpose = "backup"
+    outputs = ("expected_state", "operation_id")
 
     def __init__(self, *, reason: str = "backup", back_within_minutes: float = 120, **kwargs: Any) -> None:
         super().__init__(**kwargs)

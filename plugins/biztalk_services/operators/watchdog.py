@@ -113,7 +113,7 @@ class BizTalkBringBackOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("map_index_template", "{{ (task.found['ticket'] or {}).get('service', 'unreadable') }}")
-        super().__init__(multiple_outputs=True, **kwargs)
+        super().__init__(**kwargs)
         self.found = found
         self.conn_id = conn_id
         self.storage_conn_id = storage_conn_id
