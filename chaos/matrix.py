@@ -9,6 +9,7 @@ from pathlib import Path
 from chaos.cells import BACKUP, LONGEST_SECONDS, RESTORE, Cell, Wave, waves
 from chaos.gates import FOLDER, Gates
 from chaos.runner import Outcome, Runner
+from chaos.settings import DEATHS_ARE_NOTICED, FILES_STAY
 from stack import Ports, Stack
 from stack.layouts import Layout
 from stack.parts import ROOT
@@ -26,23 +27,14 @@ EARLIER = 3
 """How many times earlier within its step the death comes that is tried again."""
 
 SETTINGS = {
+    **FILES_STAY,
+    **DEATHS_ARE_NOTICED,
     # No night of its own comes in between.
     "AIRFLOW__BIZTALK_SERVICES__SCHEDULE": "0 0 29 2 *",
     # A task that stands at a gate takes a slot.
     "AIRFLOW__CORE__PARALLELISM": "20",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": "10",
     "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "7",
-    # No file changes here while it is looked at.
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
-    # A death is noticed within seconds; Airflow's own defaults take minutes.
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     "AIRFLOW__BIZTALK_SERVICES__SUSPEND_DEADLINE_MINUTES": "2",
     "AIRFLOW__BIZTALK_SERVICES__BACKUP_DEADLINE_MINUTES": "2",
     "AIRFLOW__BIZTALK_SERVICES__RESUME_DEADLINE_MINUTES": "2",

@@ -46,10 +46,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     The longest room begins, the next longest beside it, and a short one stands behind the longest, for they are dealt
-    out in turn. The distributed stack, which lives until the end of its process, comes last.
+    out in turn. The distributed stack comes when the other one has ended, and has rooms without a stack beside it.
     """
-    places = {"system": 0, "airflow_layer": 1, "bench": 2, "system_distributed": 4}
-    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], 3))
+    places = {"system": -3, "airflow_layer": -2, "bench": -1, "system_distributed": 1, "emulator": 2, "rest": 3}
+    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], 0))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

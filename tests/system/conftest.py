@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chaos.settings import FILES_STAY
 from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
@@ -22,8 +23,7 @@ DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5, "create": 0.1, "delet
 DURATIONS |= {"restore": 2.0}
 
 SETTINGS = {
-    # No file changes here while it is looked at.
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    **FILES_STAY,
     "AIRFLOW__BIZTALK_SERVICES__EXCLUDE": "proving-*",
     "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": str(AT_ONCE),
     "AIRFLOW__BIZTALK_SERVICES__UNKNOWN_PATIENCE_SECONDS": "3",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.settings import DEATHS_ARE_NOTICED, FILES_STAY
 from stack import Ports, Stack
 from stack.errors import StackError
 from stack.layouts import DISTRIBUTED
@@ -18,20 +19,7 @@ from tests.system.world import World
 
 DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5}
 
-SETTINGS = {
-    # No file changes here while it is looked at.
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
-    "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "4",
-    # How soon Airflow sees that something has died.
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-    # A worker that dies takes along what it has received and not begun.
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-}
+SETTINGS = {**FILES_STAY, **DEATHS_ARE_NOTICED, "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "4"}
 
 
 @pytest.fixture(scope="package", autouse=True)
