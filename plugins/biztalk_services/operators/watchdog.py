@@ -30,15 +30,9 @@ class LeftSuspended(BizTalkServicesError):
     """A service of ours is not back, and the watchdog cannot bring it back."""
 
 
-class BizTalkFindSuspensionsOperator(BaseOperator):
+class _TicketStep(BaseOperator):
     """
-    Finds the suspensions of a subscription that have to be looked at: those with an open ticket, but for the ones
-    whose run still works and has time left.
-
-    XCom: for each ``ticket`` (as it is filed; null when a blob in its place is none), ``owner`` (``works``, ``ended``,
-    ``unknown``), ``superseded``, and ``trouble`` (a sentence, when there is no ticket), ready to expand a task.
-
-    **Idempotency:** only reads.
+    A step that looks at suspension tickets.
 
     :param conn_id: connection to the subscription
     :param storage_conn_id: connection to the storage account of the catalog
@@ -63,10 +57,26 @@ class BizTalkFindSuspensionsOperator(BaseOperator):
         self.catalog_container = catalog_container
         self.grace = timedelta(minutes=grace_minutes)
 
+    @cached_property
+    def tickets(self) -> Tickets:
+        return tickets_of(self.storage_conn_id, self.catalog_container)
+
+
+class BizTalkFindSuspensionsOperator(_TicketStep):
+    """
+    Finds the suspensions of a subscription that have to be looked at: those with an open ticket, but for the ones
+    whose run still works and has time left.
+
+    XCom: for each ``ticket`` (as it is filed; null when a blob in its place is none), ``owner`` (``works``, ``ended``,
+    ``unknown``), ``superseded``, and ``trouble`` (a sentence, when there is no ticket), ready to expand a task.
+
+    **Idempotency:** only reads.
+    """
+
     def execute(self, context: Context) -> list[dict[str, Any]]:
         from biztalk_services.catalog.tickets import is_superseded
 
-        everybodys, unusable = tickets_of(self.storage_conn_id, self.catalog_container).look()
+        everybodys, unusable = self.tickets.look()
         subscription_id = hook_for(self.conn_id).subscription_id
         tickets = [ticket for ticket in everybodys if ticket.subscription_id == subscription_id]
         now = datetime.now(UTC)
@@ -80,7 +90,7 @@ class BizTalkFindSuspensionsOperator(BaseOperator):
         return found
 
 
-class BizTalkBringBackOperator(BaseOperator):
+class BizTalkBringBackOperator(_TicketStep):
     """
     Looks at one suspension, and does what is to be done: leaves it alone, asks the service to resume, or closes the
     ticket. It waits for nothing: what comes of it is seen at the next look.
@@ -94,35 +104,14 @@ class BizTalkBringBackOperator(BaseOperator):
     way.
 
     :param found: one entry of what :class:`BizTalkFindSuspensionsOperator` found
-    :param conn_id: connection to the subscription
-    :param storage_conn_id: connection to the storage account of the catalog
-    :param catalog_container: container of the catalog, which holds the tickets too
-    :param grace_minutes: how much longer than its deadline a run that still works may take
     """
 
-    template_fields = ("found", "conn_id", "storage_conn_id", "catalog_container")
+    template_fields = ("found", *_TicketStep.template_fields)
 
-    def __init__(
-        self,
-        *,
-        found: Any,
-        conn_id: str = "biztalk_default",
-        storage_conn_id: str = "biztalk_backup_storage",
-        catalog_container: str = "biztalk-backup-catalog",
-        grace_minutes: float = 30,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, found: Any, **kwargs: Any) -> None:
         kwargs.setdefault("map_index_template", "{{ (task.found['ticket'] or {}).get('service', 'unreadable') }}")
         super().__init__(**kwargs)
         self.found = found
-        self.conn_id = conn_id
-        self.storage_conn_id = storage_conn_id
-        self.catalog_container = catalog_container
-        self.grace = timedelta(minutes=grace_minutes)
-
-    @cached_property
-    def tickets(self) -> Tickets:
-        return tickets_of(self.storage_conn_id, self.catalog_container)
 
     def execute(self, context: Context) -> dict[str, Any]:
         if self.found["trouble"]:
