@@ -110,6 +110,8 @@ class Run:
             self._is(task_id, map_index, "failed")
             raise
         if value is not None:
+            for key, part in value.items() if operator.multiple_outputs else ():
+                context["ti"].xcom_push(key, part)
             context["ti"].xcom_push("return_value", value)
         self._is(task_id, map_index, "success")
         return value

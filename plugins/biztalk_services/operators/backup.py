@@ -104,10 +104,9 @@ class BizTalkBackupOperator(ChangingStep):
     template_fields = (*ChangingStep.template_fields, "backup_name", "still")
     operator_extra_links = (BackupContainerLink(),)
     purpose = "backup"
-    outputs = ("operation_id",)
 
     def __init__(self, *, backup_name: str, still: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=True, **kwargs)
         self.backup_name = backup_name
         self.still = still
 

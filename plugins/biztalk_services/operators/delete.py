@@ -33,10 +33,9 @@ class BizTalkDeleteServiceOperator(ChangingStep):
 
     template_fields = (*ChangingStep.template_fields, "etag")
     purpose = "restore"
-    outputs = ("operation_id",)
 
     def __init__(self, *, etag: str | None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=True, **kwargs)
         self.etag = etag
 
     @property

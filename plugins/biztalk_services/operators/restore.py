@@ -58,12 +58,11 @@ class BizTalkRestoreOperator(ChangingStep):
 
     template_fields = (*ChangingStep.template_fields, "plan", "request", "stored")
     purpose = "restore"
-    outputs = ("operation_id",)
 
     def __init__(
         self, *, plan: Any, request: Any, stored: Any, name_deadline_minutes: float = 120, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=True, **kwargs)
         self.plan = plan
         self.request = request
         self.stored = stored

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, RetryPolicy
 from airflow.sdk.definitions.retry_policy import RetryDecision
@@ -62,8 +62,6 @@ class BizTalkStep(BaseOperator):
     """
 
     template_fields = ("service", "conn_id")
-    outputs: ClassVar[tuple[str, ...]] = ()
-    """Parts of what it returns that are an XCom of their own too, for ``operator.output["operation_id"]``."""
 
     def __init__(self, *, service: str, conn_id: str = "biztalk_default", **kwargs: Any) -> None:
         kwargs.setdefault("retry_policy", AdvicePolicy())
@@ -74,10 +72,7 @@ class BizTalkStep(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with failure_told(context):
-            done = self.run_step(context)
-        for part in self.outputs:
-            context["ti"].xcom_push(key=part, value=done[part])
-        return done
+            return self.run_step(context)
 
     @abstractmethod
     def run_step(self, context: Context) -> dict[str, Any]:

@@ -57,10 +57,9 @@ class BizTalkSuspendOperator(ChangingStep):
     """
 
     purpose = "backup"
-    outputs = ("expected_state", "operation_id")
 
     def __init__(self, *, reason: str = "backup", back_within_minutes: float = 120, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=True, **kwargs)
         self.reason = reason
         self.back_within = timedelta(minutes=back_within_minutes)
 
