@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -28,26 +27,31 @@ print("RESULT", json.dumps({
 """
 
 
-def started(lazily: bool, home: Path) -> dict:
-    """What a process of Airflow has loaded of the library and of Azure's: at its start, and when it has the DAGs."""
-    environment = os.environ | {
-        "AIRFLOW_HOME": str(home),
+@pytest.fixture(scope="module")
+def started(tmp_path_factory) -> dict[bool, dict]:
+    """
+    What a process of Airflow has loaded of the library and of Azure's, at its start, and when it has the DAGs; by
+    whether it loads plugins lazily.
+    """
+    places = {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("home")),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": str(lazily),
     }
-    return told_by(PROGRAM, env=environment)
+    return {
+        lazily: told_by(PROGRAM, env=os.environ | places | {"AIRFLOW__CORE__LAZY_LOAD_PLUGINS": str(lazily)})
+        for lazily in (True, False)
+    }
 
 
 @pytest.mark.parametrize("lazily", [True, False])
-def test_the_plugin_and_the_dags_load(lazily, tmp_path):
-    loaded = started(lazily, tmp_path)
-    assert loaded["errors"] == {}
-    assert loaded["plugins"].count("biztalk_services") == 1
+def test_the_plugin_and_the_dags_load(lazily, started):
+    assert started[lazily]["errors"] == {}
+    assert started[lazily]["plugins"].count("biztalk_services") == 1
 
 
-def test_tasks_find_everything_in_memory(tmp_path):
-    loaded = started(False, tmp_path)
+def test_tasks_find_everything_in_memory(started):
+    loaded = started[False]
     assert loaded["after_parsing"] == loaded["at_start"]
     assert {
         "azure.storage.blob",
@@ -60,5 +64,5 @@ def test_tasks_find_everything_in_memory(tmp_path):
     assert not [name for name in loaded["at_start"] if name.startswith("biztalk_services.cli.")]
 
 
-def test_where_plugins_are_loaded_lazily_they_wait_until_they_are_needed(tmp_path):
-    assert not {"azure.storage.blob", "biztalk_services.operators.backup"} & set(started(True, tmp_path)["at_start"])
+def test_where_plugins_are_loaded_lazily_they_wait_until_they_are_needed(started):
+    assert not {"azure.storage.blob", "biztalk_services.operators.backup"} & set(started[True]["at_start"])
