@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from stack.browser import launch_options
 from stack.settings import storage_endpoint
@@ -37,20 +37,27 @@ def screenshots(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("screenshots")
 
 
-@pytest.fixture
-def page(request, screenshots) -> Iterator[Page]:
-    """A page whose console has to stay free of errors; a picture of its end is kept."""
-    complaints = []
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    """One browser with one cache: it loads once what all pages are made of."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**launch_options())
-        page = browser.new_page(viewport={"width": 1600, "height": 1100})
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        yield page
-        page.screenshot(path=screenshots / f"{request.node.name}.png")
+        yield browser.new_context(viewport={"width": 1600, "height": 1100})
         browser.close()
+
+
+@pytest.fixture
+def page(request, browser, screenshots) -> Iterator[Page]:
+    """A page whose console has to stay free of errors; a picture of its end is kept."""
+    complaints = []
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.screenshot(path=screenshots / f"{request.node.name}.png")
+    page.close()
     assert complaints == []
 
 

@@ -18,7 +18,7 @@ from stack.parts import ROOT
 from stack.ports import HOST
 from stack.settings import STORAGE_ACCOUNT, STORAGE_KEY, base_environment, storage_endpoint
 from tests.documents import MARKED, Shell
-from tests.system.world import CATALOG, World
+from tests.system.world import CATALOG, Night, World
 
 RUNBOOK = ROOT / "docs/runbook-restore.md"
 SERVICE, CLOUD_SERVICE, DRILL = "ContosoRetail", "contoso-west-us", "contosodrill"
@@ -49,13 +49,12 @@ class Block:
 
 
 @pytest.fixture(scope="module")
-def backup(world: World) -> str:
+def backup(world: World, good_night: Night) -> str:
     """Name of a backup after which the service has sent more messages, and one of its partners was changed."""
-    name = world.night([SERVICE]).backup(SERVICE)
     world.pass_messages(SERVICE)
     partner = world.service(SERVICE)["content"]["partners"][0] | {"Description": CHANGED}
     world.emulator.admin("POST", f"/services/{SERVICE}/content", {"partners": [partner]})
-    return name
+    return good_night.backup(SERVICE)
 
 
 @pytest.fixture(scope="module")
