@@ -32,7 +32,7 @@ status: ## Show which parts run, since when, where
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m stack status; else echo "Nothing is installed, so nothing runs."; fi
 
 test: install-tests ## Run every test; PYTEST_ARGUMENTS=... narrows them
-	@$(PYTHON) -m pytest --numprocesses 3 $(PYTEST_ARGUMENTS)
+	@$(PYTHON) -m pytest --numprocesses 2 $(PYTEST_ARGUMENTS)
 
 lint: install ## Check style and format
 	@$(PYTHON) -m ruff check .

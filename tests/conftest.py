@@ -30,21 +30,11 @@ settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
 
-ORDER = ("system", "airflow_layer", "cli", "dags", "catalog", "system_distributed", "chaos", "emulator")
-"""Rooms as they are begun, the others after them: what takes longest first, and a stack only beside one other."""
-
-STACKS = ("system_distributed", "chaos")
-
-
 class ByRoom(LoadScopeScheduling):
-    """
-    Where tests run beside each other, those of a room stay together, for they share what it has started; and so do the
-    rooms that start a stack.
-    """
+    """Where tests run beside each other, those of a room stay together, for they share what it has started."""
 
     def _split_scope(self, nodeid: str) -> str:
-        room = nodeid.split("/")[1]
-        return "stacks" if room in STACKS else room
+        return nodeid.split("/")[1]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
@@ -54,8 +44,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {room: place for place, room in enumerate(ORDER)}
-    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], len(ORDER)))
+    """
+    The longest room begins, the next longest beside it, and a short one stands behind the longest, for they are dealt
+    out in turn. The distributed stack comes when the other one has ended, and has rooms without a stack beside it.
+    """
+    places = {"system": -3, "airflow_layer": -2, "bench": -1, "system_distributed": 1, "emulator": 2, "rest": 3}
+    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], 0))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
