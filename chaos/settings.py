@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-FRUGAL = {
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
-    # A scheduler that has nothing to do takes a sixth of a core when it looks five times a second.
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-}
-"""No DAG file changes, and the cores are wanted by others."""
+FILES_STAY = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600"}
+"""No DAG file changes while it is looked at."""
 
 DEATHS_ARE_NOTICED = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",

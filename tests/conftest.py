@@ -46,9 +46,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     The longest room begins, the next longest beside it, and a short one stands behind the longest, for they are dealt
-    out in turn. The distributed stack comes when the other one has ended, and has rooms without a stack beside it.
+    out in turn. The distributed stack comes last, when the other one has ended.
     """
-    places = {"system": -3, "airflow_layer": -2, "bench": -1, "system_distributed": 1, "emulator": 2, "rest": 3}
+    places = {"system": -3, "airflow_layer": -2, "bench": -1, "system_distributed": 1}
     items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], 0))
 
 
