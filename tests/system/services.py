@@ -9,7 +9,7 @@ WITHOUT_BACKUPS = ("contosodev", "contosotrial")
 
 SURVIVES = {
     "proving-reset": ("reset-after", "empty-body", "html"),
-    "proving-html": ("html", "truncated", "entity-bomb"),
+    "proving-html": ("truncated", "html", "entity-bomb"),
     "proving-bomb": ("malformed-xml", "reset-after", "truncated"),
 }
 """Service -> how the answer to its suspension, backup and resumption is spoiled, once, after it was carried out."""
