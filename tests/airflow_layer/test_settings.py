@@ -70,8 +70,10 @@ def test_the_readme_explains_every_option():
 
 PROGRAM = """
 import json
-from biztalk_services.settings import Settings
-print("RESULT", json.dumps({"drain_query": Settings.load().drain_query}))
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag()
+queries = {task.query for task in bag.dags["biztalk_nightly_backup"].tasks if hasattr(task, "query")}
+print("RESULT", json.dumps({"errors": bag.import_errors, "queries": sorted(queries)}))
 """
 
 
@@ -85,6 +87,9 @@ print("RESULT", json.dumps({"drain_query": Settings.load().drain_query}))
     ],
 )
 def test_a_drain_query_in_airflow_cfg_may_hold_percent_signs(written, meant, tmp_path):
-    (tmp_path / "airflow.cfg").write_text(f"[{SECTION}]\ndrain_query = {written}\n")
-    environment = os.environ | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "plugins")}
-    assert told_by(PROGRAM, env=environment) == {"drain_query": meant}
+    (tmp_path / "airflow.cfg").write_text(
+        f"[core]\ndags_folder = {ROOT / 'dags'}\nplugins_folder = {ROOT / 'plugins'}\nload_examples = False\n"
+        f"[biztalk_services]\ndrain_query = {written}\n"
+    )
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    assert told_by(PROGRAM, env=outside | {"AIRFLOW_HOME": str(tmp_path)}) == {"errors": {}, "queries": [meant]}

@@ -243,7 +243,7 @@ class TestTicketsOfARun:
 
     def test_without_a_ticket_nothing_is_asked(self, suspend, places, run, connect, asked):
         connect("biztalk_backup_storage", AWAY)
-        with pytest.raises(BizTalkServicesError, match="read the claim on service"):
+        with pytest.raises(BizTalkServicesError, match="claim service"):
             run.execute(suspend)
         assert asked("suspend") == []
         assert run.store("suspend").get("asked") is None

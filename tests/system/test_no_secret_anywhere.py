@@ -30,7 +30,7 @@ def test_there_are_secrets_to_look_for(world, canaries):
 
 def test_no_secret_in_any_log(world, canaries):
     logs = list(log_files(world))
-    assert len(logs) > 200
+    assert len(logs) > 300
     assert any(b"Asked contoso-west-us/proving-html for backup" in content for _, content in logs)
     assert found(canaries, logs) == []
 

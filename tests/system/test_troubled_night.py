@@ -29,7 +29,7 @@ def test_only_a_few_services_are_out_of_service_at_the_same_time(troubled_night)
 
 def test_every_trouble_that_was_ordered_has_happened(troubled):
     _, ordered = troubled
-    assert len(ordered) > 50
+    assert len(ordered) > 60
     assert [fault for fault in ordered if not fault["fired"] or fault["remaining"]] == []
 
 

@@ -247,10 +247,10 @@ class World:
     def see_triggers(self) -> None:
         """Note the arguments of the triggers that wait now; they are gone when the wait is over."""
         key = json.loads((self.stack.home / "secrets.json").read_text())["AIRFLOW__CORE__FERNET_KEY"]
+        stored = [trigger.kwargs for trigger in self.rows("trigger")]
         # Airflow enciphers them on some of its ways, and leaves them in the clear on others.
         self.triggers_seen += [
-            kwargs if kwargs.startswith("{") else Fernet(key).decrypt(kwargs.encode()).decode()
-            for kwargs in (row.kwargs for row in self.rows("trigger"))
+            kwargs if kwargs.startswith("{") else Fernet(key).decrypt(kwargs.encode()).decode() for kwargs in stored
         ]
 
     # Airflow's database, read without Airflow.
@@ -320,8 +320,10 @@ class World:
 
     def waits_for_a_person(self, run_id: str) -> None:
         """Wait until somebody is asked to approve the plan, and for as long as a person takes at least to read it."""
-        asked = lambda: self.task(RESTORE, run_id, "approval").get("state") == "awaiting_input"  # noqa: E731
-        until(asked, pause=AIRFLOW_PAUSE_SECONDS)
+        until(
+            lambda: self.task(RESTORE, run_id, "approval").get("state") == "awaiting_input",
+            pause=AIRFLOW_PAUSE_SECONDS,
+        )
         time.sleep(READING_SECONDS)
 
     def leave_suspended(self, dag_id: str, service: str) -> str:

@@ -102,9 +102,8 @@ class Claims:
         :raises StorageError: the account was not reached or refused.
         """
         with storage_errors(f"claim service {claim.service} in {self._place}"):
+            create_container(self._container)
             found = self._read(claim.service)
-            if not found:
-                create_container(self._container)
             if found and found[0] is not None and not _may_be_taken(found[0], claim.run, has_ended):
                 raise _claimed(found[0])
             if found and found[0] is not None and found[0].run == claim.run:
