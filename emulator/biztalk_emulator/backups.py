@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from biztalk_emulator import times
 from biztalk_emulator.business import package
 from biztalk_emulator.connection_strings import parse_storage
 from biztalk_emulator.runner import Runner
-from biztalk_emulator.storage import BackupContainer
 from biztalk_emulator.store import Operation, Service
+
+if TYPE_CHECKING:
+    from biztalk_emulator.storage import BackupContainer
 
 
 class BackupRunner(Runner):
@@ -31,6 +33,8 @@ class BackupRunner(Runner):
         }
 
     def _work(self, operation_id: str) -> None:
+        from biztalk_emulator.storage import BackupContainer
+
         operation = self._store.operation(operation_id)
         order = operation.payload
         name = order["backup_name"]

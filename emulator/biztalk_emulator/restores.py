@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from biztalk_emulator import storage
 from biztalk_emulator.business import package
 from biztalk_emulator.business.content import new_runtime
 from biztalk_emulator.business.errors import PackageDamaged, TrafficRefused
@@ -62,6 +61,8 @@ class RestoreRunner(Runner):
             self._lifecycle.end(operation_id, outcome=outcome)
 
     def _read(self, operation: Operation) -> dict[str, Any]:
+        from biztalk_emulator import storage
+
         order = operation.payload
         source = storage.BackupSource(parse_storage(order["connection_string"]), order["backup_name"])
         try:
@@ -119,6 +120,8 @@ def refusals(checks: Iterable[Callable[[], None]]) -> list[OperationFailure]:
 
 def refusals_of_accounts(settings: dict[str, Any], names: Iterable[str]) -> list[OperationFailure]:
     """Ask the storage accounts that these settings name; an absent or unreadable one is left out."""
+    from biztalk_emulator import storage
+
     checks = []
     for name in names:
         try:

@@ -1,4 +1,7 @@
-"""Speaking to real storage accounts: writing a backup, reading one, asking whether a key is right."""
+"""Speaking to real storage accounts: writing a backup, reading one, asking whether a key is right.
+
+Only who is about to speak imports this: it loads longer than all the rest of the emulator, which starts without it.
+"""
 
 from __future__ import annotations
 

@@ -134,13 +134,10 @@ class World:
                 f"The tracking database {name} refused user name and password.",
             )
 
-    def user_of(self, name: str) -> str | None:
-        """The service whose tracking database this is."""
-        for service in self._store.services():
-            text = service.settings.get("TrackingStoreConnectionString")
-            if text and database_name(text).lower() == name.lower():
-                return service.name
-        return None
+    def users(self) -> dict[str, str]:
+        """Name of a tracking database in lower case -> the service that uses it."""
+        named = {each.name: each.settings.get("TrackingStoreConnectionString") for each in self._store.services()}
+        return {database_name(text).lower(): service for service, text in named.items() if text}
 
     def check_database_is_free(self, connection_string: str, itself: str = "") -> None:
         """Refuse a tracking database that another service uses.
@@ -148,7 +145,7 @@ class World:
         :param itself: name of the service that may use it.
         :raises OperationFailure: no two services may share one.
         """
-        user = self.user_of(database_name(connection_string))
+        user = self.users().get(database_name(connection_string).lower())
         if user is not None and user.lower() != itself.lower():
             raise OperationFailure(
                 409,

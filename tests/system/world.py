@@ -81,8 +81,8 @@ class World:
 
     def state(self, name: str) -> str | None:
         """None when there is no such service."""
-        services = self.emulator.admin("GET", "/services")["services"]
-        return next((each["state"] for each in services if each["name"] == name), None)
+        answer = self.emulator.raw_admin("GET", f"/services/{name}")
+        return None if answer.status_code == requests.codes.not_found else answer.json()["state"]
 
     def reaches(self, name: str, state: str | None, seconds: float = PATIENCE_SECONDS) -> None:
         until(lambda: self.state(name) == state, seconds)
@@ -91,7 +91,9 @@ class World:
         """Wait for an entry of the journal about a service; answers it."""
 
         def find() -> dict[str, Any] | None:
-            entries = self.emulator.journal(service=name, after=after)
+            nonlocal after
+            if entries := self.emulator.journal(service=name, after=after):
+                after = entries[-1]["seq"]
             return next((found for found in entries if entry.items() <= found.items()), None)
 
         return until(find, seconds)
@@ -157,8 +159,7 @@ class World:
 
     def last_seq(self) -> int:
         """Number of the journal's last entry."""
-        entries = self.emulator.journal()
-        return entries[-1]["seq"] if entries else 0
+        return self.emulator.admin("GET", "/journal?limit=1")["newest"]
 
     # Blobs.
 

@@ -16,6 +16,7 @@ class WorldOrderError(ValueError):
 
 def view(world: World, store: Store) -> dict[str, Any]:
     """All databases and namespaces, and which services use them."""
+    users = world.users()
     used: dict[str, list[str]] = {}
     for service in store.services():
         namespace = service.settings.get("AccessControlNamespace")
@@ -25,7 +26,7 @@ def view(world: World, store: Store) -> dict[str, Any]:
             {
                 "name": each.name,
                 "user": each.user,
-                "used_by": world.user_of(each.name),
+                "used_by": users.get(each.name.lower()),
                 "path": str(world.database_path(each.name)),
             }
             for each in world.databases()

@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from biztalk_emulator import restores, storage
+from biztalk_emulator import restores
 from biztalk_emulator.business import package, quotas
 from biztalk_emulator.business.errors import PackageDamaged
 from biztalk_emulator.connection_strings import parse_storage
@@ -54,6 +54,8 @@ class Findings:
 
 def look(order: RestoreOrder) -> Findings:
     """Ask the backup's storage account for it, and the accounts that the request names whether their keys are right."""
+    from biztalk_emulator import storage
+
     problems: list[str] = []
     descriptor = service = None
     if not order.problems:
