@@ -60,8 +60,8 @@ def world(airflow_stack: Stack) -> World:
 
 
 @pytest.fixture(scope="package")
-def good_night(world: World) -> Night:
-    """A night without troubles, of all services that the configuration includes."""
+def good_night(world: World, abandoned: int) -> Night:
+    """A night without troubles, of all services that the configuration includes; the first after Airflow's death."""
     return world.night()
 
 
@@ -103,7 +103,7 @@ def abandoned(world: World) -> int:
     until(lambda: not Path(f"/proc/{work['pid']}").exists())
     for part in world.stack.layout.programs:
         world.stack.kill(part)
-    world.stack.start()
+    world.stack.revive()
     return before
 
 

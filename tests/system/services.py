@@ -42,4 +42,4 @@ ABANDONED = (LEFT, MARKED, DELETED, PAUSED)
 """Each is left suspended by a run: one that has ended, one that a person marks as failed, one that a person deletes,
 and one whose DAG a person pauses."""
 
-PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-crashes", "proving-restore", *ABANDONED)
+PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-restore", *ABANDONED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ def copied(world: World, good_night: Night) -> Restoration:
     def emulator_dies(run_id: str) -> None:
         world.reaches(COPY, "Restoring")
         world.stack.kill("emulator")
-        world.stack.start()
+        world.stack.revive()
 
     return world.restoration(
         "contosoeurope",
@@ -80,12 +80,42 @@ def test_what_the_plan_says_of_the_control_numbers_left_as_they_were_is_what_tha
     assert any("every number used since is given out again" in loss for loss in copied.plan["losses"])
 
 
-# To its own name, approved in a browser.
+# Of other services, beside each other.
 
 
 @pytest.fixture(scope="module")
-def replaced(world: World, good_night: Night) -> Restoration:
-    """A service restored to its own name, while traffic went on after the backup."""
+def others(world: World, good_night: Night, copied: Restoration) -> dict[Callable, Future]:
+    """What came of each story."""
+    stories = (replace_a_service, ask_in_vain, plan_without_approval, fail_late)
+    with ThreadPoolExecutor(len(stories)) as threads:
+        return {story: threads.submit(story, world, good_night) for story in stories}
+
+
+@pytest.fixture(scope="module")
+def replaced(others) -> Restoration:
+    return others[replace_a_service].result()
+
+
+@pytest.fixture(scope="module")
+def refused(others) -> dict[str, tuple[Restoration, str]]:
+    return others[ask_in_vain].result()
+
+
+@pytest.fixture(scope="module")
+def unapproved(others) -> dict[str, Restoration]:
+    return others[plan_without_approval].result()
+
+
+@pytest.fixture(scope="module")
+def failed_late(others) -> tuple[Restoration, Restoration]:
+    return others[fail_late].result()
+
+
+# To its own name, approved in a browser.
+
+
+def replace_a_service(world: World, good_night: Night) -> Restoration:
+    """A service is restored to its own name, while traffic went on after the backup."""
     world.pass_messages(REPLACED)
     done = world.restoration(
         REPLACED,
@@ -141,7 +171,7 @@ def test_the_record_names_who_approved_and_how_long_it_took(replaced, world):
     assert record["plan"]["hash"] == replaced.plan["hash"]
 
 
-def test_nobody_keeps_a_claim_on_a_service_that_is_done(replaced, copied, world):
+def test_nobody_keeps_a_claim_on_a_service_that_is_done(others, world):
     assert world.catalog("claims", "") == {}
 
 
@@ -170,8 +200,8 @@ def refused_forms(world: World) -> dict[str, tuple[dict[str, Any], str]]:
     }
 
 
-@pytest.fixture(scope="module")
-def refused(world: World, good_night: Night) -> dict[str, tuple[Restoration, str]]:
+def ask_in_vain(world: World, good_night: Night) -> dict[str, tuple[Restoration, str]]:
+    """The plan of each refuses it; with what it has to say."""
     forms = refused_forms(world)
     with ThreadPoolExecutor(A_FEW) as threads:
         runs = {name: threads.submit(lambda form: world.restoration(**form), form) for name, (form, _) in forms.items()}
@@ -193,8 +223,7 @@ def test_what_breaks_a_rule_is_refused_and_nothing_is_changed(refused, name):
 # Not approved.
 
 
-@pytest.fixture(scope="module")
-def unapproved(world: World, good_night: Night) -> Iterator[dict[str, Restoration]]:
+def plan_without_approval(world: World, good_night: Night) -> dict[str, Restoration]:
     """Restores of a living service to its own name that do not come to a change."""
     form = {"service": "contosoorders", "when_name_is_taken": "replace"}
 
@@ -218,7 +247,7 @@ def unapproved(world: World, good_night: Night) -> Iterator[dict[str, Restoratio
             name: threads.submit(lambda stories, more: world.restoration(stories=stories, **form, **more), *how)
             for name, how in asked.items()
         }
-        yield {name: run.result() for name, run in runs.items()}
+        return {name: run.result() for name, run in runs.items()}
 
 
 @pytest.mark.parametrize("name", ["only the plan", "rejected", "not answered", "outdated"])
@@ -259,11 +288,10 @@ def test_a_service_that_is_changed_after_the_plan_stops_the_run_which_says_what_
 # Fails after the delete.
 
 
-@pytest.fixture(scope="module")
-def fails_late(world: World) -> tuple[Restoration, Restoration]:
+def fail_late(world: World, good_night: Night) -> tuple[Restoration, Restoration]:
     """A stored value is changed after everything was checked: the known issue. And the way back out of it.
 
-    :returns: the restore that failed, and the one with the form that it gives.
+    :returns: the restore that failed, and the one with the form that it gives
     """
     namespace = {"conn_type": "generic", "host": f"https://127.0.0.1:{world.stack.ports.emulator_data}"}
     bundle = str(world.stack.home / "emulator/pki/ca.pem")
@@ -288,8 +316,8 @@ def fails_late(world: World) -> tuple[Restoration, Restoration]:
     return failed, world.restoration(stories=[world.approve], **form)
 
 
-def test_a_restore_that_fails_after_the_delete_says_where_the_service_stands_and_how_to_get_it_back(fails_late):
-    failed, _ = fails_late
+def test_a_restore_that_fails_after_the_delete_says_where_the_service_stands_and_how_to_get_it_back(failed_late):
+    failed, _ = failed_late
     assert (failed.state, failed.report["outcome"]) == ("failed", "failed")
     assert failed.report["state"] == "RestoreFailed"
     assert failed.report["safety_backup"] in failed.report["reason"]
@@ -298,7 +326,7 @@ def test_a_restore_that_fails_after_the_delete_says_where_the_service_stands_and
     assert failed.asked(FAILS, "delete") == [202]
 
 
-def test_the_form_that_it_gives_restores_what_was_there(fails_late, world):
-    _, back = fails_late
+def test_the_form_that_it_gives_restores_what_was_there(failed_late, world):
+    _, back = failed_late
     assert back.report["outcome"] == "restored", back.report
     assert world.state(FAILS) == "Suspended"

@@ -34,7 +34,7 @@ def test_storage_that_goes_away_in_mid_backup_makes_the_run_red_and_the_service_
         world.end_storage()
         world.release(SERVICE)
         world.tells(SERVICE, event="ended", operation="backup", after=before)
-        world.stack.start()
+        world.stack.revive()
 
     before = world.last_seq()
     night = world.night([SERVICE], [storage_goes_away])
@@ -60,7 +60,7 @@ def another_key(world: World) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(15)
-        world.stack.start()
+        world.stack.revive()
 
 
 def answers(world: World) -> bool:
