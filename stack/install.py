@@ -60,7 +60,7 @@ def install_python() -> None:
         uv = find_uv()
         with step("Installing the Python packages (locked, each checked against its hash)"):
             if not works(PYTHON):
-                run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)])
+                run([uv, "venv", "--quiet", "--clear", "--python", interpreter(), str(VENV)])
             run(
                 [
                     uv,
@@ -75,6 +75,18 @@ def install_python() -> None:
                 ]
             )
             run([uv, "pip", "install", "--quiet", "--python", str(PYTHON), *EDITABLE, str(ROOT)])
+
+
+def interpreter() -> str:
+    """The Python that was named; where none was, the distribution's own of the version that runs this.
+
+    A distribution builds its Python with all optimisations. One that was built on the machine, as pyenv does, has them
+    only where somebody asked for them.
+    """
+    distributed = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
+    named = "PYTHON3" in os.environ
+    whole = not named and attempt([str(distributed), "-c", "import ctypes, lzma, sqlite3, ssl"])
+    return str(distributed) if whole else sys.executable
 
 
 def install_node_program(name: str) -> None:

@@ -30,26 +30,33 @@ settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
 
-class ByRoom(LoadScopeScheduling):
-    """Where tests run beside each other, those of a room stay together, for they share what it has started."""
+STACKS = ("system", "chaos", "system_distributed")
+"""Rooms whose tests share a whole stack."""
+
+
+class Parted(LoadScopeScheduling):
+    """Where tests run beside each other, those of a stack stay together, and elsewhere those of a file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.split("/")[1]
+        room = nodeid.split("/")[1]
+        return room if room in STACKS else nodeid.partition("::")[0]
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
-    # As collected; else the room with the most tests begins, which is not the one that takes longest.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Parted:
+    # As collected; else what has the most tests begins, which is not what takes longest.
     config.option.loadscopereorder = False
-    return ByRoom(config, log)
+    return Parted(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    The longest room begins, the next longest beside it, and a short one stands behind the longest, for they are dealt
-    out in turn. The distributed stack comes last, when the other one has ended.
+    Whoever is done takes what is next, so the longest begins, and files that fill the rest of the time end it. Half of
+    the others come before the distributed stack, for two stacks beside each other make each other wait.
     """
-    places = {"system": -3, "airflow_layer": -2, "bench": -1, "system_distributed": 1}
-    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], 0))
+    first, last = ("system", "airflow_layer", "chaos"), ("system_distributed", "emulator", "emulator_business")
+    order = {room: place for place, room in enumerate(first, -len(first))}
+    order |= {room: place for place, room in enumerate(last, 1)}
+    items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], 0))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
