@@ -22,6 +22,7 @@ LOCAL = ROOT / ".local"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
 LOCKS = [str(ROOT / "docker/requirements.txt"), str(ROOT / "requirements-local.txt")]
+DISTRIBUTED = Path("/usr/bin")
 UV_LOCK = str(ROOT / "stack/uv-requirements.txt")
 OLDEST_UV = (0, 8, 0)  # the first with `uv venv --clear`
 PIP_OPTIONS = ["--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement", UV_LOCK]
@@ -83,10 +84,11 @@ def interpreter() -> str:
     A distribution builds its Python with all optimisations. One that was built on the machine, as pyenv does, has them
     only where somebody asked for them.
     """
-    distributed = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
-    named = "PYTHON3" in os.environ
-    whole = not named and attempt([str(distributed), "-c", "import ctypes, lzma, sqlite3, ssl"])
-    return str(distributed) if whole else sys.executable
+    distributed = DISTRIBUTED / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    # A distribution may leave parts of the standard library out.
+    if "PYTHON3" not in os.environ and attempt([str(distributed), "-c", "import ctypes, lzma, sqlite3, ssl"]):
+        return str(distributed)
+    return sys.executable
 
 
 def install_node_program(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,31 @@ def test_only_a_uv_that_is_new_enough_is_used(install, tmp_path, monkeypatch, sc
     program(locked, "echo 'uv 0.13.9'")
     monkeypatch.setattr(install, "uv_by_pip", lambda: locked)
     assert install.find_uv() == str(system if used else locked)
+
+
+@pytest.mark.parametrize(
+    ("script", "named", "taken"),
+    [("exit 0", False, True), ("exit 0", True, False), ("exit 1", False, False), (None, False, False)],
+    ids=["whole", "another was named", "in parts", "missing"],
+)
+def test_the_distributions_python_is_taken_unless_another_was_named(
+    install, tmp_path, monkeypatch, script, named, taken
+):
+    distributed = tmp_path / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    if script:
+        program(distributed, script)
+    monkeypatch.setattr(install, "DISTRIBUTED", tmp_path)
+    monkeypatch.delenv("PYTHON3", raising=False)
+    if named:
+        monkeypatch.setenv("PYTHON3", sys.executable)
+    assert install.interpreter() == (str(distributed) if taken else sys.executable)
+
+
+def test_make_tells_of_a_python_that_was_named(tmp_path):
+    named = program(tmp_path / "python3", f"echo $PYTHON3 >> {tmp_path}/told")
+    for make in (["make", "install", f"PYTHON3={named}"], ["make", "install"]):
+        subprocess.run(make, cwd=ROOT, env={"PATH": f"{tmp_path}:{os.defpath}"}, check=True)
+    assert (tmp_path / "told").read_text().splitlines() == [str(named), ""]
 
 
 @pytest.fixture
