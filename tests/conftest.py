@@ -50,13 +50,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Parted:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Whoever is done takes what is next, so the longest begins, and files that fill the rest of the time end it. Half of
-    the others come before the distributed stack, for two stacks beside each other make each other wait.
+    Whoever is done takes what is next. Two stacks begin, the third comes when the longer of them has ended, and files
+    fill the rest of the time.
     """
-    first, last = ("system", "airflow_layer", "chaos"), ("system_distributed", "emulator", "emulator_business")
-    order = {room: place for place, room in enumerate(first, -len(first))}
-    order |= {room: place for place, room in enumerate(last, 1)}
-    items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], 0))
+    rooms = {item: item.path.relative_to(ROOT / "tests").parts[0] for item in items}
+    first, last = ("system", "chaos", "airflow_layer", "emulator"), ("system_distributed", "cli", "dags", "rest")
+    order = (*first, *sorted({*rooms.values()} - {*first, *last}), *last)
+    items.sort(key=lambda item: order.index(rooms[item]))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

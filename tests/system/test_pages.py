@@ -47,18 +47,21 @@ def browser() -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(request, browser, screenshots) -> Iterator[Page]:
-    """A page whose console has to stay free of errors; a picture of its end is kept."""
-    complaints = []
+def page(request, browser, world, screenshots) -> Iterator[Page]:
+    """A page that asks nobody but the stack, and whose console stays free of errors; a picture of its end is kept."""
+    complaints, elsewhere = [], []
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
     expect.set_options(timeout=PATIENCE)
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    own = (world.stack.url, "data:", "blob:")
+    page.on("request", lambda asked: asked.url.startswith(own) or elsewhere.append(asked.url))
     yield page
     page.screenshot(path=screenshots / f"{request.node.name}.png")
     page.close()
     assert complaints == []
+    assert elsewhere == []
 
 
 def test_the_graph_shows_the_steps_of_a_service(page, world, good_night):
@@ -70,15 +73,16 @@ def test_the_graph_shows_the_steps_of_a_service(page, world, good_night):
     expect(page.get_by_test_id("rf__node-report")).to_be_visible()
 
 
-@pytest.mark.parametrize("section", FORM)
-def test_the_form_explains_every_field(page, world, section):
+def test_the_form_explains_every_field(page, world):
     page.goto(f"{world.stack.url}/dags/{DAG_ID}")
+    expect(page.get_by_text("BizTalk Services: nightly backup").first).to_be_visible()
     page.get_by_role("button", name="Trigger Dag").click()
     form = page.get_by_role("dialog")
-    form.get_by_role("button", name=section, exact=True).click()
-    for title, explanation in FORM[section].items():
-        expect(form.get_by_text(re.compile(rf"^{re.escape(title)}\s*\*?$")).first).to_be_visible()
-        expect(form.get_by_text(explanation).first).to_be_visible()
+    for section, fields in FORM.items():
+        form.get_by_role("button", name=section, exact=True).click()
+        for title, explanation in fields.items():
+            expect(form.get_by_text(re.compile(rf"^{re.escape(title)}\s*\*?$")).first).to_be_visible()
+            expect(form.get_by_text(explanation).first).to_be_visible()
 
 
 def test_the_backup_is_one_click_away(page, world, good_night):
