@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-FILES_STAY = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600"}
-"""No DAG file changes while it is looked at."""
+SPARING = {
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+}
+"""No DAG file changes, and a scheduler that finds nothing to do rests longer: its looks take time that tasks want."""
 
 DEATHS_ARE_NOTICED = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",

@@ -50,11 +50,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Parted:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Whoever is done takes what is next. Two stacks begin, the third comes when the longer of them has ended, and files
-    fill the rest of the time.
+    Whoever is done takes what is next. The longest begins; the other two stacks come where it waits more than it works,
+    and where it has ended; files fill the rest of the time.
     """
     rooms = {item: item.path.relative_to(ROOT / "tests").parts[0] for item in items}
-    first, last = ("system", "chaos", "airflow_layer", "emulator"), ("system_distributed", "cli", "dags", "rest")
+    first, last = ("system", "airflow_layer", "chaos", "emulator"), ("system_distributed", "cli", "dags", "rest")
     order = (*first, *sorted({*rooms.values()} - {*first, *last}), *last)
     items.sort(key=lambda item: order.index(rooms[item]))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chaos.settings import FILES_STAY
+from chaos.settings import SPARING
 from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
@@ -23,7 +23,7 @@ DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5, "create": 0.1, "delet
 DURATIONS |= {"restore": 2.0}
 
 SETTINGS = {
-    **FILES_STAY,
+    **SPARING,
     "AIRFLOW__BIZTALK_SERVICES__EXCLUDE": "proving-*",
     "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": str(AT_ONCE),
     "AIRFLOW__BIZTALK_SERVICES__UNKNOWN_PATIENCE_SECONDS": "3",
