@@ -108,7 +108,6 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     max_active_tasks=64,
-    params=PARAMS,
     tags=["biztalk", "backup"],
     default_args={
         "owner": "biztalk",
@@ -186,3 +185,6 @@ with DAG(
     )
     # The arrow from a group leaves its teardowns out.
     [backups, dag.get_task("service.resume")] >> report
+
+    # Last: Airflow copies the parameters that a DAG has into every task that is made after them.
+    dag.params = PARAMS

@@ -187,7 +187,6 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=4,
-    params=PARAMS,
     tags=["biztalk", "restore"],
     default_args={
         "owner": "biztalk",
@@ -339,3 +338,6 @@ with DAG(
         **catalog,
     )
     [resume, dag.get_task("replace.bring_back_unless_deleted"), plan] >> report
+
+    # Last: Airflow copies the parameters that a DAG has into every task that is made after them.
+    dag.params = PARAMS

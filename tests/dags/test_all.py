@@ -58,6 +58,10 @@ def test_each_has_params_that_its_own_form_accepts(dags):
                 param.resolve()
 
 
+def test_no_task_carries_a_copy_of_the_form(dags):
+    assert [task.task_id for task in every_task(dags) if task.params] == []
+
+
 def test_each_survives_serialization(dags):
     for dag in dags.dags.values():
         once = DagSerialization.to_dict(dag)
