@@ -93,7 +93,7 @@ def environment(world: World, drill_connection: str, folder: Path) -> dict[str, 
         "ACS_KEY_FILE": str(folder / "key"),
         "AGREEMENT": AGREEMENT,
         "KIND": "Interchange",
-        "NEXT": "5000",
+        "NEXT": "50000",
         "DRILL": DRILL,
         "DRILL_TRACKING": drill_connection,
     }

@@ -110,7 +110,7 @@ def test_no_partner_gets_a_control_number_twice(report, world):
 
 def test_control_numbers_can_be_settled_by_hand(blocks):
     assert any(line.startswith(f"{AGREEMENT}\tInterchange\t") for line in blocks["ranges"].lines)
-    assert blocks["settle"].lines[-1] == "5000"
+    assert blocks["settle"].lines[-1] == "50000"
 
 
 def test_the_service_is_resumed_by_hand(blocks):
