@@ -108,8 +108,8 @@ def failed_late(others) -> tuple[Restoration, Restoration]:
 
 def test_nobody_keeps_a_claim_on_a_service_that_is_done(others, runbook, world):
     runbook.result()
-    kept = {name[1] for name in map(re.compile(r"claims/([^/]+)\.json").fullmatch, world.written(CATALOG)) if name}
-    assert kept <= set(ABANDONED)
+    claims = map(re.compile(r"claims/([^/]+)\.json").fullmatch, world.written(CATALOG))
+    assert {claim[1] for claim in claims if claim} <= set(ABANDONED)
 
 
 # Refused by the plan.
