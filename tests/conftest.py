@@ -54,9 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     and where it has ended; files fill the rest of the time.
     """
     rooms = {item: item.path.relative_to(ROOT / "tests").parts[0] for item in items}
-    first, last = ("system", "airflow_layer", "chaos", "emulator"), ("system_distributed", "cli", "dags", "rest")
-    order = (*first, *sorted({*rooms.values()} - {*first, *last}), *last)
-    items.sort(key=lambda item: order.index(rooms[item]))
+    first = ("system", "airflow_layer", "chaos", "emulator", "system_distributed")
+    items.sort(key=lambda item: first.index(rooms[item]) if rooms[item] in first else len(first))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
