@@ -65,7 +65,7 @@ def connect(credentials: ManagementCredentials, ca_file: Path) -> Iterator[Calla
     made: list[BizTalkServicesClient] = []
 
     def make(port: int, **options: object) -> BizTalkServicesClient:
-        settings = {"host": "127.0.0.1", "port": port, "ca_bundle": ca_file, "timeout": (2.0, 2.0)} | options
+        settings = {"host": "127.0.0.1", "port": port, "ca_bundle": ca_file, "timeout": (10.0, 10.0)} | options
         made.append(BizTalkServicesClient(SUBSCRIPTION, credentials, **settings))
         return made[-1]
 
@@ -87,7 +87,7 @@ def partner_client(ca_file: Path) -> Iterator[Callable[..., PartnerManagementCli
     made: list[PartnerManagementClient] = []
 
     def make(port: int, **options: object) -> PartnerManagementClient:
-        settings = {"namespace": "contoso-acs", "key": KEY, "ca_bundle": ca_file, "timeout": (2.0, 2.0)} | options
+        settings = {"namespace": "contoso-acs", "key": KEY, "ca_bundle": ca_file, "timeout": (10.0, 10.0)} | options
         made.append(PartnerManagementClient("orders", endpoint=f"https://127.0.0.1:{port}", **settings))
         return made[-1]
 
