@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos.cells import BACKUP, LONGEST_SECONDS, RESTORE, Cell, Wave, waves
 from chaos.gates import FOLDER, Gates
 from chaos.runner import Outcome, Runner
-from chaos.settings import DEATHS_ARE_NOTICED, SPARING
+from chaos.settings import DEATHS_ARE_NOTICED, FRUGAL
 from stack import Ports, Stack
 from stack.layouts import Layout
 from stack.parts import ROOT
@@ -27,7 +27,7 @@ EARLIER = 3
 """How many times earlier within its step the death comes that is tried again."""
 
 SETTINGS = {
-    **SPARING,
+    **FRUGAL,
     **DEATHS_ARE_NOTICED,
     # No night of its own comes in between.
     "AIRFLOW__BIZTALK_SERVICES__SCHEDULE": "0 0 29 2 *",
