@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from biztalk_emulator.business.tracking import TrackingDatabase
 from biztalk_emulator.connection_strings import ConnectionStringError, Login, database_name, parse_login
 from biztalk_emulator.failures import OperationFailure
-from biztalk_emulator.store import Store
+from biztalk_emulator.store import Service, Store
 
 _INTRODUCED = "world_introduced"
 
@@ -134,18 +135,13 @@ class World:
                 f"The tracking database {name} refused user name and password.",
             )
 
-    def users(self) -> dict[str, str]:
-        """Name of a tracking database in lower case -> the service that uses it."""
-        named = {each.name: each.settings.get("TrackingStoreConnectionString") for each in self._store.services()}
-        return {database_name(text).lower(): service for service, text in named.items() if text}
-
     def check_database_is_free(self, connection_string: str, itself: str = "") -> None:
         """Refuse a tracking database that another service uses.
 
         :param itself: name of the service that may use it.
         :raises OperationFailure: no two services may share one.
         """
-        user = self.users().get(database_name(connection_string).lower())
+        user = users_of_databases(self._store.services()).get(database_name(connection_string).lower())
         if user is not None and user.lower() != itself.lower():
             raise OperationFailure(
                 409,
@@ -204,6 +200,12 @@ class World:
             raise OperationFailure(
                 400, "BadRequest", "AccessControlKeyRefused", f"The Access Control namespace {name} refused the key."
             )
+
+
+def users_of_databases(services: Iterable[Service]) -> dict[str, str]:
+    """Name of a tracking database in lower case -> the service that uses it."""
+    named = {each.name: each.settings.get("TrackingStoreConnectionString") for each in services}
+    return {database_name(text).lower(): service for service, text in named.items() if text}
 
 
 def _database(row: Any) -> Database:

@@ -7,7 +7,7 @@ from typing import Any
 
 from biztalk_emulator.connection_strings import is_database_name
 from biztalk_emulator.store import Store
-from biztalk_emulator.world import World
+from biztalk_emulator.world import World, users_of_databases
 
 
 class WorldOrderError(ValueError):
@@ -16,9 +16,10 @@ class WorldOrderError(ValueError):
 
 def view(world: World, store: Store) -> dict[str, Any]:
     """All databases and namespaces, and which services use them."""
-    users = world.users()
+    services = store.services()
+    users = users_of_databases(services)
     used: dict[str, list[str]] = {}
-    for service in store.services():
+    for service in services:
         namespace = service.settings.get("AccessControlNamespace")
         used.setdefault((namespace or "").lower(), []).append(service.name)
     return {
