@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from chaos.settings import FRUGAL
 from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
-from tests.system.runbook import follow
 from tests.system.services import AT_ONCE, DELETED, LEFT, MARKED, NAMESPACE, NAMESPACE_KEY, PAUSED, PROVING_GROUND
 from tests.system.troubles import meet_troubles
 from tests.system.world import Night, World, until
@@ -72,14 +70,6 @@ def next_night(world: World, good_night: Night) -> Night:
     """The night after it for one service, by hand: its tracking database is away, a person says that it is drained."""
     with world.without_tracking("contosoorders"):
         return world.night(["CONTOSOORDERS"], batches_are_empty=True, label="before the change of Monday")
-
-
-@pytest.fixture(scope="package")
-def runbook(world: World, good_night: Night, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future]:
-    """The blocks of the restore runbook, which is followed beside other restores: ask for it early, and look late."""
-    folder = tmp_path_factory.mktemp("runbook")
-    with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(follow, world, folder)
 
 
 @pytest.fixture(scope="package")

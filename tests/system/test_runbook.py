@@ -10,7 +10,7 @@ import pytest
 
 from stack.settings import STORAGE_ACCOUNT
 from tests.documents import MARKED
-from tests.system.runbook import AGREEMENT, CHANGED, CLOUD_SERVICE, DRILL, RUNBOOK, SERVICE, Block
+from tests.system.runbook import AGREEMENT, CHANGED, CLOUD_SERVICE, DRILL, RUNBOOK, SERVICE, Block, follow
 from tests.system.world import Night, World, fits_descriptor
 
 ORDER = [
@@ -21,8 +21,9 @@ REPLACED = ["suspend", "backup", "delete", "restore"]
 
 
 @pytest.fixture(scope="module")
-def blocks(runbook) -> dict[str, Block]:
-    return runbook.result()
+def blocks(world: World, good_night: Night, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Block]:
+    """Every block, after it was run."""
+    return follow(world, tmp_path_factory.mktemp("runbook"))
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,14 @@ def test_the_run_waits_for_a_person_and_shows_them_the_plan(blocks):
     assert re.fullmatch("[0-9a-f]{64}", blocks["start"].lines[-1])
 
 
-def test_after_the_approval_the_service_is_backed_up_deleted_and_restored(blocks, report, backup):
+def test_after_the_approval_the_service_is_backed_up_deleted_and_restored(blocks, report, backup, world):
     assert "Approve" in blocks["approve"].said
     assert (report["outcome"], report["state"]) == ("restored", "Suspended")
     assert report["backup"] == f"{STORAGE_ACCOUNT}/{backup}"
     assert report["differences"] == []
     assert blocks["approve"].done + blocks["follow"].done == REPLACED
+    endings = [each for each in world.emulator.journal(service=SERVICE, kind="operation") if each["event"] == "ended"]
+    assert {each["status"] for each in endings} == {"Succeeded"}
     assert f"{SERVICE} Suspended" in blocks["follow"].lines
 
 
