@@ -158,7 +158,7 @@ def sample(cells: Sequence[Cell], number: int | None, seed: int) -> list[Cell]:
 def waves(cells: Iterable[Cell], seed: int, longest: float = LONGEST_SECONDS) -> list[Wave]:
     """
     The cells, put together: every wave has its first deaths of one victim, its second ones of the next victim, and so
-    on, so that each victim comes once as every one of them.
+    on, so that each victim comes once as every one of them. Who meets the most deaths stands first in its wave.
 
     :param longest: seconds; how late within a step a death may come
     """
@@ -176,7 +176,7 @@ def waves(cells: Iterable[Cell], seed: int, longest: float = LONGEST_SECONDS) ->
             ]
             fates += zip_longest(*met)
         if fates:
-            made.append(Wave(deaths, tuple(fates)))
+            made.append(Wave(deaths, tuple(sorted(fates, key=lambda fate: fate.count(None)))))
     return made
 
 

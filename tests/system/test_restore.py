@@ -83,49 +83,49 @@ def test_what_the_plan_says_of_the_control_numbers_left_as_they_were_is_what_tha
 # Refused by the plan.
 
 
-def refused_forms(world: World) -> dict[str, tuple[dict[str, Any], str]]:
+def refused_forms(world: World) -> dict[str, tuple[dict[str, Any], list[str]]]:
     """What is asked for -> the form, and what the run says."""
     wrong_key = {"conn_type": "wasb", "login": "devstoreaccount1", "host": storage_endpoint(world.stack.ports)}
     world.secrets.add(OTHER_KEY)
     world.connection("store_with_a_wrong_key", {**wrong_key, "password": OTHER_KEY}, api_version=STORAGE_API_VERSION)
     orders, replace = {"service": "contosoorders"}, {"when_name_is_taken": "replace"}
-    beside = {"target_name": "contosolower"}
     return {
-        "alive": (orders, "[name-free] Service contoso-west-us/contosoorders lives (Active)"),
-        "lower": (
-            beside | {"service": "ContosoRetail", "edition": "standard"},
-            "[edition-not-lower] A premium backup is restored as standard",
+        "alive": (orders, ["[name-free] Service contoso-west-us/contosoorders lives (Active)"]),
+        "three rules": (
+            {"service": "ContosoRetail", "target_name": "short", "edition": "standard"},
+            [
+                "[target-name] 'short' cannot be the name of a service",
+                "[edition-not-lower] A premium backup is restored as standard",
+                "[tracking-database-own] Tracking database",
+            ],
         ),
-        "shared": (beside | {"service": "contosoeurope"}, "[tracking-database-own] Tracking database"),
-        "short": (orders | {"target_name": "short"}, "[target-name] 'short' cannot be the name of a service"),
-        "unknown": (orders | {"backup": "contosoorders-20200101-000000"}, "has no reference to backup"),
-        "developer": ({"service": "contosodev"}, "has no backup of service contosodev"),
-        "key": (orders | replace | {"monitoring_conn_id": "store_with_a_wrong_key"}, "[value-works] Monitoring"),
+        "unknown": (orders | {"backup": "contosoorders-20200101-000000"}, ["has no reference to backup"]),
+        "key": (orders | replace | {"monitoring_conn_id": "store_with_a_wrong_key"}, ["[value-works] Monitoring"]),
         "nobody": (
             orders | replace | {"acs_conn_id": "no_such_connection"},
-            "There is no connection no_such_connection",
+            ["There is no connection no_such_connection"],
         ),
     }
 
 
 @pytest.fixture(scope="module")
-def refused(world: World, good_night: Night) -> dict[str, tuple[Restoration, str]]:
-    """The plan of each refuses it; with what it has to say."""
+def refused(world: World, good_night: Night) -> dict[str, tuple[Restoration, list[str]]]:
+    """The plan of each refuses it; with all that it has to say."""
     forms = refused_forms(world)
     with ThreadPoolExecutor(A_FEW) as threads:
         runs = {name: threads.submit(lambda form: world.restoration(**form), form) for name, (form, _) in forms.items()}
         return {name: (run.result(), forms[name][1]) for name, run in runs.items()}
 
 
-@pytest.mark.parametrize("name", ["alive", "lower", "shared", "short", "unknown", "developer", "key", "nobody"])
+@pytest.mark.parametrize("name", ["alive", "three rules", "unknown", "key", "nobody"])
 def test_what_breaks_a_rule_is_refused_and_nothing_is_changed(refused, name):
     run, said = refused[name]
     assert run.state == "failed"
     assert run.report["outcome"] == "refused"
-    assert said in run.report["reason"]
+    assert [sentence for sentence in said if sentence not in run.report["reason"]] == []
     assert "nothing was changed" in run.report["reason"].casefold()
     assert run.steps["plan"] == "failed"
-    for service in ("contosoorders", "ContosoRetail", "contosoeurope", "contosodev", "contosolower", "short"):
+    for service in ("contosoorders", "ContosoRetail", "short"):
         assert run.changes(service) == []
 
 
