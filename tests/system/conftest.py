@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from chaos.settings import FRUGAL
 from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
+from tests.system.runbook import Block, follow
 from tests.system.services import AT_ONCE, DELETED, LEFT, MARKED, NAMESPACE, NAMESPACE_KEY, PAUSED, PROVING_GROUND
 from tests.system.troubles import meet_troubles
 from tests.system.world import Night, World, until
@@ -84,6 +86,18 @@ def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
 
 
 @pytest.fixture(scope="package")
+def runbook(
+    world: World, good_night: Night, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[dict[str, Block]]]:
+    """The runbook is followed from now on, for a service with which nothing else happens; meanwhile nothing must die.
+
+    :returns: every block, after it was run
+    """
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(follow, world, tmp_path_factory.mktemp("runbook"))
+
+
+@pytest.fixture(scope="package")
 def abandoned(world: World) -> int:
     """Runs leave four services suspended: one run ends, one is marked as failed while it works, one has ended and is
     deleted, and the DAG of one is paused. Then all of Airflow is killed, and started again. Number of the journal's
@@ -101,9 +115,12 @@ def abandoned(world: World) -> int:
     )
     world.airflow.mark_failed("works_for_an_hour", working)
     until(lambda: not Path(f"/proc/{work['pid']}").exists())
+    running = world.stack.running()
     for part in world.stack.layout.programs:
         world.stack.kill(part)
-    world.stack.revive()
+        del running[part]
+    world.stack.start()
+    assert running.items() <= world.stack.running().items(), "a start leaves alone what runs"
     return before
 
 

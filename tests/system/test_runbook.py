@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from stack.settings import STORAGE_ACCOUNT
 from tests.documents import MARKED
-from tests.system.runbook import AGREEMENT, CHANGED, CLOUD_SERVICE, DRILL, RUNBOOK, SERVICE, Block, follow
+from tests.system.runbook import AGREEMENT, CHANGED, CLOUD_SERVICE, DRILL, RUNBOOK, SERVICE, Block
 from tests.system.world import Night, World, fits_descriptor
 
 ORDER = [
@@ -21,9 +22,9 @@ REPLACED = ["suspend", "backup", "delete", "restore"]
 
 
 @pytest.fixture(scope="module")
-def blocks(world: World, good_night: Night, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Block]:
+def blocks(runbook: Future[dict[str, Block]]) -> dict[str, Block]:
     """Every block, after it was run."""
-    return follow(world, tmp_path_factory.mktemp("runbook"))
+    return runbook.result()
 
 
 @pytest.fixture(scope="module")

@@ -137,16 +137,6 @@ def test_no_secret_of_the_stack_is_written_anywhere(night, distributed_stack):
     assert [file for file in written for secret in secrets if secret in file.read_bytes()] == []
 
 
-def test_what_died_comes_back_with_the_next_start_and_the_others_are_left_alone(deaths, distributed_stack):
-    _, died = deaths
-    before = distributed_stack.running()
-    distributed_stack.start()
-    after = distributed_stack.running()
-    assert {name for name in after if after[name] != before[name]} == set(died)
-    workers = distributed_stack.layout.workers(distributed_stack.home, distributed_stack.ports)
-    assert workers == {"worker-1", "worker-2"}
-
-
 def worker_of(stack: Stack, pid: int) -> str:
     """The worker that runs the task with this process."""
     lives = stack.running()
