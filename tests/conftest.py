@@ -50,11 +50,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Parted:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Whoever is done takes what is next. The longest begins, and needs all cores in its first half: beside that runs what
-    waits, beside its second half what works, and then the other stacks. Files fill the rest of the time.
+    Whoever is done takes what is next. The longest begins, and its nights want all cores: beside them runs what waits
+    for others, beside its restores the other stacks. Files fill the rest of the time.
     """
     rooms = {item: item.path.relative_to(ROOT / "tests").parts[0] for item in items}
-    first = ("system", "emulator", "rest", "cli", "catalog", "airflow_layer", "chaos", "system_distributed")
+    first = ("system", "emulator", "rest", "cli", "catalog", "chaos", "system_distributed")
     items.sort(key=lambda item: first.index(rooms[item]) if rooms[item] in first else len(first))
 
 
