@@ -158,7 +158,8 @@ def sample(cells: Sequence[Cell], number: int | None, seed: int) -> list[Cell]:
 def waves(cells: Iterable[Cell], seed: int, longest: float = LONGEST_SECONDS) -> list[Wave]:
     """
     The cells, put together: every wave has its first deaths of one victim, its second ones of the next victim, and so
-    on, so that each victim comes once as every one of them. Who meets the most deaths stands first in its wave.
+    on, so that each victim comes once as every one of them. In a wave those stand first who meet the most deaths, of
+    either job in turn.
 
     :param longest: seconds; how late within a step a death may come
     """
@@ -168,15 +169,16 @@ def waves(cells: Iterable[Cell], seed: int, longest: float = LONGEST_SECONDS) ->
     for first in range(len(victims)):
         named = [victims[(first + number) % len(victims)] for number in range(DEATHS)]
         deaths = tuple(Death(victim, round(chance.uniform(longest / 10, longest), 2)) for victim in named)
-        fates = []
+        groups = []
         for alike in _alike(cells):
             met = [
                 [cell for cell in alike if (cell.victim, cell.turn) == (victim, number)]
                 for number, victim in enumerate(named)
             ]
-            fates += zip_longest(*met)
-        if fates:
-            made.append(Wave(deaths, tuple(sorted(fates, key=lambda fate: fate.count(None)))))
+            groups.append(zip_longest(*met))
+        in_turn = [fate for one_of_each in zip_longest(*groups) for fate in one_of_each if fate]
+        if in_turn:
+            made.append(Wave(deaths, tuple(sorted(in_turn, key=lambda fate: fate.count(None)))))
     return made
 
 

@@ -75,7 +75,7 @@ def _services(made: Sequence[Wave]) -> tuple[list[str], list[str]]:
         max(sum(any(cell and cell.job == job for cell in fate) for fate in wave.fates) for wave in made)
         for job in (BACKUP, RESTORE)
     )
-    names = [f"contosocopy{number}" for number in range(1, 1 + of_backups + of_restores + min(SPARE, len(made)))]
+    names = [f"contosocopy{number}" for number in range(1, 1 + of_backups + of_restores + min(SPARE, len(made) - 1))]
     return names[:of_backups], names[of_backups:]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from datetime import datetime
 from functools import cached_property
@@ -27,11 +29,15 @@ COMPONENTS = {
 class AirflowApi:
     """The REST API of an Airflow that lets everybody in as administrator.
 
+    Threads may share it. Changes are asked for one after another: on SQLite two at the same time can each wait for what
+    the other one holds, until the lock times out.
+
     Every method raises `requests.RequestException` when Airflow cannot be reached or refuses.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._change = threading.Lock()
 
     def healthy(self, since: float = 0) -> bool:
         """Whether the API and every component answer, each with a heartbeat after `since` (seconds since the epoch)."""
@@ -146,7 +152,8 @@ class AirflowApi:
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         """The answer; a change is asked for again when Airflow's SQLite was locked (500), for then nothing was done."""
         for _ in range(CHANGE_TRIES):
-            answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=ANSWER_SECONDS, **arguments)
+            with contextlib.nullcontext() if method == "GET" else self._change:
+                answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=ANSWER_SECONDS, **arguments)
             if method == "GET" or answer.status_code != requests.codes.server_error:
                 break
             time.sleep(POLL_SECONDS)

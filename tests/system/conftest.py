@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from chaos.settings import FRUGAL
 from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
-from tests.system.runbook import Block, follow
 from tests.system.services import AT_ONCE, DELETED, LEFT, MARKED, NAMESPACE, NAMESPACE_KEY, PAUSED, PROVING_GROUND
 from tests.system.troubles import meet_troubles
 from tests.system.world import Night, World, until
@@ -83,18 +81,6 @@ def troubled(world: World) -> tuple[Night, list[dict[str, Any]]]:
 @pytest.fixture(scope="package")
 def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
     return troubled[0]
-
-
-@pytest.fixture(scope="package")
-def runbook(
-    world: World, good_night: Night, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Future[dict[str, Block]]]:
-    """The runbook is followed from now on, for a service with which nothing else happens; meanwhile nothing must die.
-
-    :returns: every block, after it was run
-    """
-    with ThreadPoolExecutor(1) as threads:
-        yield threads.submit(follow, world, tmp_path_factory.mktemp("runbook"))
 
 
 @pytest.fixture(scope="package")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from stack.settings import STORAGE_ACCOUNT
 from tests.documents import MARKED
-from tests.system.runbook import AGREEMENT, CHANGED, CLOUD_SERVICE, DRILL, RUNBOOK, SERVICE, Block
+from tests.system.runbook import AGREEMENT, CHANGED, CLOUD_SERVICE, DRILL, RUNBOOK, SERVICE, Block, follow
 from tests.system.world import Night, World, fits_descriptor
 
 ORDER = [
@@ -22,9 +21,9 @@ REPLACED = ["suspend", "backup", "delete", "restore"]
 
 
 @pytest.fixture(scope="module")
-def blocks(runbook: Future[dict[str, Block]]) -> dict[str, Block]:
+def blocks(world: World, good_night: Night, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Block]:
     """Every block, after it was run."""
-    return runbook.result()
+    return follow(world, tmp_path_factory.mktemp("runbook"))
 
 
 @pytest.fixture(scope="module")
