@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from stack.browser import launch_options
 from stack.settings import storage_endpoint
-from tests.system.world import DAG_ID, Night, World
+from tests.system.world import CATALOG, DAG_ID, Night, World
 
 STEPS = (
     "check_that_backup_is_allowed", "wait_for_turn", "wait_until_batches_are_empty", "suspend", "wait_until_suspended",
@@ -85,30 +86,24 @@ def test_the_form_explains_every_field(page, world):
             expect(form.get_by_text(explanation).first).to_be_visible()
 
 
-def test_the_backup_is_one_click_away(page, world, good_night):
-    page.goto(f"{step_url(world, good_night, 'contosonordic', 'back_up')}/details")
-    link = page.get_by_role("link", name="Backup container")
-    expect(link).to_have_attribute(
-        "href", f"{storage_endpoint(world.stack.ports)}/{good_night.backup('contosonordic')}"
-    )
-
-
-def test_the_catalog_entry_is_one_click_away(page, world, good_night):
-    page.goto(f"{step_url(world, good_night, 'contosonordic', 'publish_reference')}/details")
-    link = page.get_by_role("link", name="Backup reference")
-    expect(link).to_have_attribute(
-        "href",
-        f"{storage_endpoint(world.stack.ports)}/biztalk-backup-catalog/references/contosonordic/"
-        f"{good_night.backup('contosonordic')}.json",
-    )
-
-
-def test_the_log_of_a_step_says_in_a_sentence_what_was_done(page, world, good_night):
+def test_a_step_says_in_a_sentence_what_it_did_and_the_backup_is_one_click_away(page, world, good_night):
     page.goto(step_url(world, good_night, "contosonordic", "back_up"))
     expect(
         page.get_by_text(re.compile(r"Asked contoso-north-europe/contosonordic for backup .*: operation"))
     ).to_be_visible()
     expect(page.get_by_text("service.back_up [contosonordic]")).to_be_visible()
+    page.get_by_role("link", name="Details").click()
+    expect(page.get_by_role("link", name="Backup container")).to_have_attribute(
+        "href", f"{storage_endpoint(world.stack.ports)}/{good_night.backup('contosonordic')}"
+    )
+
+
+def test_the_link_to_the_catalog_entry_leads_there(world, good_night):
+    step = f"/dags/{DAG_ID}/dagRuns/{good_night.run_id}/taskInstances/service.publish_reference"
+    links = world.airflow.get(f"{step}/links", map_index=good_night.indices["contosonordic"])["extra_links"]
+    entry = f"references/contosonordic/{good_night.backup('contosonordic')}.json"
+    assert links == {"Backup reference": f"{storage_endpoint(world.stack.ports)}/{CATALOG}/{entry}"}
+    assert json.loads(world.blob(CATALOG, entry)) == good_night.reference("contosonordic")
 
 
 def test_the_log_of_a_wait_that_failed_says_in_a_sentence_why(page, world, troubled_night):

@@ -31,10 +31,11 @@ def asked(back: str, world: World, abandoned: int) -> list[dict]:
     return [entry for entry in entries if entry["operation"] == "resume"]
 
 
-def tickets(world: World, service: str, folder: str) -> list[dict]:
-    prefix = f"suspensions/{folder}/{CLOUD_SERVICE}/{service}/"
+def tickets(world: World, service: str, folder: str, what: str = "") -> list[dict]:
+    """The tickets, or the notes about what was done with one."""
+    prefix, suffix = f"suspensions/{folder}/{CLOUD_SERVICE}/{service}/", f"{what}.json"
     blobs = world.blobs.get_container_client(CATALOG).list_blobs(prefix)
-    return [json.loads(world.blob(CATALOG, blob.name)) for blob in blobs]
+    return [json.loads(world.blob(CATALOG, blob.name)) for blob in blobs if blob.name.endswith(suffix)]
 
 
 def test_the_watchdog_asked_once(asked):
@@ -65,7 +66,7 @@ def test_the_ticket_is_closed_by_the_watchdog(back, world):
 
 
 def test_people_are_told(back, world):
-    (noted,) = tickets(world, back, "notes")
+    (noted,) = tickets(world, back, "notes", ".resumed")
     run_id = noted["noted_by"].removeprefix("run ").partition(" ")[0]
     instances = world.airflow.task_instances("biztalk_watchdog", run_id)
     logs = [world.log("biztalk_watchdog", run_id, each) for each in instances if each["task_id"] == "bring_back"]
