@@ -108,9 +108,9 @@ def local_settings(database: Path) -> dict[str, str]:
 
 def local_api_server_settings(database: Path) -> dict[str, str]:
     """
-    What the API server has instead. While one of its requests waits for the lock of another, neither can go on, and it
-    answers nobody: it gives up soon, and who asked asks again. Not sooner than this, for a task whose new state meets
-    the lock for so long is made a failed one.
+    What the API server has instead. It commits its record of who asked for a change on its event loop: while that waits
+    for the lock of another request, the other one cannot end, and nobody is answered. It gives up soon, and who asked
+    asks again. Not sooner than this, for a task whose new state meets the lock for so long is made a failed one.
     """
     return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=5)}
 
