@@ -56,8 +56,11 @@ NONSENSE = {
 
 
 def hang_up_after(content: bytes):
+    """Announced, where it is an answer: else the next request may still go into the connection that is given up."""
+    last = content.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) if content.startswith(b"HTTP/") else content
+
     def step(connection: socket.socket) -> None:
-        connection.sendall(content)
+        connection.sendall(last)
 
     return step
 

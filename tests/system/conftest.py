@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from stack import Ports, Stack
 from stack.parts import ROOT
 from tests.emulator.driver import EmulatorProcess
 from tests.system.services import AT_ONCE, DELETED, LEFT, MARKED, NAMESPACE, NAMESPACE_KEY, PAUSED, PROVING_GROUND
-from tests.system.troubles import meet_troubles
+from tests.system.troubles import be_strict_about_messages, meet_troubles
 from tests.system.world import Night, World, until
 
 # Seconds by kind of operation: long enough that every transitional state can be seen, short enough for a test.
@@ -81,6 +82,13 @@ def troubled(world: World) -> tuple[Night, list[dict[str, Any]]]:
 @pytest.fixture(scope="package")
 def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
     return troubled[0]
+
+
+@pytest.fixture(scope="package")
+def strict_night(world: World, good_night: Night) -> Iterator[Future[Night]]:
+    """A night that is strict about messages. It begins now, and what happens to others may happen meanwhile."""
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(be_strict_about_messages, world)
 
 
 @pytest.fixture(scope="package")

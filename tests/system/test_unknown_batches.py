@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
-from tests.system.world import DAG_ID, DONE, Night, World
+from tests.system.world import DAG_ID, DONE, Night
 
 
 @pytest.fixture(scope="module")
-def strict_about_messages(world: World) -> Iterator[Night]:
-    """Proceeds where batches are unknown, and fails where a message slips in."""
-    agreement = ""
-
-    def slips_in(run_id: str) -> None:
-        nonlocal agreement
-        world.tells("contosoeurope", after=began, operation="suspend", status=503)
-        agreement = world.fill_batch("contosoeurope", "Size")
-
-    with world.without_tracking("contosonordic"):
-        began = world.last_seq()
-        world.emulator.fault("status", "suspend", service="contosoeurope", count=1, retry_after=2)
-        yield world.night(
-            ["contosonordic", "contosoeurope"],
-            [slips_in],
-            when_batches_are_unknown="proceed",
-            when_a_message_slips_in="fail",
-        )
-    world.release_batch("contosoeurope", agreement)
+def strict(strict_night: Future[Night]) -> Night:
+    return strict_night.result()
 
 
-def test_where_the_run_accepts_the_loss_the_backup_is_taken_and_says_that_batches_are_unknown(strict_about_messages):
-    assert strict_about_messages.operations("contosonordic") == DONE
-    drain = strict_about_messages.reference("contosonordic")["drain"]
+def test_where_the_run_accepts_the_loss_the_backup_is_taken_and_says_that_batches_are_unknown(strict):
+    assert strict.operations("contosonordic") == DONE
+    drain = strict.reference("contosonordic")["drain"]
     assert (drain["before"]["answer"], drain["before"]["source"], drain["drained"]) == ("unknown", "nobody", False)
     assert "cannot be asked" in drain["before"]["reason"]
 
 
-def test_where_the_run_does_not_accept_it_a_message_that_slips_in_makes_it_red(strict_about_messages, world):
-    assert strict_about_messages.state == "failed"
-    row = strict_about_messages.report["contosoeurope"]
+def test_where_the_run_does_not_accept_it_a_message_that_slips_in_makes_it_red(strict, world):
+    assert strict.state == "failed"
+    row = strict.report["contosoeurope"]
     assert (row["outcome"], row["failed_step"], row["backup"]) == ("failed", "look_again_at_batches", None)
     assert "messages slipped into a batch" in row["reason"]
     assert "1 message" in row["reason"]
-    assert strict_about_messages.operations("contosoeurope") == DONE
+    assert strict.operations("contosoeurope") == DONE
     assert world.state("contosoeurope") == "Active"
 
 

@@ -1,4 +1,4 @@
-"""One night in which nearly every service meets a trouble of its own."""
+"""A night in which nearly every service meets a trouble of its own, and one that is strict about messages."""
 
 from __future__ import annotations
 
@@ -154,3 +154,25 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
         emulator.force(f"proving-{name}", "Active")
     assert emulator.create("proving-deleted", Edition="basic").status_code == 202
     return night, ordered
+
+
+def be_strict_about_messages(world: World) -> Night:
+    """The night proceeds where batches are unknown, and fails where a message slips in."""
+    agreement = ""
+
+    def slips_in(run_id: str) -> None:
+        nonlocal agreement
+        world.tells("contosoeurope", after=began, operation="suspend", status=503)
+        agreement = world.fill_batch("contosoeurope", "Size")
+
+    with world.without_tracking("contosonordic"):
+        began = world.last_seq()
+        world.emulator.fault("status", "suspend", service="contosoeurope", count=1, retry_after=2)
+        night = world.night(
+            ["contosonordic", "contosoeurope"],
+            [slips_in],
+            when_batches_are_unknown="proceed",
+            when_a_message_slips_in="fail",
+        )
+    world.release_batch("contosoeurope", agreement)
+    return night
