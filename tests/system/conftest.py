@@ -14,8 +14,19 @@ import pytest
 from chaos.settings import FRUGAL
 from stack import Ports, Stack
 from stack.parts import ROOT
+from stack.ports import HOST
 from tests.emulator.driver import EmulatorProcess
-from tests.system.services import AT_ONCE, DELETED, LEFT, MARKED, NAMESPACE, NAMESPACE_KEY, PAUSED, PROVING_GROUND
+from tests.system.services import (
+    AT_ONCE,
+    DELETED,
+    LEFT,
+    MARKED,
+    NAMESPACE,
+    NAMESPACE_KEY,
+    PAUSED,
+    PROVING_GROUND,
+    RESTORED,
+)
 from tests.system.troubles import be_strict_about_messages, meet_troubles
 from tests.system.world import Night, World, until
 
@@ -86,7 +97,14 @@ def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
 
 @pytest.fixture(scope="package")
 def strict_night(world: World, good_night: Night) -> Iterator[Future[Night]]:
-    """A night that is strict about messages. It begins now, and what happens to others may happen meanwhile."""
+    """A night that is strict about messages, and backs up what is restored afterwards. It begins now, and what happens
+    to others may happen meanwhile."""
+    address = {"conn_type": "generic", "host": f"https://{HOST}:{world.stack.ports.emulator_data}"}
+    bundle = str(world.stack.home / "emulator/pki/ca.pem")
+    world.secrets.add(NAMESPACE_KEY)
+    world.connection(
+        f"biztalk_acs_{NAMESPACE}", {**address, "password": NAMESPACE_KEY}, namespace=NAMESPACE, ca_bundle=bundle
+    )
     with ThreadPoolExecutor(1) as threads:
         yield threads.submit(be_strict_about_messages, world)
 
@@ -126,7 +144,7 @@ def build_proving_ground(home: Path) -> None:
         emulator.admin("PATCH", "/settings", {"name_hold_seconds": 0})
         for name in PROVING_GROUND:
             namespace = {"AccessControlNamespace": NAMESPACE, "AccessControlKey": NAMESPACE_KEY}
-            answer = emulator.create(name, Edition="basic", **(namespace if name == "proving-restore" else {}))
+            answer = emulator.create(name, Edition="basic", **(namespace if name == RESTORED else {}))
             assert answer.status_code == 202, answer.text
         for name in PROVING_GROUND:
             emulator.reaches(name, "Active")

@@ -31,8 +31,9 @@ STORIES = (
 )
 """Each has a trouble of its own, some two. Those with a 1 take longest; their names give them the first turns."""
 
+RESTORED = "proving-restore"
 NAMESPACE, NAMESPACE_KEY = "provingrestoreacs", "YSBrZXkgdGhhdCBpcyBtYWRlIHVwIGZvciBhIHRlc3Q="
-"""Access Control namespace of the service that is restored, and its key."""
+"""The service that is restored, its Access Control namespace, and the key of that."""
 
 AT_ONCE = 12
 """How many services are backed up at the same time."""
@@ -42,4 +43,4 @@ ABANDONED = (LEFT, MARKED, DELETED, PAUSED)
 """Each is left suspended by a run: one that has ended, one that a person marks as failed, one that a person deletes,
 and one whose DAG a person pauses."""
 
-PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", "proving-restore", *ABANDONED)
+PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", RESTORED, *ABANDONED)

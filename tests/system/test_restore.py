@@ -13,10 +13,10 @@ from playwright.sync_api import sync_playwright
 
 from stack.browser import launch_options
 from stack.settings import STORAGE_API_VERSION, storage_endpoint
-from tests.system.services import ABANDONED, NAMESPACE, NAMESPACE_KEY
+from tests.system.services import ABANDONED, RESTORED
 from tests.system.world import CATALOG, RESTORE, Night, Restoration, World
 
-COPY, FAILS = "contosocopy", "proving-restore"
+COPY = "contosocopy"
 A_FEW = 2
 """Refused ones at the same time; the others happen beside them."""
 
@@ -82,15 +82,19 @@ def test_what_the_plan_says_of_the_control_numbers_left_as_they_were_is_what_tha
 
 # The others, beside each other.
 
-Stories = dict[Callable[[World], Any], Future]
+Stories = dict[Callable, Future]
 
 
 @pytest.fixture(scope="module")
 def stories(world: World, copied: Restoration, request: pytest.FixtureRequest) -> Iterator[Stories]:
     """What becomes of each. Nothing dies any more, so that the night of other services may begin as well."""
-    request.getfixturevalue("strict_night")
+    night = request.getfixturevalue("strict_night")
     with ThreadPoolExecutor() as threads:
-        yield {story: threads.submit(story, world) for story in (refuse, leave_unapproved, fail_late)}
+        yield {
+            refuse: threads.submit(refuse, world),
+            leave_unapproved: threads.submit(leave_unapproved, world),
+            fail_late: threads.submit(fail_late, world, night),
+        }
 
 
 # Refused by the plan.
@@ -225,30 +229,24 @@ def test_a_service_that_is_changed_after_the_plan_stops_the_run_which_says_what_
 # Fails after the delete.
 
 
-def fail_late(world: World) -> tuple[Restoration, Restoration]:
+def fail_late(world: World, night: Future[Night]) -> tuple[Restoration, Restoration]:
     """A stored value is changed after everything was checked: the known issue. And the way back out of it.
 
+    :param night: with a backup of the service
     :returns: the restore that failed, and the one with the form that it gives
     """
-    namespace = {"conn_type": "generic", "host": f"https://127.0.0.1:{world.stack.ports.emulator_data}"}
-    bundle = str(world.stack.home / "emulator/pki/ca.pem")
-    world.secrets.add(NAMESPACE_KEY)
-    world.connection(
-        f"biztalk_acs_{NAMESPACE}", {**namespace, "password": NAMESPACE_KEY}, namespace=NAMESPACE, ca_bundle=bundle
-    )
-    night = world.night([FAILS])
-    assert night.state == "success"
-    database = world.service(FAILS)["settings"]["TrackingStoreConnectionString"]
+    assert night.result().backup(RESTORED)
+    database = world.service(RESTORED)["settings"]["TrackingStoreConnectionString"]
     name = re.search("Initial Catalog=([^;]+)", database)[1]
     login = next(each for each in world.emulator.admin("GET", "/world")["databases"] if each["name"] == name)
 
     def login_changes(run_id: str) -> None:
         world.approve(run_id)
-        world.tells(FAILS, event="ended", operation="delete")
+        world.tells(RESTORED, event="ended", operation="delete")
         world.emulator.admin("PUT", f"/world/databases/{name}", {"user": login["user"], "password": "another-one"})
 
-    failed = world.restoration(FAILS, [login_changes], when_name_is_taken="replace", control_numbers="report")
-    world.emulator.admin("PUT", f"/world/databases/{name}", {"user": login["user"], "password": f"hidden-{FAILS}"})
+    failed = world.restoration(RESTORED, [login_changes], when_name_is_taken="replace", control_numbers="report")
+    world.emulator.admin("PUT", f"/world/databases/{name}", {"user": login["user"], "password": f"hidden-{RESTORED}"})
     form = failed.report["way_back"]
     return failed, world.restoration(stories=[world.approve], **form)
 
@@ -265,16 +263,15 @@ def test_a_restore_that_fails_after_the_delete_says_where_the_service_stands_and
     assert failed.report["safety_backup"] in failed.report["reason"]
     assert failed.report["way_back"]["backup"] == failed.report["safety_backup"].rpartition("/")[2]
     assert json.dumps(failed.report["way_back"]) in failed.report["reason"]
-    assert failed.asked(FAILS, "delete") == [202]
+    assert failed.asked(RESTORED, "delete") == [202]
 
 
 def test_the_form_that_it_gives_restores_what_was_there(failed_late, world):
     _, back = failed_late
     assert back.report["outcome"] == "restored", back.report
-    assert world.state(FAILS) == "Suspended"
+    assert world.state(RESTORED) == "Suspended"
 
 
-def test_nobody_keeps_a_claim_on_a_service_that_is_done(refused, unapproved, failed_late, strict_night, world):
-    strict_night.result()
+def test_nobody_keeps_a_claim_on_a_service_that_is_done(refused, unapproved, failed_late, world):
     claims = map(re.compile(r"claims/([^/]+)\.json").fullmatch, world.written(CATALOG))
     assert {claim[1] for claim in claims if claim} <= set(ABANDONED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.system.services import STORIES, SURVIVES, WITH_BACKUPS
+from tests.system.services import RESTORED, STORIES, SURVIVES, WITH_BACKUPS
 from tests.system.world import Night, World, until
 
 BUSY = {"kind": "status", "status": 503}
@@ -169,7 +169,7 @@ def be_strict_about_messages(world: World) -> Night:
         began = world.last_seq()
         world.emulator.fault("status", "suspend", service="contosoeurope", count=1, retry_after=2)
         night = world.night(
-            ["contosonordic", "contosoeurope"],
+            ["contosonordic", "contosoeurope", RESTORED],
             [slips_in],
             when_batches_are_unknown="proceed",
             when_a_message_slips_in="fail",
