@@ -14,7 +14,7 @@ import pytest
 from chaos.settings import FRUGAL
 from stack import Ports, Stack
 from stack.parts import ROOT
-from stack.ports import HOST
+from stack.settings import access_control_connection
 from tests.emulator.driver import EmulatorProcess
 from tests.system.services import (
     AT_ONCE,
@@ -99,12 +99,10 @@ def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
 def strict_night(world: World, good_night: Night) -> Iterator[Future[Night]]:
     """A night that is strict about messages, and backs up what is restored afterwards. It begins now, and what happens
     to others may happen meanwhile."""
-    address = {"conn_type": "generic", "host": f"https://{HOST}:{world.stack.ports.emulator_data}"}
-    bundle = str(world.stack.home / "emulator/pki/ca.pem")
+    pki = world.stack.home / "emulator/pki"
+    access = access_control_connection(world.stack.ports, pki, NAMESPACE, NAMESPACE_KEY)
     world.secrets.add(NAMESPACE_KEY)
-    world.connection(
-        f"biztalk_acs_{NAMESPACE}", {**address, "password": NAMESPACE_KEY}, namespace=NAMESPACE, ca_bundle=bundle
-    )
+    world.connection(f"biztalk_acs_{NAMESPACE}", access, **access["extra"])
     with ThreadPoolExecutor(1) as threads:
         yield threads.submit(be_strict_about_messages, world)
 

@@ -129,7 +129,7 @@ def refuse(world: World) -> dict[str, tuple[Restoration, list[str]]]:
     """The plan of each refuses it; with all that it has to say."""
     forms = refused_forms(world)
     with ThreadPoolExecutor(A_FEW) as threads:
-        runs = {name: threads.submit(lambda form: world.restoration(**form), form) for name, (form, _) in forms.items()}
+        runs = {name: threads.submit(world.restoration, **form) for name, (form, _) in forms.items()}
         return {name: (run.result(), forms[name][1]) for name, run in runs.items()}
 
 
@@ -173,8 +173,8 @@ def leave_unapproved(world: World) -> dict[str, Restoration]:
     }
     with ThreadPoolExecutor(len(asked)) as threads:
         runs = {
-            name: threads.submit(lambda stories, more: world.restoration(stories=stories, **form, **more), *how)
-            for name, how in asked.items()
+            name: threads.submit(world.restoration, stories=stories, **form, **more)
+            for name, (stories, more) in asked.items()
         }
         return {name: run.result() for name, run in runs.items()}
 
