@@ -42,8 +42,7 @@ def main(wanted: list[str]) -> int:
                 "or name it with PYTHON3=/path/to/python3.x."
             )
         LOCAL.mkdir(exist_ok=True)
-        with (LOCAL / "install.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(LOCAL / "install.lock"):
             install_python()
             for program in wanted:
                 install_node_program(program)
@@ -178,7 +177,14 @@ def run(command: list[str], directory: Path = ROOT, environment: dict[str, str] 
     name = f"`{' '.join([Path(command[0]).name, *command[1:2]])}`"
     try:
         result = subprocess.run(
-            command, cwd=directory, env=environment, capture_output=True, text=True, errors="replace", check=False
+            command,
+            cwd=directory,
+            env=environment,
+            close_fds=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
     except OSError as error:
         raise InstallError(f"The installation failed: {name} cannot be run ({error.strerror}).") from None
@@ -186,6 +192,20 @@ def run(command: list[str], directory: Path = ROOT, environment: dict[str, str] 
         said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-20:])
         raise InstallError(f"The installation failed: {name} ended with {result.returncode}.\n{said}")
     return result.stdout.strip()
+
+
+@contextlib.contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """One installation at a time. The programs that it starts hold the lock too: where it is killed and they live on,
+    the next one waits for them."""
+    with lock.open("w") as held:
+        os.set_inheritable(held.fileno(), True)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with step("Waiting for another installation in this folder"):
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

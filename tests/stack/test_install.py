@@ -88,6 +88,26 @@ def test_a_helper_program_that_crashes_is_told_with_its_last_lines(install, tmp_
     assert capsys.readouterr().err == "The installation failed: `python -c` ended with 3.\nnode is broken\n"
 
 
+KILLED = """
+import sys, runpy
+from pathlib import Path
+install = runpy.run_path(sys.argv[1], run_name="installer")
+with install["alone"](Path("lock")):
+    install["run"](["sh", "-c", "echo > began; sleep 1; touch ended"], directory=Path())
+"""
+
+
+def test_an_installation_waits_for_what_a_killed_one_has_left_at_work(install, tmp_path, capfd):
+    os.mkfifo(tmp_path / "began")
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, ROOT / "stack/install.py"], cwd=tmp_path)
+    (tmp_path / "began").read_text()
+    killed.kill()
+    killed.wait()
+    with install.alone(tmp_path / "lock"):
+        assert (tmp_path / "ended").exists()
+    assert capfd.readouterr().out.startswith("Waiting for another installation in this folder ... ")
+
+
 @pytest.mark.parametrize(
     ("script", "used"),
     [
