@@ -54,6 +54,12 @@ OF_THE_WHOLE_RUN = ("find_services", "report")
 _ENDED_BY_TRIGGERER = ("service.resume", "resume_when_asked")
 """Steps that always wait for what they asked for, and whose end Airflow knows at once, since the triggerer tells it."""
 
+_OF_A_PERSON = ("approval",)
+"""Steps whose process has asked and is gone before anything could be within it."""
+
+_OF_A_TASK = ("task", "worker")
+"""Victims that are there while a process of the task is."""
+
 DEATHS = 3
 """How many deaths a run meets."""
 
@@ -135,9 +141,8 @@ def all_cells(victims: Iterable[str], seed: int) -> list[Cell]:
     Every second pair of a step and a victim, as on one colour of a chessboard, at a moment that follows from the seed;
     the next seed takes the other colour.
     """
-    moments = random.Random(seed)
     return [
-        Cell(job, step, moments.choice(_moments(step)), victim)
+        Cell(job, step, _moment(job, step, victim, seed), victim)
         for job, steps in STEPS.items()
         for row, step in enumerate(steps)
         for column, victim in enumerate(victims)
@@ -145,8 +150,13 @@ def all_cells(victims: Iterable[str], seed: int) -> list[Cell]:
     ]
 
 
-def _moments(step: str) -> list[Moment]:
-    return [moment for moment in Moment if moment is not Moment.AFTER or step not in _ENDED_BY_TRIGGERER]
+def _moment(job: str, step: str, victim: str, seed: int) -> Moment:
+    possible = set(Moment)
+    if step in _ENDED_BY_TRIGGERER:
+        possible.remove(Moment.AFTER)
+    if step in _OF_A_PERSON and victim in _OF_A_TASK:
+        possible.remove(Moment.WITHIN)
+    return random.Random(f"{seed} {job} {step} {victim}").choice(sorted(possible))
 
 
 def sample(cells: Sequence[Cell], number: int | None, seed: int) -> list[Cell]:

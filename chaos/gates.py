@@ -54,6 +54,9 @@ class Gates:
         for name in names:
             (self._shut / name).unlink(missing_ok=True)
 
+    def is_shut(self, name: str) -> bool:
+        return (self._shut / name).exists()
+
     def arrived(self, name: str) -> int | None:
         """The process of the task that stands at a gate; None as long as no living one does."""
         try:
@@ -64,8 +67,8 @@ class Gates:
 
     def pass_through(self, name: str) -> None:
         """For a task: go on when the gate is open."""
-        if not (self._shut / name).exists():
+        if not self.is_shut(name):
             return
         (self._arrivals / name).write_text(str(os.getpid()))
-        while (self._shut / name).exists():
+        while self.is_shut(name):
             time.sleep(LOOK_SECONDS)

@@ -13,6 +13,7 @@ import pytest
 
 from stack.node import node
 from stack.parts import ROOT
+from tests.emulator.driver import eventually
 
 
 @pytest.fixture
@@ -93,14 +94,13 @@ import sys, runpy
 from pathlib import Path
 install = runpy.run_path(sys.argv[1], run_name="installer")
 with install["alone"](Path("lock")):
-    install["run"](["sh", "-c", "echo > began; sleep 1; touch ended"], directory=Path())
+    install["run"](["sh", "-c", "touch began; sleep 1; touch ended"], directory=Path())
 """
 
 
 def test_an_installation_waits_for_what_a_killed_one_has_left_at_work(install, tmp_path, capfd):
-    os.mkfifo(tmp_path / "began")
     killed = subprocess.Popen([sys.executable, "-c", KILLED, ROOT / "stack/install.py"], cwd=tmp_path)
-    (tmp_path / "began").read_text()
+    eventually((tmp_path / "began").exists)
     killed.kill()
     killed.wait()
     with install.alone(tmp_path / "lock"):

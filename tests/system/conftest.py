@@ -101,8 +101,7 @@ def strict_night(world: World, good_night: Night) -> Iterator[Future[Night]]:
     to others may happen meanwhile."""
     pki = world.stack.home / "emulator/pki"
     access = access_control_connection(world.stack.ports, pki, NAMESPACE, NAMESPACE_KEY)
-    world.secrets.add(NAMESPACE_KEY)
-    world.connection(f"biztalk_acs_{NAMESPACE}", access, **access["extra"])
+    world.connection(f"biztalk_acs_{NAMESPACE}", access)
     with ThreadPoolExecutor(1) as threads:
         yield threads.submit(be_strict_about_messages, world)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 
 from stack.ports import HOST
-from stack.settings import STORAGE_ACCOUNT, STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
+from stack.settings import STORAGE_ACCOUNT, storage_connection
 from tests.rest.pki import DAY, identity
 from tests.system.world import World
 
@@ -44,10 +45,9 @@ def logs(world: World, tmp_path_factory) -> dict[str, str]:
     """State and log of the step that used a connection, state and batch report of that with a query; by their name."""
     before = world.last_seq()
     world.secrets.add(SIGNATURE)
-    for connection in [*management(world, tmp_path_factory.mktemp("certificates")), *storage(world)]:
-        world.secrets |= {connection["password"]} - {""}
-        extra = json.dumps(connection.pop("extra"))
-        world.airflow.post("/connections", {**connection, "extra": extra})
+    described = management(world, tmp_path_factory.mktemp("certificates")) | storage(world)
+    for conn_id, fields in described.items():
+        world.connection(conn_id, fields)
     names = {"find": list(MANAGEMENT), "check": list(STORAGE), "look": list(QUERIES)}
     conf = dict(zip(("management", "storage", "queries"), names.values(), strict=True))
     world.airflow.wait_for_dag(DAG_ID)
@@ -84,44 +84,40 @@ def test_a_drain_query_that_has_no_answer_leaves_the_batches_unknown(logs, query
     assert QUERIES[query] in report["reason"]
 
 
-def management(world: World, folder) -> list[dict]:
+def management(world: World, folder: Path) -> dict[str, dict]:
     good = world.stack.connections["biztalk_default"]
     ours = good["extra"]
+    ca = {"ca_bundle": ours["ca_bundle"]}
     stranger, other = identity("A stranger"), identity("Another one")
     expired = identity("Forgotten", begins=-400 * DAY, ends=-DAY)
     world.emulator.admin("POST", "/certificates", {"certificate": expired.certificate_pem})
-    expired_path, expired_key = expired.write(folder, "expired")
+    expired_path, expired_key = map(str, expired.write(folder, "expired"))
 
-    def connection(name: str, password: str = "", extra: dict | None = None, **changes: object) -> dict:
-        fields = {key: good[key] for key in ("conn_type", "host", "port", "login")} | changes
-        return {"connection_id": name, "password": password, "extra": ours | (extra or {}), **fields}
+    def with_extra(extra: dict[str, str], password: str = "") -> dict:
+        return good | {"extra": extra, "password": password}
 
-    ca = {"ca_bundle": ours["ca_bundle"]}
-    return [
-        connection("m_stranger", stranger.key_pem) | {"extra": ca | {"certificate": stranger.certificate_pem}},
-        connection("m_subscription", login="00000000-0000-4000-8000-000000000000"),
-        connection("m_expired", extra={"certificate_path": str(expired_path), "private_key_path": str(expired_key)}),
-        connection("m_missing_file", extra={"certificate_path": str(folder / "nowhere.pem")}),
-        connection("m_no_certificate") | {"extra": ca},
-        connection("m_other_key", other.key_pem) | {"extra": ca | {"certificate": stranger.certificate_pem}},
-        connection("m_unreachable", port=unused_port()),
-        connection("m_distrusted") | {"extra": {key: ours[key] for key in ours if key != "ca_bundle"}},
-    ]
+    return {
+        "m_stranger": with_extra(ca | {"certificate": stranger.certificate_pem}, stranger.key_pem),
+        "m_subscription": good | {"login": "00000000-0000-4000-8000-000000000000"},
+        "m_expired": with_extra(ours | {"certificate_path": expired_path, "private_key_path": expired_key}),
+        "m_missing_file": with_extra(ours | {"certificate_path": str(folder / "nowhere.pem")}),
+        "m_no_certificate": with_extra(ca),
+        "m_other_key": with_extra(ca | {"certificate": stranger.certificate_pem}, other.key_pem),
+        "m_unreachable": good | {"port": unused_port()},
+        "m_distrusted": with_extra({key: ours[key] for key in ours if key != "ca_bundle"}),
+    }
 
 
-def storage(world: World) -> list[dict]:
-    once = {"api_version": STORAGE_API_VERSION, "retry_total": 0}
-
-    def connection(name: str, password: str = STORAGE_KEY, host: str = storage_endpoint(world.stack.ports)) -> dict:
-        fields = {"conn_type": "wasb", "login": STORAGE_ACCOUNT, "password": password, "host": host}
-        return {"connection_id": name, "extra": once, **fields}
-
-    return [
-        connection("s_wrong_key", b64encode(b"wrong" * 13).decode()),
-        connection("s_unreachable", host=f"http://{HOST}:{unused_port()}/{STORAGE_ACCOUNT}"),
-        connection("s_unknown_host", host="https://nobody.blob.core.windows.invalid"),
-        connection("s_sas_only", password="") | {"extra": once | {"sas_token": f"?sv=2026-06-06&sig={SIGNATURE}"}},
-    ]
+def storage(world: World) -> dict[str, dict]:
+    good = storage_connection(world.stack.ports)
+    once = good | {"extra": good["extra"] | {"retry_total": 0}}
+    sas = {"sas_token": f"?sv=2026-06-06&sig={SIGNATURE}"}
+    return {
+        "s_wrong_key": once | {"password": b64encode(b"wrong" * 13).decode()},
+        "s_unreachable": once | {"host": f"http://{HOST}:{unused_port()}/{STORAGE_ACCOUNT}"},
+        "s_unknown_host": once | {"host": "https://nobody.blob.core.windows.invalid"},
+        "s_sas_only": once | {"password": "", "extra": once["extra"] | sas},
+    }
 
 
 def unused_port() -> int:

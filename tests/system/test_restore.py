@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from stack.browser import launch_options
-from stack.settings import STORAGE_API_VERSION, storage_endpoint
+from stack.settings import storage_connection
 from tests.system.services import ABANDONED, RESTORED
 from tests.system.world import CATALOG, RESTORE, Night, Restoration, World
 
@@ -102,9 +102,7 @@ def stories(world: World, copied: Restoration, request: pytest.FixtureRequest) -
 
 def refused_forms(world: World) -> dict[str, tuple[dict[str, Any], list[str]]]:
     """What is asked for -> the form, and what the run says."""
-    wrong_key = {"conn_type": "wasb", "login": "devstoreaccount1", "host": storage_endpoint(world.stack.ports)}
-    world.secrets.add(OTHER_KEY)
-    world.connection("store_with_a_wrong_key", {**wrong_key, "password": OTHER_KEY}, api_version=STORAGE_API_VERSION)
+    world.connection("store_with_a_wrong_key", storage_connection(world.stack.ports) | {"password": OTHER_KEY})
     orders, replace = {"service": "contosoorders"}, {"when_name_is_taken": "replace"}
     return {
         "alive": (orders, ["[name-free] Service contoso-west-us/contosoorders lives (Active)"]),

@@ -22,7 +22,13 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, NullPool, Row, create_engine, inspect, text
 
 from stack import Stack
-from stack.settings import STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
+from stack.settings import (
+    STORAGE_API_VERSION,
+    STORAGE_KEY,
+    sql_connection,
+    storage_endpoint,
+    tracking_connection,
+)
 from tests.emulator.driver import EmulatorProcess
 from tests.system.services import CLOUD_SERVICE
 
@@ -119,19 +125,18 @@ class World:
 
     def new_database(self, name: str) -> str:
         """Make a tracking database, and the connections to it; answers the id of the one for a restore."""
-        secret = {"user": f"{name}User", "password": f"{name}-made-up-password"}
-        self.secrets.add(secret["password"])
-        self.emulator.admin("PUT", f"/world/databases/{name}Tracking", secret)
-        login = {"login": secret["user"], "password": secret["password"]}
-        described = {"conn_type": "generic", "host": "tcp:sql.example,1433", "schema": f"{name}Tracking", **login}
-        reached = {"conn_type": "sqlite", "host": str(self.stack.home / f"emulator/tracking/{name}Tracking.db")}
-        self.connection(f"biztalk_sql_{name}tracking", described, check_conn_id=f"biztalk_tracking_{name}")
-        self.connection(f"biztalk_tracking_{name}", reached, mode="ro")
+        login = {"user": f"{name}User", "password": f"{name}-made-up-password"}
+        self.emulator.admin("PUT", f"/world/databases/{name}Tracking", login)
+        database = {"server": "tcp:sql.example,1433", "database": f"{name}Tracking", **login}
+        file = self.stack.home / f"emulator/tracking/{name}Tracking.db"
+        self.connection(f"biztalk_sql_{name}tracking", sql_connection(database, f"biztalk_tracking_{name}"))
+        self.connection(f"biztalk_tracking_{name}", tracking_connection(file))
         return f"biztalk_sql_{name}tracking"
 
-    def connection(self, conn_id: str, fields: dict[str, Any], **extra: str) -> None:
-        """Make a connection in Airflow."""
-        self.airflow.post("/connections", {"connection_id": conn_id, **fields, "extra": json.dumps(extra)})
+    def connection(self, conn_id: str, fields: dict[str, Any]) -> None:
+        """Make a connection in Airflow; its password becomes one of the secrets."""
+        self.secrets |= {fields.get("password", "")} - {""}
+        self.airflow.post("/connections", {"connection_id": conn_id, **fields, "extra": json.dumps(fields["extra"])})
 
     def fill_batch(self, name: str, batch: str) -> str:
         """Let a message into a batch of this criterion (Count, Size, Timeout, Schedule); answers the agreement."""
