@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from bench import first_backup, parsing, restore, suspension
+from stack.processes import end_in_order
 
 MEASUREMENTS = {
     "suspension": suspension.measure,
@@ -23,6 +24,7 @@ def main() -> int:
     if unknown:
         print(f"There is no measurement {', '.join(unknown)}; choose of {', '.join(MEASUREMENTS)}.", file=sys.stderr)
         return 2
+    end_in_order()
     print(f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {os.cpu_count()} cores, {platform.platform()}, "
           f"Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the start.\n")  # fmt: skip
     for name in chosen:

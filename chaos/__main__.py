@@ -13,6 +13,7 @@ from chaos.cells import all_cells, sample
 from chaos.matrix import carry_out
 from chaos.victims import VICTIMS
 from stack.layouts import LAYOUTS, LOCAL
+from stack.processes import end_in_order
 
 _COLOURS = {True: "green", False: "red", None: "-"}
 
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--stack", choices=LAYOUTS, default=LOCAL.name, help="how Airflow is laid out (%(default)s)")
     parser.add_argument("--record", type=Path, help="append the outcomes to this file, one JSON object a line")
     chosen = parser.parse_args()
+    end_in_order()
     cells = sample(all_cells(VICTIMS, chosen.seed), chosen.cells, chosen.seed)
     began, passed, done = time.monotonic(), 0, 0
     for outcomes in carry_out(cells, chosen.seed, LAYOUTS[chosen.stack]):

@@ -12,6 +12,7 @@ import os
 import pwd
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -124,6 +125,11 @@ def stop(processes: Mapping[Process, float]) -> None:
     for process, grace in sorted(processes.items(), key=lambda item: item[1]):
         _wait(began + grace - time.monotonic(), lambda process=process: not process.alive)
         process.kill()
+
+
+def end_in_order() -> None:
+    """Let SIGTERM end this program as an exception does, so that it stops what it has started."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def as_user(name: str | None) -> dict[str, Any]:

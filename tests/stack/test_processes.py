@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.parts import ROOT
 from stack.processes import Process, stop
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -28,6 +29,23 @@ PARENT = [
     "import subprocess, sys, time; "
     "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], process_group=0); "
     "print(child.pid, flush=True); time.sleep(60)",
+]
+
+
+# Ends what it has started when it is done.
+ORDERLY = [
+    sys.executable,
+    "-c",
+    """
+import time
+from stack.processes import end_in_order
+end_in_order()
+try:
+    print("started", flush=True)
+    time.sleep(60)
+finally:
+    print("stopped what it had started", flush=True)
+""",
 ]
 
 
@@ -134,6 +152,14 @@ def test_what_does_not_listen_is_killed_after_its_grace(start, tmp_path):
     stop({process: 0.5})
     assert not process.alive
     assert 0.5 <= time.monotonic() - began < 3
+
+
+def test_who_is_asked_to_end_stops_what_he_has_started():
+    with subprocess.Popen(ORDERLY, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "started\n"
+        process.terminate()
+        assert process.stdout.read() == "stopped what it had started\n"
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_a_killed_server_is_gone_only_when_its_port_is_free(start, tmp_path):
