@@ -30,6 +30,15 @@ def test_the_same_seed_gives_the_same_cells_and_another_one_other_moments():
     assert len(set(sample(one, 20, 1))) == 20
 
 
+def test_no_death_comes_where_nobody_could_meet_it():
+    cells = {cell for seed in range(20) for cell in all_cells(VICTIM_NAMES, seed)}
+    of_approval = {(cell.victim, cell.moment) for cell in cells if cell.step == "approval"}
+    assert ("scheduler", Moment.WITHIN) in of_approval
+    assert not of_approval & {("task", Moment.WITHIN), ("worker", Moment.WITHIN)}
+    ended_by_triggerer = {cell.moment for cell in cells if cell.step in ("service.resume", "resume_when_asked")}
+    assert ended_by_triggerer == {Moment.BEFORE, Moment.WITHIN}
+
+
 @pytest.mark.parametrize("number", [None, 1, 20, 150])
 def test_every_cell_has_its_wave(number):
     cells = sample(all_cells(VICTIM_NAMES, seed=3), number, seed=3)
