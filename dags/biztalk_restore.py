@@ -18,7 +18,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param, task, task_group
+from airflow.sdk import DAG, Param, XComArg, task, task_group
 from biztalk_services.notifications.alert import AlertNotifier
 from biztalk_services.operators.approval import BizTalkApprovePlanOperator
 from biztalk_services.operators.backup_steps import INSIST, backup_steps
@@ -236,9 +236,9 @@ with DAG(
             return "the_name_is_free"
         return "replace.check_that_backup_is_allowed" if plan["choices"]["safety_backup"] else "delete_as_it_is.delete"
 
-    def delete_service() -> tuple[BizTalkDeleteServiceOperator, BizTalkGoneSensor]:
+    def delete_service(**backed_up: XComArg) -> tuple[BizTalkDeleteServiceOperator, BizTalkGoneSensor]:
         delete = BizTalkDeleteServiceOperator(
-            task_id="delete", etag=of_plan("['living']['etag']"), retries=0, **at, **catalog
+            task_id="delete", etag=of_plan("['living']['etag']"), **backed_up, **at, **catalog
         )
         gone = BizTalkGoneSensor(
             task_id="wait_until_deleted",
@@ -268,7 +268,7 @@ with DAG(
             drain={"deadline_minutes": settings.drain_deadline_minutes, "when_unknown": REFUSE_UNKNOWN},
             when_slipped_in=RECORD,
         )
-        delete, gone = delete_service()
+        delete, gone = delete_service(safety_backup=steps.published.output, still=steps.still.output)
         bring_back = BizTalkBringBackUnlessDeletedOperator(
             task_id="bring_back_unless_deleted",
             suspension=steps.suspended.output,

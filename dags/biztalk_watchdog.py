@@ -32,6 +32,7 @@ with DAG(
     doc_md=__doc__,
     schedule=CronTriggerTimetable(settings.watchdog_schedule, timezone="UTC"),
     catchup=False,
+    is_paused_upon_creation=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=10),
     tags=["biztalk", "watchdog"],

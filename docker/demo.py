@@ -26,6 +26,7 @@ def main() -> None:
     connections.write_text(json.dumps(demo_connections(ask("/health"), ask("/services"), credentials)))
     airflow("connections", "import", "--overwrite", str(connections))
     wait_for_dag()
+    # The watchdog is not paused at its creation.
     airflow("dags", "unpause", "--yes", DAG_ID)
     airflow("dags", "trigger", DAG_ID)
 

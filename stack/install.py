@@ -59,7 +59,7 @@ def install_python() -> None:
             return
         uv = find_uv()
         with step("Installing the Python packages (locked, each checked against its hash)"):
-            if not works(PYTHON):
+            if not has_our_version(PYTHON):
                 run([uv, "venv", "--quiet", "--clear", "--python", interpreter(), str(VENV)])
             run(
                 [
@@ -163,6 +163,11 @@ def works(program: Path, *module: str) -> bool:
     return attempt([str(program), *module, "--version"])
 
 
+def has_our_version(python: Path) -> bool:
+    """Whether it runs, and is of the version (major.minor) that runs this."""
+    return attempt([str(python), "-c", f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"])
+
+
 def attempt(command: list[str]) -> bool:
     """Whether a command that may fail has succeeded."""
     try:
@@ -225,6 +230,9 @@ def once(stamp: Path, files: Iterable[str | Path], extra: str = "") -> Iterator[
     """Yield whether there is something to do: whether `files` differ from those that `stamp` remembers as installed."""
     content = hashlib.sha256(extra.encode() + b"".join(Path(file).read_bytes() for file in files)).hexdigest()
     done = stamp.exists() and stamp.read_text() == content
+    if not done:
+        # What ends half-way is neither what it was nor what it was to become.
+        stamp.unlink(missing_ok=True)
     yield not done
     if not done:
         stamp.write_text(content)

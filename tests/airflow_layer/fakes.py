@@ -72,7 +72,6 @@ class Run:
     unknown_runs: set[str] = field(default_factory=set)
     events: dict[Any, SimpleNamespace] = field(default_factory=lambda: defaultdict(SimpleNamespace))
     params: dict[str, Any] = field(default_factory=dict)
-    state_before: str | None = None
     triggers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def context(self, task_id: str, map_index: int = 0, max_tries: int = 5) -> dict[str, Any]:
@@ -168,10 +167,6 @@ class TaskInstance:
         if run_id in self.run.unknown_runs:
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
         return "running" if run_id in self.run.others_that_run else "success"
-
-    def get_previous_dagrun(self) -> SimpleNamespace | None:
-        state = self.run.state_before
-        return state and SimpleNamespace(state=state)
 
     def get_task_states(self, dag_id: str, *, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, Any]]:
         assert (dag_id, run_ids) == (self.dag_id, [self.run_id])

@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator
 from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
 from biztalk_services.operators.batches import BizTalkLookAgainOperator
 from biztalk_services.operators.find import BizTalkFindServicesOperator
+from biztalk_services.operators.inventory import BizTalkRecordInventoryOperator
 from biztalk_services.operators.publish import BizTalkPublishBackupOperator, BizTalkVerifyBackupOperator
 from biztalk_services.operators.report import BizTalkReportOperator
 from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
@@ -17,16 +18,29 @@ from biztalk_services.triggers.wait import told
 
 from tests.airflow_layer.fakes import Run
 
-STEPS = ["check", "drain", "suspend", "still", "look_again", "back_up", "ended", "resume", "verify", "publish"]
+STEPS = [
+    "check",
+    "drain",
+    "suspend",
+    "still",
+    "look_again",
+    "record",
+    "back_up",
+    "ended",
+    "resume",
+    "verify",
+    "publish",
+]
 NEEDS = {
     "drain": ["check"],
     "suspend": ["drain"],
     "still": ["suspend"],
     "look_again": ["still"],
+    "record": ["still"],
     "back_up": ["still"],
     "ended": ["back_up"],
     "verify": ["ended"],
-    "publish": ["verify", "look_again"],
+    "publish": ["verify", "look_again", "record"],
 }
 """Steps that must have succeeded before each; the resume is a teardown and needs the suspend only."""
 
@@ -77,7 +91,8 @@ class Night:
     def operator(self, name: str, index: int = 0) -> BaseOperator:
         target = self.targets[index]
         at = {"task_id": name, "service": target["service"]}
-        backup = {"backup_name": target["backup_name"]}
+        catalog = {"catalog_container": self.catalog}
+        backup = {"backup_name": target["backup_name"], **catalog}
         batches = {"tracking_conn_id": target["tracking_conn_id"]}
         waits = {"deadline_minutes": 15}
 
@@ -93,7 +108,7 @@ class Night:
             case "drain":
                 return make(BizTalkBatchDrainSensor, **batches, deadline_minutes=1)
             case "suspend":
-                return make(BizTalkSuspendOperator)
+                return make(BizTalkSuspendOperator, **backup)
             case "still":
                 suspended = said("suspend")
                 operation_id = suspended["operation_id"]
@@ -102,13 +117,15 @@ class Night:
                 )
             case "look_again":
                 return make(BizTalkLookAgainOperator, **batches)
+            case "record":
+                return make(BizTalkRecordInventoryOperator, **backup)
             case "back_up":
                 return make(BizTalkBackupOperator, still=self.run.xcom("still", map_index=index), **backup)
             case "ended":
                 operation_id = said("back_up")["operation_id"]
                 return make(BizTalkOperationSensor, operation_id=operation_id, operation_type="Backup", **waits)
             case "resume":
-                return make(BizTalkResumeOperator, suspension=said("suspend"), **waits)
+                return make(BizTalkResumeOperator, suspension=said("suspend"), **catalog, **waits)
             case "verify":
                 return make(BizTalkVerifyBackupOperator, **backup)
             case "publish":
@@ -119,9 +136,10 @@ class Night:
                     "looked_again": "look_again",
                     "begun": "back_up",
                     "ended": "ended",
+                    "recorded": "record",
                     "verified": "verify",
                 }
-                return make(BizTalkPublishBackupOperator, evidence=evidence, catalog_container=self.catalog, **backup)
+                return make(BizTalkPublishBackupOperator, evidence=evidence, **backup)
         raise KeyError(name)
 
     def report(self) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ import pytest
 from biztalk_services.catalog.storage import StorageKeyMissing, StorageKeyRefused, StorageUnreachable
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
 from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
-from biztalk_services.rest.errors import OperationNotAllowed, PreconditionFailed
+from biztalk_services.operators.catalog_step import NoLongerStill
+from biztalk_services.rest.errors import PreconditionFailed
 from biztalk_services.rules.violations import RefusedError
 from biztalk_services.sensors.service import BizTalkOperationSensor
 from biztalk_services.sensors.wait import WaitMissed
@@ -187,11 +188,20 @@ def test_somebody_elses_operation_is_not_taken_for_our_backup(backup, run, emula
         run.execute(backup)
     emulator.fault("stuck", "resume", service=NAME, count=1)
     emulator.act(NAME, "resume")
-    with pytest.raises(OperationNotAllowed):
+    with pytest.raises(NoLongerStill, match="was Suspended and is Resuming now"):
         run.execute(backup)
     emulator.force(NAME, "Suspended")
     assert run.execute(backup)["operation_id"]
     assert len(happened("backup")) == 1
+
+
+def test_a_service_that_is_active_again_is_not_backed_up_whatever_the_api_allows(backup, run, emulator, asked):
+    emulator.admin("PATCH", "/settings", {"profile": {"backup_precondition": "chart"}})
+    emulator.force(NAME, "Active")
+    with pytest.raises(NoLongerStill, match="was Suspended and is Active now, so nothing was asked of it") as caught:
+        run.execute(backup)
+    assert backup.retry_policy.evaluate(caught.value, 1, 5).action.value == "retry"
+    assert asked("backup") == []
 
 
 def test_a_service_that_was_changed_since_it_stood_still_is_not_backed_up(backup, run, emulator, happened):

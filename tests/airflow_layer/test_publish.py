@@ -160,6 +160,17 @@ class TestPublish:
         assert isinstance(night.troubles["publish", 0], BackupInconsistent)
         assert emulator.state(NAME) == "Active"
 
+    def test_an_inventory_that_was_taken_after_a_change_sets_the_backup_aside(self, night, emulator, catalog):
+        """Its step was tried again when the service was back."""
+        night.all(until="verify")
+        emulator.admin("POST", f"/services/{NAME}/content", {})
+        night.step("record")
+        night.go_on("verify")
+        error = night.troubles["publish", 0]
+        assert isinstance(error, BackupInconsistent)
+        assert f"{emulator.etag(NAME)} when its inventory was taken" in str(error)
+        assert catalog.list() == []
+
     def test_a_label_is_kept(self, run, catalog_name, blobs):
         night = Night(run, NAME, catalog_name, publish={"backup_label": "before the move, übermorgen"}).all()
         (reference,) = Catalog(blobs, catalog_name).list()

@@ -162,13 +162,21 @@ def test_two_troubles_of_one_service_are_both_told(run, catalog, emulator):
 def test_a_published_reference_that_the_storage_has_lost(run, catalog, blobs):
     night = Night(run, NAME, catalog).all()
     name = night.targets[0]["backup_name"]
+    reference = f"references/{NAME}/{name}.json"
+    blobs.get_container_client(catalog).delete_blob(reference)
+    assert night.report()[0]["outcome"] == BACKED_UP
+    assert blobs.get_blob_client(catalog, reference).exists()
+
+
+def test_a_published_backup_that_the_storage_has_lost(run, catalog, blobs):
+    night = Night(run, NAME, catalog).all()
+    name = night.targets[0]["backup_name"]
     blobs.get_container_client(catalog).delete_blob(f"references/{NAME}/{name}.json")
+    blobs.delete_container(name)
     row = failed_row(night)
     assert (row["failed_step"], row["backup"], row["items"]) == ("publish", None, None)
     assert f"{name} was published, and cannot be read now" in row["reason"]
-    assert "clear publish to publish it again" in row["reason"]
-    night.step("publish")
-    assert night.report()[0]["outcome"] == BACKED_UP
+    assert f"there is no container {name} any more" in row["reason"]
 
 
 def test_a_step_that_died_without_a_word(run, catalog):

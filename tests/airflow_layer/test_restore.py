@@ -268,6 +268,44 @@ class TestItFails:
         assert outcome["safety_backup"]
         assert restoration.states["restore"] == "upstream_failed"
 
+    def test_the_storage_loses_the_safety_backup_before_the_deletion(self, run, around, origin, emulator, blobs):
+        since = around.mark()
+        restoration = Restoration(run, **REPLACED, backup=origin["container"]).until("replace.delete")
+        safety = restoration.said("replace.publish_reference")["container"]
+        blobs.get_blob_client(safety, "edi-runtime.json").delete_blob()
+        outcome = failed(restoration.all(), "replace.delete")
+        assert f"Service {SERVICE} is not deleted" in outcome["reason"]
+        assert "is not whole: edi-runtime.json is missing" in outcome["reason"]
+        assert (outcome["state"], outcome["way_back"]) == ("Active", None)
+        assert operations_since(around, since) == ["suspend", "backup", "resume"]
+
+    def test_the_service_is_brought_back_before_the_deletion(self, run, around, origin, emulator):
+        """The DAG was paused, and the watchdog has brought it back; messages may have come since its safety backup."""
+        restoration = Restoration(run, **REPLACED, backup=origin["container"]).until("replace.delete")
+        emulator.force(NAME, "Active")
+        since = around.mark()
+        outcome = failed(restoration.all(), "replace.delete")
+        assert f"Service {SERVICE} was Suspended and is Active now" in outcome["reason"]
+        assert operations_since(around, since) == []
+
+    @pytest.mark.parametrize("until", ["replace.delete", "report"])
+    def test_the_storage_loses_the_reference_of_the_safety_backup(self, until, run, around, origin, blobs):
+        restoration = Restoration(run, **REPLACED, backup=origin["container"]).until(until)
+        safety = restoration.said("replace.publish_reference")["container"]
+        reference = blobs.get_blob_client(CATALOG, f"references/{NAME}/{safety}.json")
+        reference.delete_blob()
+        done(restoration.all())
+        assert reference.exists()
+
+    def test_the_storage_loses_the_safety_backup_after_the_deletion(self, run, around, origin, blobs):
+        restoration = Restoration(run, **REPLACED, backup=origin["container"]).until("report")
+        safety = restoration.said("replace.publish_reference")["container"]
+        blobs.get_blob_client(CATALOG, f"references/{NAME}/{safety}.json").delete_blob()
+        blobs.delete_container(safety)
+        outcome = failed(restoration.all(), "report")
+        assert "is restored as" in outcome["reason"]
+        assert f"The reference of backup {safety} was published, and cannot be read now" in outcome["reason"]
+
     def test_batches_hold_messages_and_nothing_is_changed(self, run, around, origin, emulator, blobs):
         batch = next(
             each

@@ -150,6 +150,14 @@ class TestDelete:
         delete.etag = "None"
         assert run.execute(delete)["operation_id"]
 
+    def test_a_request_that_was_not_taken_is_asked_for_again(self, delete, victim, run, emulator, around, asked):
+        emulator.fault("status", "delete", service=victim, count=1, retry_after=1)
+        with pytest.raises(Throttled) as caught:
+            run.execute(delete)
+        assert decides(delete, caught.value) == "retry"
+        self.gone(run, victim, run.execute(delete)["operation_id"])
+        assert len(asked()) == 2
+
     @pytest.mark.parametrize("known", [True, False])
     def test_a_deletion_that_fails(self, known, delete, victim, run, emulator):
         emulator.fault("operation-fails", "delete", service=victim, count=1, message="It is needed.")

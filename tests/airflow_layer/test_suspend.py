@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from biztalk_services.catalog.storage import StorageKeyRefused
+from biztalk_services.catalog.tickets import Tickets
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
 from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator, ServiceNotActive
 from biztalk_services.rest.errors import (
@@ -17,8 +19,9 @@ from biztalk_services.rest.errors import (
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.sensors.wait import WaitMissed
 
-from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE
-from tests.airflow_layer.fakes import Died, EndedInTrigger, dies_once, loses_the_answer
+from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE, storage
+from tests.airflow_layer.fakes import Died, EndedInTrigger, Run, dies_once, loses_the_answer
+from tests.airflow_layer.surroundings import fresh
 
 pytestmark = pytest.mark.usefixtures("connections", "clock")
 
@@ -26,14 +29,19 @@ BY_US = {"found_state": "Active", "suspended_by_us": True, "expected_state": "Su
 
 
 @pytest.fixture
-def suspend() -> BizTalkSuspendOperator:
-    return BizTalkSuspendOperator(task_id="suspend", service=SERVICE)
+def catalog() -> dict[str, str]:
+    return {"catalog_container": fresh("suspended")}
 
 
 @pytest.fixture
-def resume() -> BizTalkResumeOperator:
+def suspend(catalog) -> BizTalkSuspendOperator:
+    return BizTalkSuspendOperator(task_id="suspend", service=SERVICE, backup_name=fresh("backup"), **catalog)
+
+
+@pytest.fixture
+def resume(catalog) -> BizTalkResumeOperator:
     return BizTalkResumeOperator(
-        task_id="resume", service=SERVICE, suspension=BY_US | {"operation_id": None}, deadline_minutes=15
+        task_id="resume", service=SERVICE, suspension=BY_US | {"operation_id": None}, deadline_minutes=15, **catalog
     )
 
 
@@ -175,12 +183,19 @@ def test_a_suspension_that_came_between_look_and_refused_request_stays_theirs(
     assert run.execute(suspend)["suspended_by_us"] is False
 
 
-def test_while_our_request_may_be_out_nothing_is_final(suspend, run, emulator):
-    emulator.fault("reset-after", "suspend", service=NAME, count=1)
+@pytest.mark.parametrize("what", ["the state", "the storage", "the request"])
+def test_while_our_request_may_be_out_nothing_is_final(what, suspend, run, emulator, azurite, connect):
+    kind = "reset-before" if what == "the request" else "reset-after"
+    emulator.fault(kind, "suspend", service=NAME, count=1)
     loses_the_answer(run, suspend)
-    emulator.fault("status", "get_cloud_service", count=1, status=403, code="AuthenticationFailed")
-    with pytest.raises(AuthenticationFailed) as caught:
+    if what == "the storage":
+        connect("biztalk_backup_storage", storage(azurite, password="d3Jvbmc="))
+    else:
+        refused = "suspend" if what == "the request" else "get_cloud_service"
+        emulator.fault("status", refused, count=1, status=403, code="AuthenticationFailed")
+    with pytest.raises((AuthenticationFailed, StorageKeyRefused)) as caught:
         run.execute(suspend)
+    connect("biztalk_backup_storage", storage(azurite))
     assert suspend.retry_policy.evaluate(caught.value, 2, 70).action.value == "retry"
     assert run.execute(suspend)["suspended_by_us"]
 
@@ -233,6 +248,51 @@ def test_a_cleared_task_suspends_anew(suspend, run, emulator, happened):
     emulator.force(NAME, "Active")
     assert run.execute(suspend)["operation_id"]
     assert len(happened("suspend")) == 2
+
+
+class TestClearedWhenAllIsOver:
+    """Airflow clears the setup of every service with one step of one of them."""
+
+    @pytest.fixture(autouse=True)
+    def over(self, connections, before, suspend, resume, run, emulator) -> None:
+        resume.suspension = run.execute(suspend)
+        emulator.reaches(NAME, "Suspended")
+        run.execute(resume)
+
+    def test_a_service_whose_backup_was_begun_is_not_suspended_again(
+        self, suspend, resume, run, emulator, blobs, happened
+    ):
+        blobs.create_container(suspend.backup_name)
+        answer = run.execute(suspend)
+        assert (answer["suspended_by_us"], answer["expected_state"]) == (False, "Active")
+        resume.suspension = answer
+        assert run.execute(resume)["state"] == "Active"
+        assert (len(happened("suspend")), len(happened("resume"))) == (1, 1)
+
+    def test_a_service_whose_backup_was_not_begun_is(self, suspend, run, emulator, happened, blobs, catalog):
+        assert run.execute(suspend)["operation_id"]
+        assert len(happened("suspend")) == 2
+        assert len(Tickets(blobs, catalog["catalog_container"]).look()[0]) == 1
+
+    def test_what_somebody_else_suspended_since_is_left_alone(self, suspend, resume, run, emulator, asked):
+        emulator.force(NAME, "Suspended")
+        answer = run.execute(suspend)
+        assert (answer["suspended_by_us"], answer["found_state"]) == (False, "Suspended")
+        resume.suspension = answer
+        run.execute(resume)
+        assert (emulator.state(NAME), len(asked("resume"))) == ("Suspended", 1)
+
+
+def test_a_service_that_another_run_has_left_suspended_is_not_taken_for_one_that_is_to_stay_so(
+    suspend, run, emulator, asked
+):
+    other = Run()
+    other.execute(suspend)
+    emulator.reaches(NAME, "Suspended")
+    with pytest.raises(OperationNotAllowed, match=f"is suspended by run {other.run_id}") as caught:
+        run.execute(suspend)
+    assert suspend.retry_policy.evaluate(caught.value, 1, 70).action.value == "retry"
+    assert len(asked("suspend")) == 1
 
 
 @pytest.mark.parametrize("service", [f"{CLOUD_SERVICE}/nothing", f"nowhere/{NAME}"])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import create_autospec
 from uuid import uuid4
 
 import pytest
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from biztalk_services.catalog.tickets import Ticket, Tickets
 from biztalk_services.notifications.alert import AlertNotifier, FirstFailureNotifier
+from biztalk_services.operators import watchdog
 from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
 from biztalk_services.operators.watchdog import (
     BizTalkBringBackOperator,
@@ -71,8 +75,9 @@ def alerts(monkeypatch) -> list[str]:
 
 
 @pytest.fixture
-def watch(places) -> Callable[..., list[Any]]:
+def watch(places, clock, monkeypatch) -> Callable[..., list[Any]]:
     """One run of the watchdog; answers what each of its looks came to, errors included."""
+    clock.rule(monkeypatch, watchdog)
 
     def once(run: Run | None = None) -> list[Any]:
         run = run or Run(others_that_run={"alive"}, unknown_runs={"unknown"})
@@ -145,15 +150,46 @@ def test_a_failed_suspension_or_resumption_is_tried_again(state, watch, left, em
     emulator.reaches(NAME, "Active")
 
 
-def test_a_resumption_that_fails_is_asked_for_again(watch, left, emulator, happened, alerts):
-    emulator.fault("operation-fails", "resume", service=NAME, count=1)
+def test_a_resumption_that_fails_is_asked_for_again_and_told(watch, left, emulator, happened, alerts):
+    emulator.fault("operation-fails", "resume", service=NAME, count=1, message="no machine")
     left()
     assert verdicts(watch()) == ["resume"]
     emulator.reaches(NAME, "ResumeFailed")
+    (error,) = watch()
+    assert isinstance(error, LeftSuspended)
+    emulator.reaches(NAME, "Active")
+    assert verdicts(watch()) == ["close"]
+    assert len(happened("resume")) == 2
+    _, failed, over = alerts
+    assert failed.startswith(f"Service {SERVICE} was left suspended by run dead of nightly (backup) and is not back: ")
+    assert "It was asked to resume before, and is ResumeFailed." in failed
+    assert "failed: InjectedFault no machine. It was asked once more." in failed
+    assert "That is over" in over
+
+
+def test_resumptions_that_keep_failing_are_asked_for_at_each_look_and_told_once_an_hour(
+    watch, left, emulator, happened, alerts, clock
+):
+    emulator.fault("operation-fails", "resume", service=NAME, count=4)
+    left()
+    assert verdicts(watch()) == ["resume"]
+    for hours in (0, 0, 1):
+        emulator.reaches(NAME, "ResumeFailed")
+        clock.forward(hours=hours)
+        (error,) = watch()
+        assert isinstance(error, LeftSuspended)
+    assert len(happened("resume")) == 4
+    assert ["is not back" in alert for alert in alerts] == [False, True, True]
+
+
+def test_a_service_that_is_suspended_still_after_it_was_asked_is_told(watch, left, emulator, alerts):
+    left()
     assert verdicts(watch()) == ["resume"]
     emulator.reaches(NAME, "Active")
-    assert len(happened("resume")) == 2
-    assert len(alerts) == 1
+    emulator.force(NAME, "Suspended")
+    (error,) = watch()
+    assert "and is Suspended. It reports no failed operation. It was asked once more." in str(error)
+    emulator.reaches(NAME, "Active")
 
 
 def test_where_the_chart_knows_no_way_a_person_is_called_once_an_hour(watch, left, emulator, asked, alerts):
@@ -199,7 +235,13 @@ def test_another_subscription_is_none_of_our_business(watch, left, tickets, aske
     assert asked("resume") == []
 
 
-def test_something_that_is_no_ticket_needs_a_person(watch, left, places, blobs, emulator, alerts):
+def test_a_subscription_is_the_same_in_capital_letters(watch, left, emulator):
+    left(subscription_id=SUBSCRIPTION.upper())
+    assert verdicts(watch()) == ["resume"]
+    emulator.reaches(NAME, "Active")
+
+
+def test_something_that_is_no_ticket_needs_a_person(watch, left, places, blobs, emulator, alerts, clock):
     left()
     path = "suspensions/open/contoso-west-us/contosoorders/broken.json"
     blobs.get_blob_client(places["catalog_container"], path).upload_blob(b"{")
@@ -207,8 +249,24 @@ def test_something_that_is_no_ticket_needs_a_person(watch, left, places, blobs, 
     assert resumed["verdict"] == "resume"
     assert path in str(error)
     assert path in alerts[-1]
-    watch(Run(state_before="failed", run_after=datetime(2026, 1, 1, 2, 7, tzinfo=UTC)))
+    watch()
     assert sum(path in alert for alert in alerts) == 1
+    clock.forward(hours=1)
+    watch()
+    assert sum(path in alert for alert in alerts) == 2
+
+
+def test_a_new_blob_that_is_no_ticket_is_told_while_an_old_one_makes_every_run_red(
+    watch, places, tickets, blobs, alerts
+):
+    container = blobs.get_container_client(places["catalog_container"])
+    container.create_container()
+    for name in ("old", "new"):
+        container.upload_blob(f"suspensions/open/contoso-west-us/contosoorders/{name}.json", b"{")
+        watch()
+    old, new = alerts
+    assert "/old.json" in old
+    assert "/new.json" in new
 
 
 class TestTicketsOfARun:
@@ -273,15 +331,32 @@ class TestTicketsOfARun:
 
 
 class TestFirstFailure:
+    NOW = datetime(2026, 1, 1, 2, 7, tzinfo=UTC)
+
+    def tell(self, before: SimpleNamespace | None, now: datetime | None = NOW) -> None:
+        ti = create_autospec(RuntimeTaskInstance, instance=True)
+        ti.get_previous_ti.return_value = before
+        FirstFailureNotifier(subject="blind").notify({"ti": ti, "dag_run": SimpleNamespace(logical_date=now)})
+
     @pytest.mark.parametrize(
-        ("before", "minute", "told"),
-        [(None, 7, True), ("success", 7, True), ("failed", 7, False), ("failed", 0, True)],
+        ("state", "minutes", "told"),
+        [("success", 1, True), ("skipped", 1, True), ("failed", 1, False), ("failed", 7, False), ("failed", 8, True)],
     )
-    def test_it_is_told_when_it_begins_and_every_hour(self, before, minute, told, alerts):
-        previous = before and SimpleNamespace(state=before)
-        context = {
-            "ti": SimpleNamespace(get_previous_dagrun=lambda: previous),
-            "dag_run": SimpleNamespace(run_after=datetime(2026, 1, 1, 2, minute, tzinfo=UTC)),
-        }
-        FirstFailureNotifier(subject="blind").notify(context)
+    def test_it_is_told_when_it_begins_and_once_in_every_hour(self, state, minutes, told, alerts):
+        self.tell(SimpleNamespace(state=state, logical_date=self.NOW - timedelta(minutes=minutes)))
         assert alerts == (["blind"] if told else [])
+
+    def test_the_first_run_of_all_tells_it(self, alerts):
+        self.tell(None)
+        assert alerts == ["blind"]
+
+    def test_a_run_without_a_date_tells_it(self, alerts):
+        self.tell(SimpleNamespace(state="failed", logical_date=None), now=None)
+        assert alerts == ["blind"]
+
+    @pytest.mark.parametrize("minute", [0, 7, 59])
+    def test_a_day_without_sight_is_told_once_an_hour_whenever_the_looks_are(self, minute, alerts):
+        looks = [datetime(2026, 1, 1, hour, minute, tzinfo=UTC) for hour in range(24)]
+        for before, now in pairwise(looks):
+            self.tell(SimpleNamespace(state="failed", logical_date=before), now)
+        assert len(alerts) == 23

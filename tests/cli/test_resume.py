@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from biztalk_services.rest.client import BizTalkServicesClient
 
 from tests.catalog.azurite import free_port
 from tests.cli.shell import NAME, SERVICE, connection_string, last_seq, requests
@@ -219,6 +220,42 @@ def test_what_is_back_or_gone_already_gets_its_ticket_closed(shell, archive, ask
     ]
     assert archive.tickets.look() == ([], [])
     assert asked() == 0
+
+
+@pytest.fixture
+def not_listed(monkeypatch):
+    """Lets the list leave out a service that is there."""
+    everything = BizTalkServicesClient.list_services
+
+    def leave_out(name):
+        def others(client):
+            return [service for service in everything(client) if service.address.name != name]
+
+        monkeypatch.setattr(BizTalkServicesClient, "list_services", others)
+
+    return leave_out
+
+
+def test_one_that_only_the_list_does_not_show_is_brought_back(shell, archive, emulator, asked, not_listed):
+    archive.suspended(OTHER)
+    not_listed(OTHER)
+    said = shell("resume", "--overdue")
+    assert (said.code, emulator.state(OTHER), asked()) == (BACK, "Active", 1)
+    assert said.lines[-1].endswith("is closed: seen Active after it was resumed by hand.")
+    assert archive.tickets.look() == ([], [])
+
+
+def test_one_of_which_nobody_knows_whether_it_is_there_keeps_its_ticket_and_hides_no_other(
+    shell, archive, emulator, not_listed
+):
+    archive.suspended()
+    unknown = archive.suspended(OTHER)
+    not_listed(OTHER)
+    emulator.fault("status", "get_cloud_service", count=3)
+    said = shell("resume", "--overdue")
+    assert (said.code, emulator.state(NAME)) == (NOT_BACK, "Active")
+    assert said.err.startswith(f"{unknown.service} is not listed, and whether it is there is not known. Asked ")
+    assert archive.tickets.look()[0] == [unknown]
 
 
 def test_a_later_suspension_counts_more_than_an_earlier_one(shell, archive, emulator, asked):

@@ -116,12 +116,10 @@ class TestOrder:
         assert approval.body == "{{ ti.xcom_pull(task_ids='plan', key='document') }}"
 
     def test_the_living_service_is_deleted_only_after_its_backup_is_published(self, dag):
-        assert dag.task_dict["replace.delete"].upstream_task_ids == {"replace.publish_reference"}
+        delete = dag.task_dict["replace.delete"]
+        assert delete.upstream_task_ids == {"replace.publish_reference", "replace.wait_until_suspended"}
+        assert delete.trigger_rule == "all_success"
         assert {"replace.verify_backup", "replace.look_again_at_batches"} <= upstream(dag, "replace.publish_reference")
-
-    @pytest.mark.parametrize("group", ["replace", "delete_as_it_is"])
-    def test_nothing_is_tried_again_that_deletes(self, group, dag):
-        assert dag.task_dict[f"{group}.delete"].retries == 0
 
     def test_a_living_service_that_is_not_deleted_is_brought_back(self, dag):
         bring_back = dag.task_dict["replace.bring_back_unless_deleted"]

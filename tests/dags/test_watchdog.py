@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,8 @@ from biztalk_services.notifications.alert import FirstFailureNotifier
 from biztalk_services.settings import Settings
 
 from stack.settings import WATCHDOG_POOL
+from tests.conftest import ROOT
+from tests.dags.processes import told_by
 
 SETTINGS = Settings()
 
@@ -24,6 +27,32 @@ def test_it_looks_every_minute_one_look_at_a_time_and_makes_up_for_none(dag):
     assert dag.catchup is False
     assert dag.max_active_runs == 1
     assert dag.dagrun_timeout == timedelta(minutes=10)
+
+
+CREATION = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
+from airflow.utils.db import initdb
+from airflow.utils.session import create_session
+initdb()
+with create_session() as session:
+    session.add(DagBundleModel(name="dags"))
+    session.commit()
+    sync_bag_to_db(DagBag(dag_folder=sys.argv[1], bundle_name="dags"), "dags", None, session=session)
+    print("RESULT", json.dumps({dag.dag_id: dag.is_paused for dag in session.query(DagModel)}))
+"""
+
+
+def test_it_looks_from_its_creation_also_where_dags_are_created_paused(tmp_path):
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+    }
+    paused = told_by(CREATION, str(ROOT / "dags"), env=environment)
+    assert paused == {"biztalk_nightly_backup": True, "biztalk_restore": True, "biztalk_watchdog": False}
 
 
 def test_a_look_is_short_and_never_tried_again_for_the_next_one_comes(dag):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from biztalk_services.rest.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES
-from biztalk_services.rules.suspension import SETTLING, Owner, Suspension, Verdict, judge
+from biztalk_services.rules.suspension import SETTLING, Owner, Suspension, Verdict, is_same_subscription, judge
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +28,11 @@ BEGIN = {
 
 def verdict(suspension: Suspension, now: datetime) -> Verdict:
     return judge(suspension, now=now, grace=GRACE)[0]
+
+
+def test_a_subscription_is_the_same_in_capital_letters_and_no_other():
+    assert is_same_subscription("5f3c1a52-9e0b", "5F3C1A52-9E0B")
+    assert not is_same_subscription("5f3c1a52-9e0b", "5f3c1a52-9e0c")
 
 
 @pytest.mark.parametrize("owner", Owner)

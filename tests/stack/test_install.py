@@ -77,6 +77,35 @@ def test_once_does_nothing_until_a_file_changes_and_again_after_a_failure(instal
         assert needed
 
 
+def test_once_takes_no_half_changed_installation_for_whole(install, tmp_path):
+    lock, stamp = tmp_path / "lock", tmp_path / "stamp"
+    lock.write_text("one")
+    with install.once(stamp, [lock]):
+        pass
+    lock.write_text("two")
+    install.once(stamp, [lock]).__enter__()  # and is killed
+    lock.write_text("one")
+    with install.once(stamp, [lock]) as needed:
+        assert needed
+
+
+@pytest.mark.parametrize(
+    ("minor", "works", "made_anew"),
+    [(sys.version_info[1], True, False), (99, True, True), (sys.version_info[1], False, True)],
+    ids=["the same", "another", "broken"],
+)
+def test_the_environment_is_made_anew_for_another_version_of_python(
+    install, tmp_path, monkeypatch, minor, works, made_anew
+):
+    program(install.PYTHON, f'exec {sys.executable} "$@"' if works else "exit 1")
+    program(tmp_path / "bin/uv", f"echo uv 0.13.9; echo $1 >> {tmp_path}/asked")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    version = collections.namedtuple("version", "major minor micro")(3, minor, 0)
+    monkeypatch.setattr(install.sys, "version_info", version)
+    install.install_python()
+    assert (tmp_path / "asked").read_text().split() == ["--version", *["venv"] * made_anew, "pip", "pip"]
+
+
 def test_a_program_that_cannot_be_run_is_told_in_one_sentence(install, tmp_path):
     with pytest.raises(install.InstallError, match=r"failed: `npm ci` cannot be run \(No such file or directory\)\.$"):
         install.run([str(tmp_path / "npm"), "ci"])

@@ -96,13 +96,21 @@ def test_every_backup_is_an_event_of_the_asset(good_night, world):
 
 
 def test_a_person_can_clear_a_step_and_the_run_is_judged_anew(good_night, world):
-    order = {"dag_run_id": good_night.run_id, "task_ids": ["report"], "only_failed": False, "dry_run": False}
+    """Airflow clears the suspension and the resumption of every service with a step of one."""
+    before, index = world.last_seq(), good_night.indices["contosoorders"]
+    tasks = [["service.back_up", index], "report"]
+    order = {"dag_run_id": good_night.run_id, "task_ids": tasks, "only_failed": False, "dry_run": False}
     world.airflow.post(f"/dags/{DAG_ID}/clearTaskInstances", order)
     assert world.airflow.wait_run(DAG_ID, good_night.run_id) == "success"
-    (report,) = [
-        each for each in world.airflow.task_instances(DAG_ID, good_night.run_id) if each["task_id"] == "report"
-    ]
-    assert (report["state"], report["try_number"]) == ("success", 2)
+    again = {
+        (each["task_id"], each["map_index"])
+        for each in world.airflow.task_instances(DAG_ID, good_night.run_id)
+        if (each["state"], each["try_number"]) == ("success", 2)
+    }
+    everybody = {(f"service.{step}", each) for step in ("suspend", "resume") for each in range(len(WITH_BACKUPS))}
+    assert again == {("service.back_up", index), ("report", -1)} | everybody
+    asked = world.emulator.journal(after=before, kind="operation")
+    assert [entry for entry in asked if entry["service"] in WITH_BACKUPS] == []
 
 
 def test_the_next_night_takes_a_new_backup_of_the_service_that_was_asked_for_and_of_no_other(next_night, world):

@@ -46,8 +46,7 @@ class Ticket:
     @property
     def name(self) -> str:
         """Under which it lies in each folder: service, moment and run."""
-        run = hashlib.sha256(f"{self.run.dag_id}/{self.run.run_id}".encode()).hexdigest()[:12]
-        return f"{self.service.lower()}/{self.opened_at.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{run}"
+        return f"{self.service.lower()}/{self.opened_at.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{_short(self.run)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601."""
@@ -67,6 +66,10 @@ class Ticket:
             return cls(*texts, Run(**values["run"]), str(values["reason"]), opened_at, back_by)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{error} is missing or of the wrong kind") from None
+
+
+def _short(run: Run) -> str:
+    return hashlib.sha256(f"{run.dag_id}/{run.run_id}".encode()).hexdigest()[:12]
 
 
 def suspension_of(ticket: Ticket, service: Service | None, *, owner: Owner, superseded: bool) -> Suspension:
@@ -161,6 +164,21 @@ class Tickets:
             self.close(ticket, by=by, how=how)
         return found
 
+    def all_closed(self, service: str, run: Run) -> bool:
+        """Whether a run has had tickets on a service, and none of them is open any more.
+
+        :raises StorageError: the account was not reached or refused.
+        """
+        return self._has(_CLOSED, service, run) and not self._has(_OPEN, service, run)
+
+    def _has(self, folder: str, service: str, run: Run) -> bool:
+        with storage_errors(f"list the suspension tickets of {service} in {self._place}"):
+            try:
+                names = list(self._container.list_blob_names(name_starts_with=f"{folder}/{service.lower()}/"))
+            except ResourceNotFoundError:
+                return False
+        return any(name.endswith(f"-{_short(run)}.json") for name in names)
+
     def note(self, ticket: Ticket, what: str, *, by: str) -> bool:
         """Note something about a ticket, once.
 
@@ -168,7 +186,19 @@ class Tickets:
         :returns: False when it was noted before.
         :raises StorageError: the account was not reached or refused.
         """
-        return self._write(_NOTES, ticket, {"noted_at": datetime.now(UTC).isoformat(), "noted_by": by}, f".{what}")
+        return self._write(_NOTES, ticket, _noted(by), f".{what}")
+
+    def note_unusable(self, sentence: str, what: str, *, by: str) -> bool:
+        """Note something about a blob that is no ticket, once.
+
+        :param sentence: about the blob, from ``look``.
+        :param what: fit for a blob's name (``failed-2026010102``).
+        :returns: False when it was noted before.
+        :raises StorageError: the account was not reached or refused.
+        """
+        name = f"unusable/{hashlib.sha256(sentence.encode()).hexdigest()[:12]}.{what}"
+        with storage_errors(f"write a note on an unusable suspension ticket into {self._place}"):
+            return write_once(self._container, f"{_NOTES}/{name}.json", _json({"unusable": sentence} | _noted(by)))
 
     def is_noted(self, ticket: Ticket, what: str) -> bool:
         """Whether that was noted.
@@ -179,6 +209,13 @@ class Tickets:
             return self._container.get_blob_client(f"{_NOTES}/{ticket.name}.{what}.json").exists()
 
     def _write(self, folder: str, ticket: Ticket, more: dict[str, str], suffix: str = "") -> bool:
-        content = json.dumps(ticket.to_dict() | more, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
         with storage_errors(f"write the suspension ticket of {ticket.service} into {self._place}"):
-            return write_once(self._container, f"{folder}/{ticket.name}{suffix}.json", content.encode())
+            return write_once(self._container, f"{folder}/{ticket.name}{suffix}.json", _json(ticket.to_dict() | more))
+
+
+def _noted(by: str) -> dict[str, str]:
+    return {"noted_at": datetime.now(UTC).isoformat(), "noted_by": by}
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()

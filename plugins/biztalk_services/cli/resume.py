@@ -22,9 +22,9 @@ from biztalk_services.cli.credentials import (
 )
 from biztalk_services.cli.printing import moment, printable
 from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
 from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.suspension import Owner, Verdict, judge
+from biztalk_services.rules.suspension import Owner, Verdict, is_same_subscription, judge
 
 if TYPE_CHECKING:
     from biztalk_services.catalog.tickets import Ticket, Tickets
@@ -97,8 +97,14 @@ def _overdue(client: BizTalkServicesClient, arguments: argparse.Namespace, deadl
     ours = _of(client, found)
     services = {str(service.address).lower(): service for service in client.list_services()}
     due: dict[ServiceAddress, list[Ticket]] = {}
+    all_known = not unusable
     for ticket in ours:
-        service = services.get(ticket.service.lower())
+        try:
+            service = services.get(ticket.service.lower()) or _unlisted(client, ticket)
+        except BizTalkServicesError as error:
+            _warn(f"{ticket.service} is not listed, and whether it is there is not known. {error}")
+            all_known = False
+            continue
         verdict, why = _judged(ticket, service, ours)
         if verdict is Verdict.CLOSE:
             _close(tickets, ticket, why)
@@ -109,7 +115,15 @@ def _overdue(client: BizTalkServicesClient, arguments: argparse.Namespace, deadl
     if not due:
         _say("No service is due that we suspended.")
     code = _bring_back(client, tickets, due, deadline)
-    return NOT_BACK if unusable else code
+    return code if all_known else NOT_BACK
+
+
+def _unlisted(client: BizTalkServicesClient, ticket: Ticket) -> Service | None:
+    """The service that a list did not show: one list is no proof that it is gone."""
+    try:
+        return client.get_service(ServiceAddress.parse(ticket.service))
+    except ServiceNotFound:
+        return None
 
 
 def _bring_back(
@@ -153,7 +167,7 @@ def _tickets(arguments: argparse.Namespace) -> Tickets:
 
 def _of(client: BizTalkServicesClient, tickets: Sequence[Ticket]) -> list[Ticket]:
     """The tickets on services of this subscription."""
-    return [each for each in tickets if each.subscription_id.lower() == client.subscription_id.lower()]
+    return [each for each in tickets if is_same_subscription(each.subscription_id, client.subscription_id)]
 
 
 def _person() -> str:

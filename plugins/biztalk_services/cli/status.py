@@ -19,6 +19,7 @@ from biztalk_services.cli.credentials import (
 from biztalk_services.cli.printing import moment, printable, table
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rules.durations import spoken
+from biztalk_services.rules.suspension import is_same_subscription
 
 if TYPE_CHECKING:
     from biztalk_services.catalog.claims import Claim
@@ -109,7 +110,7 @@ def _records(arguments: argparse.Namespace, services: list[Service]) -> Records:
 
 
 def _is_ours(record: BackupReference | Ticket, arguments: argparse.Namespace) -> bool:
-    return record.subscription_id.lower() == arguments.subscription.lower()
+    return is_same_subscription(record.subscription_id, arguments.subscription)
 
 
 def _row(service: Service, records: Records | None, now: datetime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, BaseNotifier
@@ -89,12 +90,27 @@ class OverdueNotifier(AlertNotifier):
 
 
 class FirstFailureNotifier(AlertNotifier):
-    """Tells of a failed task when the scheduled run before went well, and again every hour."""
+    """
+    Tells of a failed task, unless the same task of the run before failed in the same hour: that was told.
+
+    It asks Airflow only, and needs neither a run at a certain minute nor a run that went well in all other tasks.
+    """
 
     def notify(self, context: Context) -> None:
-        before = context["ti"].get_previous_dagrun()
-        if before is None or before.state != "failed" or context["dag_run"].run_after.minute == 0:
+        if not self._was_told(context):
             super().notify(context)
+
+    @staticmethod
+    def _was_told(context: Context) -> bool:
+        now = context["dag_run"].logical_date
+        if now is None:  # begun by hand: no run is known to be before it
+            return False
+        before = context["ti"].get_previous_ti()
+        return before is not None and before.state == "failed" and _hour(before.logical_date) == _hour(now)
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _run_of(context: Context) -> tuple[str | None, str | None]:

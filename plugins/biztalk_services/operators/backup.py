@@ -97,8 +97,8 @@ class BizTalkBackupOperator(ChangingStep):
     adopted, never begun again: for another backup start another run.
 
     :param backup_name: name of the backup, which becomes the name of its container
-    :param still: XCom of the wait until the service stood still; when its ``etag`` is not the service's any more, the
-        service refuses
+    :param still: XCom of the wait until the service stood still; when its ``state`` is not the service's any more,
+        nothing is asked; when its ``etag`` is not, the service refuses
     """
 
     template_fields = (*ChangingStep.template_fields, "backup_name", "still")
@@ -118,26 +118,27 @@ class BizTalkBackupOperator(ChangingStep):
                 "Backup %s was begun by an earlier try: operation %s.", self.backup_name, begun["operation_id"]
             )
             return begun
-        account, etag = storage_account(self.storage_conn_id), told(self.still)["etag"]
+        account, still, state = storage_account(self.storage_conn_id), told(self.still), hook.get_service(address).state
+        if intent and (may_be(state, "BackingUp") or taken(account, self.backup_name)):
+            self.log.info("An earlier try began backup %s; going on with it.", self.backup_name)
+            return self._begun(store, intent, None)
+        self.require_still(state, still)
         if intent is None:
             intent = {
                 "account": account.name,
                 "container": self.backup_name,
                 "container_url": account.container_url(self.backup_name),
                 "backup_name": self.backup_name,
-                "etag": etag,
+                "etag": still["etag"],
                 "requested_at": datetime.now(UTC).isoformat(),
             }
             store.set("intent", intent, retention=NEVER_EXPIRE)
-        elif may_be(hook.get_service(address).state, "BackingUp") or taken(account, self.backup_name):
-            self.log.info("An earlier try began backup %s; going on with it.", self.backup_name)
-            return self._begun(store, intent, None)
         operation_id = hook.begin_backup(
             address,
             store_connection_string=account.connection_string(),
             backup_name=self.backup_name,
             client_request_id=request_id(context, "backup"),
-            if_match=etag,
+            if_match=still["etag"],
         )
         self.log.info("Asked %s for backup %s: operation %s.", self.service, self.backup_name, operation_id)
         return self._begun(store, intent, operation_id)

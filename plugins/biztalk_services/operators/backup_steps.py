@@ -84,6 +84,7 @@ def backup_steps(
         back_within_minutes=settings.longest_suspension.total_seconds() / 60,
         retries=INSIST,
         **at,
+        **backup,
         **catalog,
     ).as_setup()
     still = BizTalkStateSensor(
@@ -123,6 +124,7 @@ def backup_steps(
             "looked_again": looked_again.task_id,
             "begun": begun.task_id,
             "ended": backed_up.task_id,
+            "recorded": recorded.task_id,
             "verified": verified.task_id,
         },
         backup_label=backup_label,

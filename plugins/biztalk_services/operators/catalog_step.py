@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from biztalk_services.hooks.storage import storage_account
+from biztalk_services.hooks.catalog import catalog_of
 from biztalk_services.operators.claim import claim
 from biztalk_services.operators.step import BizTalkStep, failure_told
+from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.settings import Settings
 
@@ -39,9 +41,7 @@ class CatalogStep(BizTalkStep):
 
     @property
     def catalog(self) -> Catalog:
-        from biztalk_services.catalog.catalog import Catalog
-
-        return Catalog(storage_account(self.storage_conn_id).client, self.catalog_container)
+        return catalog_of(self.storage_conn_id, self.catalog_container)
 
 
 class ChangingStep(CatalogStep):
@@ -64,3 +64,23 @@ class ChangingStep(CatalogStep):
                 catalog_container=self.catalog_container,
             )
         return super().execute(context)
+
+    def require_still(self, state: str, still: Mapping[str, Any]) -> None:
+        """
+        What follows was decided while the service stood still, and is wrong once messages pass through it again.
+
+        :param state: of the service now
+        :param still: XCom of the wait until it stood still
+        :raises NoLongerStill: it does not any more
+        """
+        if state != still["state"]:
+            raise NoLongerStill(
+                f"Service {self.service} was {still['state']} and is {state} now, so nothing was asked of it: somebody "
+                "has changed its state meanwhile, and messages may have passed through it. Start another run."
+            )
+
+
+class NoLongerStill(BizTalkServicesError):
+    """The service does not stand still any more; nothing was asked of it."""
+
+    default_advice = "look"

@@ -82,7 +82,7 @@ class BizTalkPublishBackupOperator(CatalogStep):
 
     :param backup_name: name of the backup
     :param evidence: ids of the steps whose XComs make up the reference, by what they say: ``checked``, ``drained``,
-        ``still``, ``looked_again``, ``begun``, ``ended``, ``verified``
+        ``still``, ``looked_again``, ``begun``, ``ended``, ``recorded``, ``verified``
     :param backup_label: what a person wanted to say about the backup
     """
 
@@ -108,6 +108,7 @@ class BizTalkPublishBackupOperator(CatalogStep):
             for what, task_id in self.evidence.items()
         }
         checked, begun, ended, verified = (said[what] for what in ("checked", "begun", "ended", "verified"))
+        etags = [said[what]["etag"] for what in ("begun", "ended", "recorded")]
         before, after = (BatchReport.from_dict(said[what]) for what in ("drained", "looked_again"))
         reference = BackupReference(
             account=begun["account"],
@@ -133,8 +134,8 @@ class BizTalkPublishBackupOperator(CatalogStep):
             ),
         )
         catalog = self.catalog
-        if begun["etag"] is None or begun["etag"] != ended["etag"]:
-            self._set_aside(catalog, reference, etag_after=ended["etag"])
+        if None in etags or len(set(etags)) > 1:
+            self._set_aside(catalog, reference, etags)
         reference, url = catalog.publish(reference)
         ti.xcom_push(key="reference_url", value=url)
         self.log.info("The reference of %s is published at %s.", reference.place, url)
@@ -146,10 +147,11 @@ class BizTalkPublishBackupOperator(CatalogStep):
         }
         return reference.to_dict()
 
-    def _set_aside(self, catalog: Catalog, reference: BackupReference, *, etag_after: str | None) -> NoReturn:
+    def _set_aside(self, catalog: Catalog, reference: BackupReference, etags: list[str | None]) -> NoReturn:
+        before, after, recorded = (etag or "not told" for etag in etags)
         reason = (
             f"Nobody can say that service {self.service} was not changed while it was being backed up: its ETag was "
-            f"{reference.etag or 'not told'} before and {etag_after or 'not told'} after."
+            f"{before} before, {after} after, and {recorded} when its inventory was taken."
         )
         url = catalog.set_aside(reference, reason)
         raise BackupInconsistent(

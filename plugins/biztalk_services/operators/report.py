@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from biztalk_services.hooks.biztalk_services import hook_for
-from biztalk_services.hooks.storage import storage_account
+from biztalk_services.hooks.catalog import why_lost
 from biztalk_services.operators.claim import give_up
 from biztalk_services.operators.find import ALL_SERVICES
 from biztalk_services.operators.step import AdvicePolicy, failure_told
@@ -29,7 +29,7 @@ class NotAllBackedUp(BizTalkServicesError):
 class BizTalkReportOperator(BaseOperator):
     """
     Says for each service of the run what happened; fails the run when one was not backed up or did not come back, when
-    a reference that was published is not in the catalog, or when there was no service.
+    a reference that was published is lost, or when there was no service.
 
     XCom: a list of outcomes (:class:`biztalk_services.rules.outcomes.Outcome`), pushed before the run is failed.
 
@@ -114,8 +114,7 @@ class BizTalkReportOperator(BaseOperator):
         failed = failed_steps(self.steps, {step: task_states.get(f"{step}_{index}") for step in self.steps})
         reasons = [pulled(step, FAILURE) or f"See the log of {step}." for step in failed]
         reference, still, back = (pulled(step) or {} for step in (self.published, self.still, self.back))
-        lost = self._lost(service["name"], reference["container"]) if reference else None
-        if lost:
+        if reference and (lost := self._why_lost(reference)):
             failed, reasons, reference = [*failed, self.published], [*reasons, lost], {}
         return Outcome(
             **known,
@@ -127,18 +126,8 @@ class BizTalkReportOperator(BaseOperator):
             suspended_seconds=_seconds_between(still.get("seen_at"), back.get("seen_at")),
         )
 
-    def _lost(self, service: str, backup: str) -> str | None:
-        """What keeps a reference that was published from being read; None when nothing does."""
-        from biztalk_services.catalog.catalog import Catalog
-
-        try:
-            Catalog(storage_account(self.storage_conn_id).client, self.catalog_container).read(service, backup)
-        except BizTalkServicesError as error:
-            return (
-                f"The reference of backup {backup} was published, and cannot be read now: {error} "
-                f"When the storage account is well again, clear {self.published} to publish it again."
-            )
-        return None
+    def _why_lost(self, reference: dict[str, Any]) -> str | None:
+        return why_lost(reference, storage_conn_id=self.storage_conn_id, catalog_container=self.catalog_container)
 
     def _state_now(self, service: str) -> str | None:
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.hooks.catalog import catalog_of, why_lost
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.operators.approval import NOTHING_CHANGED
 from biztalk_services.operators.claim import give_up
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 RESTORED, FAILED, PLANNED, REFUSED = "restored", "failed", "planned only", "refused"
 _CARRIED_OUT = ("restore", "wait_for_restore", "verify_restore", "settle_control_numbers", "resume_when_asked")
 """Steps that all have to succeed before anything counts as restored."""
+_SAFETY_REFERENCE = "replace.publish_reference"
 _UNKNOWN = "in an unknown state"
 _CONNECTIONS = {
     "acs_conn_id": ACCESS_CONTROL,
@@ -131,30 +133,36 @@ class BizTalkReportRestoreOperator(BaseOperator):
                 return known | {"outcome": PLANNED, "reason": f"Only the plan was asked for. {NOTHING_CHANGED}"}
             return known | {"outcome": REFUSED, "reason": _unchanged(reasons or _not_done(undone))}
         known |= {"state": self._state_now(known["service"]), "seconds": _seconds(pulled("confirm_plan"))}
-        if not failed and not undone:
-            reason = f"{known['backup']} is restored as {known['service']}, which is {known['state']}."
-            return known | {"outcome": RESTORED, "reason": reason}
-        safety = pulled("replace.publish_reference")
+        safety = pulled(_SAFETY_REFERENCE)
         deleted = any(
             states.get(gone) == "success" or (step in changed and known["state"] in (None, "Deleting", _UNKNOWN))
             for step, gone in self.deletions.items()
         )
+        lost = self._why_lost(safety) if deleted and safety else None
+        if failed or undone:
+            story = f"{reasons or _not_done(undone)} Service {known['service']} is {known['state'] or 'not there'} now."
+        else:
+            story = f"{known['backup']} is restored as {known['service']}, which is {known['state']}."
+            if not lost:
+                return known | {"outcome": RESTORED, "reason": story}
         back = self._way_back(safety, plan, pulled("plan", "request"), known["state"]) if deleted and safety else None
         told_back = (
             f" The service that was there is in the safety backup {safety['account']}/{safety['container']}; to "
-            f"restore it, start biztalk_restore with this form: {json.dumps(back)}."
+            f"restore it, start biztalk_restore with this form: {json.dumps(back)}.{f' {lost}' if lost else ''}"
             if back
             else " The service that was there was deleted without a backup, as approved."
             if deleted
             else ""
         )
-        stands = f"Service {known['service']} is {known['state'] or 'not there'} now."
         return known | {
             "outcome": FAILED,
-            "reason": f"{reasons or _not_done(undone)} {stands}{told_back}",
+            "reason": f"{story}{told_back}",
             "safety_backup": safety and f"{safety['account']}/{safety['container']}",
             "way_back": back,
         }
+
+    def _why_lost(self, reference: Mapping[str, Any]) -> str | None:
+        return why_lost(reference, storage_conn_id=self.storage_conn_id, catalog_container=self.catalog_container)
 
     def _state_now(self, service: str) -> str | None:
         try:
@@ -184,9 +192,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
         self, safety: Mapping[str, Any], plan: Mapping[str, Any], request: Mapping[str, Any]
     ) -> dict[str, str]:
         """The connections that were chosen in the form and lead to what the service that was there worked with."""
-        from biztalk_services.catalog.catalog import Catalog
-
-        catalog = Catalog(storage_account(self.storage_conn_id).client, self.catalog_container)
+        catalog = catalog_of(self.storage_conn_id, self.catalog_container)
         try:
             settings = catalog.inventory(safety["service"], safety["container"]).settings
         except BizTalkServicesError as error:

@@ -9,16 +9,16 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.runs import run_of
+from biztalk_services.hooks.storage import storage_account, taken
 from biztalk_services.hooks.tickets import close_tickets, new_ticket, tickets_of
 from biztalk_services.operators.catalog_step import ChangingStep
 from biztalk_services.operators.step import AdvicePolicy, failure_told, request_id
 from biztalk_services.rest.errors import (
+    NOT_TAKEN,
     BizTalkServicesError,
     OperationNotAllowed,
     OperationNotFound,
     ServiceNotFound,
-    Throttled,
-    Unreachable,
 )
 from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.rules.state_chart import is_moving, may_be
@@ -29,9 +29,8 @@ from biztalk_services.triggers.wait import told
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from biztalk_services.catalog.tickets import Tickets
     from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
-
-_NOT_TAKEN = (OperationNotAllowed, Throttled, Unreachable)
 
 
 class ServiceNotActive(BizTalkServicesError):
@@ -48,28 +47,54 @@ class BizTalkSuspendOperator(ChangingStep):
     **Idempotency:** the state in which the service was found is stored before the request is sent, and forgotten again
     when the request was certainly not taken. **On retry** a service that is on its way or has arrived is not asked
     again; while our request may be out, whatever stands in the way is tried again. A service that was found Suspended
-    or Stopped is left as it is; while another operation is under way, nothing is asked and the step is tried again.
+    or Stopped is left as it is; while another operation is under way, or another run's suspension lasts, nothing is
+    asked and the step is tried again. **When the task is cleared** (Airflow clears the setup with every step behind
+    it) a service is suspended anew only when it is back and its backup was not begun.
 
     Before the request a suspension ticket is written; without it nothing is asked.
 
+    :param backup_name: name of the backup that the service is suspended for; None: for something else
     :param reason: what the service is suspended for, for the ticket
     :param back_within_minutes: how soon it has to be back, for the ticket
     """
 
+    template_fields = (*ChangingStep.template_fields, "backup_name")
     purpose = "backup"
 
-    def __init__(self, *, reason: str = "backup", back_within_minutes: float = 120, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        backup_name: str | None = None,
+        reason: str = "backup",
+        back_within_minutes: float = 120,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
+        self.backup_name = backup_name
         self.reason = reason
         self.back_within = timedelta(minutes=back_within_minutes)
 
+    def execute(self, context: Context) -> dict[str, Any]:
+        try:
+            return super().execute(context)
+        except BizTalkServicesError as error:
+            from biztalk_services.catalog.claims import ServiceClaimed
+
+            if self._asked(context) and not isinstance(error, (ServiceNotFound, ServiceClaimed)):
+                error.advice = "look"
+            raise
+
     def run_step(self, context: Context) -> dict[str, Any]:
         hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
-        asked = store.get("asked")
-        if asked and asked["service"] != self.service:
+        asked, state = self._asked(context), hook.get_service(address).state
+        if asked and self._tickets.all_closed(self.service, run_of(context["ti"])):
+            store.delete("asked")
             asked = None
-        state = self._state(hook, address, insist=asked is not None)
+            if state == "Active" and self._backup_was_begun():
+                self.log.info("Backup %s was begun, and %s is back; it stays so.", self.backup_name, self.service)
+                return self._told(state, by_us=False, expected=state, operation_id=None)
         if not asked and state in ("Suspended", "Stopped"):
+            self._refuse_while_another_run_suspends()
             self.log.info("%s was %s before this run; it stays so.", self.service, state)
             return self._told(state, by_us=False, expected=state, operation_id=None)
         if asked and (state == "Suspended" or may_be(state, "Suspending")):
@@ -92,7 +117,7 @@ class BizTalkSuspendOperator(ChangingStep):
             ticketed = True
             operation_id = hook.suspend(address, client_request_id=request_id(context, "suspend"))
         except BizTalkServicesError as error:
-            if not asked and (not ticketed or isinstance(error, _NOT_TAKEN) or error.advice == "stop"):
+            if not asked and (not ticketed or isinstance(error, NOT_TAKEN) or error.advice == "stop"):
                 store.delete("asked")
                 self._close_ticket(context)
             raise
@@ -103,7 +128,7 @@ class BizTalkSuspendOperator(ChangingStep):
         ticket = new_ticket(
             context, self.service, subscription_id=subscription_id, reason=self.reason, within=self.back_within
         )
-        tickets_of(self.storage_conn_id, self.catalog_container).open(ticket)
+        self._tickets.open(ticket)
 
     def _close_ticket(self, context: Context) -> None:
         close_tickets(
@@ -114,14 +139,24 @@ class BizTalkSuspendOperator(ChangingStep):
             catalog_container=self.catalog_container,
         )
 
-    @staticmethod
-    def _state(hook: BizTalkServicesHook, address: ServiceAddress, *, insist: bool) -> str:
-        try:
-            return hook.get_service(address).state
-        except BizTalkServicesError as error:
-            if insist and not isinstance(error, ServiceNotFound):
-                error.advice = "look"
-            raise
+    @property
+    def _tickets(self) -> Tickets:
+        return tickets_of(self.storage_conn_id, self.catalog_container)
+
+    def _asked(self, context: Context) -> dict[str, Any] | None:
+        """What an earlier try stored; not what another service stored that had this task's place before."""
+        asked = context["task_state_store"].get("asked")
+        return asked if asked and asked["service"] == self.service else None
+
+    def _backup_was_begun(self) -> bool:
+        return bool(self.backup_name and taken(storage_account(self.storage_conn_id), self.backup_name))
+
+    def _refuse_while_another_run_suspends(self) -> None:
+        if tickets := self._tickets.look(self.service)[0]:
+            raise OperationNotAllowed(
+                f"Service {self.service} is suspended by {tickets[-1].run}, which has to bring it back; when that has "
+                "ended, the watchdog does. It is looked at again after that."
+            )
 
     @staticmethod
     def _told(found_state: str, *, by_us: bool, expected: str, operation_id: str | None) -> dict[str, Any]:

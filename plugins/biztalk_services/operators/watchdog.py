@@ -11,11 +11,12 @@ from airflow.sdk import BaseOperator
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.runs import owner, run_of
 from biztalk_services.hooks.tickets import tickets_of
-from biztalk_services.notifications.alert import AlertNotifier, FirstFailureNotifier
+from biztalk_services.notifications.alert import AlertNotifier
 from biztalk_services.operators.step import request_id
 from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
 from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.suspension import Owner, Verdict, judge
+from biztalk_services.rules.suspension import Owner, Verdict, is_same_subscription, judge
+from biztalk_services.triggers.service import failed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -77,8 +78,8 @@ class BizTalkFindSuspensionsOperator(_TicketStep):
         from biztalk_services.catalog.tickets import is_superseded
 
         everybodys, unusable = self.tickets.look()
-        subscription_id = hook_for(self.conn_id).subscription_id
-        tickets = [ticket for ticket in everybodys if ticket.subscription_id == subscription_id]
+        ours = hook_for(self.conn_id).subscription_id
+        tickets = [ticket for ticket in everybodys if is_same_subscription(ticket.subscription_id, ours)]
         now = datetime.now(UTC)
         found = []
         for ticket in tickets:
@@ -95,8 +96,9 @@ class BizTalkBringBackOperator(_TicketStep):
     Looks at one suspension, and does what is to be done: leaves it alone, asks the service to resume, or closes the
     ticket. It waits for nothing: what comes of it is seen at the next look.
 
-    Fails when a person has to look. The first resumption, the return, and at most once an hour a failure are told by an
-    alert.
+    Fails when a person has to look, also when it has asked the service to resume once more because an earlier
+    resumption did not bring it back. The first resumption, the return, and at most once an hour a failure are told by
+    an alert.
 
     XCom: ``service``, ``state``, ``verdict`` (``leave``, ``close``, ``resume``), ``why``.
 
@@ -115,7 +117,7 @@ class BizTalkBringBackOperator(_TicketStep):
 
     def execute(self, context: Context) -> dict[str, Any]:
         if self.found["trouble"]:
-            FirstFailureNotifier(subject=self.found["trouble"]).notify(context)
+            self._alert_once_an_hour(context, None, self.found["trouble"])
             raise LeftSuspended(self.found["trouble"], advice="stop")
         ticket = self._ticket()
         try:
@@ -138,18 +140,20 @@ class BizTalkBringBackOperator(_TicketStep):
         if state is None and self.tickets.note(ticket, _GONE, by=str(run_of(context["ti"]))):
             verdict, why = Verdict.LEAVE, "it was not found; an absence is believed at the second look"
         if verdict is Verdict.RESUME:
-            self._resume(context, ticket, why)
+            self._resume(context, ticket, service, why)
         if verdict is Verdict.CLOSE:
             self._close(context, ticket, why)
         self.log.info("%s: %s, because %s.", ticket.service, verdict, why)
         return {"service": ticket.service, "state": state, "verdict": verdict, "why": why}
 
-    def _resume(self, context: Context, ticket: Ticket, why: str) -> None:
-        address = ServiceAddress.parse(ticket.service)
-        operation_id = hook_for(self.conn_id).resume(address, client_request_id=request_id(context, "resume"))
+    def _resume(self, context: Context, ticket: Ticket, service: Service, why: str) -> None:
+        operation_id = hook_for(self.conn_id).resume(service.address, client_request_id=request_id(context, "resume"))
         self.log.info("Asked %s to resume: operation %s.", ticket.service, operation_id)
-        if self.tickets.note(ticket, _RESUMED, by=str(run_of(context["ti"]))):
-            self._alert(context, f"{_left(ticket)}: {why}. It was asked to resume")
+        if not self.tickets.note(ticket, _RESUMED, by=str(run_of(context["ti"]))):
+            raise LeftSuspended(
+                f"It was asked to resume before, and is {service.state}. {_failure(service)}. It was asked once more."
+            )
+        self._alert(context, f"{_left(ticket)}: {why}. It was asked to resume")
 
     def _close(self, context: Context, ticket: Ticket, why: str) -> None:
         resumed = self.tickets.is_noted(ticket, _RESUMED)
@@ -168,9 +172,14 @@ class BizTalkBringBackOperator(_TicketStep):
         except ServiceNotFound:
             return None
 
-    def _alert_once_an_hour(self, context: Context, ticket: Ticket, sentence: str) -> None:
+    def _alert_once_an_hour(self, context: Context, ticket: Ticket | None, sentence: str) -> None:
+        """Tell it unless it was told in this hour. Where that cannot be noted it is told too often, not too seldom."""
+        what, by = f"failed-{datetime.now(UTC):%Y%m%d%H}", str(run_of(context["ti"]))
         try:
-            new = self.tickets.note(ticket, f"failed-{datetime.now(UTC):%Y%m%d%H}", by=str(run_of(context["ti"])))
+            if ticket:
+                new = self.tickets.note(ticket, what, by=by)
+            else:
+                new = self.tickets.note_unusable(sentence, what, by=by)
         except BizTalkServicesError as error:
             self.log.warning("%s", error)
             new = True
@@ -184,3 +193,11 @@ class BizTalkBringBackOperator(_TicketStep):
 
 def _left(ticket: Ticket) -> str:
     return f"Service {ticket.service} was left suspended by {ticket.run} ({ticket.reason})"
+
+
+def _failure(service: Service) -> str:
+    """What is known of why the last resumption failed, without a full stop."""
+    operation = service.last_operation
+    if operation is None or operation.result != "Failed":
+        return "It reports no failed operation"
+    return failed(str(service.address), operation).sentence.rstrip(".")

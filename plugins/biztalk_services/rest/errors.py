@@ -132,3 +132,7 @@ class RequestUnusable(BizTalkServicesError, ValueError):
 
 class CertificateUnusable(BizTalkServicesError):
     """The management certificate or its key cannot be used; found before any request was made."""
+
+
+NOT_TAKEN = (OperationNotAllowed, Throttled, Unreachable)
+"""Errors of a change that was certainly not begun, and may be asked for again."""

@@ -91,6 +91,11 @@ _OVER = {
 }
 
 
+def is_same_subscription(one: str, other: str) -> bool:
+    """Whether two ids are those of one subscription; upper and lower case mean the same."""
+    return one.lower() == other.lower()
+
+
 def _is_over(suspension: Suspension, now: datetime, grace: timedelta) -> bool:
     if suspension.owner is Owner.ENDED:
         return now >= suspension.opened_at + SETTLING
