@@ -160,6 +160,15 @@ class TestPublish:
         assert isinstance(night.troubles["publish", 0], BackupInconsistent)
         assert emulator.state(NAME) == "Active"
 
+    def test_a_backup_that_the_storage_has_lost_since_it_was_read_back_is_not_published(self, night, catalog, blobs):
+        night.all(until="publish")
+        blobs.get_blob_client(night.targets[0]["backup_name"], "configuration.json").delete_blob()
+        night.step("publish")
+        error = night.troubles["publish", 0]
+        assert isinstance(error, BackupNotWhole)
+        assert "configuration.json is missing" in str(error)
+        assert catalog.list() == []
+
     def test_an_inventory_that_was_taken_after_a_change_sets_the_backup_aside(self, night, emulator, catalog):
         """Its step was tried again when the service was back."""
         night.all(until="verify")

@@ -71,7 +71,8 @@ class BizTalkVerifyBackupOperator(CatalogStep):
 
 class BizTalkPublishBackupOperator(CatalogStep):
     """
-    Writes the backup reference into the catalog, the last step that makes a backup valid, and pushes it.
+    Writes the backup reference into the catalog, the last step that makes a backup valid, and pushes it. Just before
+    that the backup is read back once more, now by the reference.
 
     XCom ``return_value``: the reference (:class:`biztalk_services.catalog.reference.BackupReference`);
     ``reference_url``: where it lies. The asset ``biztalk-services-backups`` gets an event with the reference's place.
@@ -100,7 +101,7 @@ class BizTalkPublishBackupOperator(CatalogStep):
 
     def run_step(self, context: Context) -> dict[str, Any]:
         from biztalk_services.catalog.reference import BackupReference, Drain, Verification
-        from biztalk_services.catalog.verification import StoredBlob
+        from biztalk_services.catalog.verification import StoredBlob, compare_with_reference
 
         ti = context["ti"]
         said = {
@@ -136,6 +137,8 @@ class BizTalkPublishBackupOperator(CatalogStep):
         catalog = self.catalog
         if None in etags or len(set(etags)) > 1:
             self._set_aside(catalog, reference, etags)
+        # The storage may have lost since what was read back then.
+        self.log.info(compare_with_reference(storage_account(self.storage_conn_id).client, reference))
         reference, url = catalog.publish(reference)
         ti.xcom_push(key="reference_url", value=url)
         self.log.info("The reference of %s is published at %s.", reference.place, url)
