@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from azure.storage.blob import BlobServiceClient
 
 from biztalk_services.catalog.reference import BackupReference, ReferenceUnusable
-from biztalk_services.catalog.storage import StorageNotFound, storage_errors, write_once
+from biztalk_services.catalog.storage import StorageNotFound, json_bytes, storage_errors, write_once
 from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.rules.backup_rules import is_backup_name
 from biztalk_services.rules.differences import differences
@@ -93,7 +93,7 @@ class Catalog:
         :raises StorageError: the account was not reached or refused.
         """
         path = _path(reference.service, reference.container, _SET_ASIDE)
-        self._write_once(path, _json({"reason": reason, "reference": reference.to_dict()}))
+        self._write_once(path, json_bytes({"reason": reason, "reference": reference.to_dict()}))
         return self._url(path)
 
     def read(self, service: str, name: str) -> BackupReference:
@@ -289,11 +289,7 @@ class Catalog:
 
 def to_bytes(reference: BackupReference) -> bytes:
     """A reference as JSON; equal references give equal bytes."""
-    return _json(reference.to_dict())
-
-
-def _json(values: dict[str, Any]) -> bytes:
-    return (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
+    return json_bytes(reference.to_dict())
 
 
 def _path(service: str, backup_name: str, folder: str = _FOLDER) -> str:

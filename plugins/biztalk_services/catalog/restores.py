@@ -8,7 +8,7 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from biztalk_services.catalog.storage import storage_errors, write_once
+from biztalk_services.catalog.storage import json_bytes, storage_errors, write_once
 
 _FOLDER = "restores"
 _MOST_READ = 20
@@ -34,9 +34,8 @@ class Restores:
         :raises StorageError: the account was not reached or refused.
         """
         path = f"{_FOLDER}/{service.lower()}/{when}.json"
-        content = (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
         with storage_errors(f"record a restore in {self._place}"):
-            write_once(self._container, path, content)
+            write_once(self._container, path, json_bytes(values))
         return self._container.get_blob_client(path).url.partition("?")[0]
 
     def durations(self, service: str) -> list[float]:

@@ -17,7 +17,7 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from biztalk_services.catalog.storage import storage_errors, write_once
+from biztalk_services.catalog.storage import json_bytes, storage_errors, write_once
 from biztalk_services.rest.messages import Service
 from biztalk_services.rules.run import Run
 from biztalk_services.rules.suspension import Owner, Suspension
@@ -120,14 +120,9 @@ class Tickets:
 
         :raises StorageError: the account was not reached or refused.
         """
-        prefix = f"{_OPEN}/{service.lower()}/" if service else f"{_OPEN}/"
         tickets, unusable = [], []
         with storage_errors(f"list the open suspension tickets in {self._place}"):
-            try:
-                paths = [blob.name for blob in self._container.list_blobs(name_starts_with=prefix)]
-            except ResourceNotFoundError:
-                return [], []
-            for path in paths:
+            for path in self._paths(_OPEN, service):
                 try:
                     tickets.append(Ticket.from_dict(json.loads(self._container.download_blob(path).readall())))
                 except ResourceNotFoundError:
@@ -173,11 +168,15 @@ class Tickets:
 
     def _has(self, folder: str, service: str, run: Run) -> bool:
         with storage_errors(f"list the suspension tickets of {service} in {self._place}"):
-            try:
-                names = list(self._container.list_blob_names(name_starts_with=f"{folder}/{service.lower()}/"))
-            except ResourceNotFoundError:
-                return False
-        return any(name.endswith(f"-{_short(run)}.json") for name in names)
+            return any(path.endswith(f"-{_short(run)}.json") for path in self._paths(folder, service))
+
+    def _paths(self, folder: str, service: str | None) -> list[str]:
+        """The blobs of a folder, empty where nobody has opened a ticket. Raises as Azure's library does."""
+        prefix = f"{folder}/{service.lower()}/" if service else f"{folder}/"
+        try:
+            return list(self._container.list_blob_names(name_starts_with=prefix))
+        except ResourceNotFoundError:
+            return []
 
     def note(self, ticket: Ticket, what: str, *, by: str) -> bool:
         """Note something about a ticket, once.
@@ -198,7 +197,7 @@ class Tickets:
         """
         name = f"unusable/{hashlib.sha256(sentence.encode()).hexdigest()[:12]}.{what}"
         with storage_errors(f"write a note on an unusable suspension ticket into {self._place}"):
-            return write_once(self._container, f"{_NOTES}/{name}.json", _json({"unusable": sentence} | _noted(by)))
+            return write_once(self._container, f"{_NOTES}/{name}.json", json_bytes({"unusable": sentence} | _noted(by)))
 
     def is_noted(self, ticket: Ticket, what: str) -> bool:
         """Whether that was noted.
@@ -209,13 +208,10 @@ class Tickets:
             return self._container.get_blob_client(f"{_NOTES}/{ticket.name}.{what}.json").exists()
 
     def _write(self, folder: str, ticket: Ticket, more: dict[str, str], suffix: str = "") -> bool:
+        path, content = f"{folder}/{ticket.name}{suffix}.json", json_bytes(ticket.to_dict() | more)
         with storage_errors(f"write the suspension ticket of {ticket.service} into {self._place}"):
-            return write_once(self._container, f"{folder}/{ticket.name}{suffix}.json", _json(ticket.to_dict() | more))
+            return write_once(self._container, path, content)
 
 
 def _noted(by: str) -> dict[str, str]:
     return {"noted_at": datetime.now(UTC).isoformat(), "noted_by": by}
-
-
-def _json(values: dict[str, Any]) -> bytes:
-    return (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
