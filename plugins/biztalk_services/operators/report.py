@@ -114,7 +114,8 @@ class BizTalkReportOperator(BaseOperator):
         failed = failed_steps(self.steps, {step: task_states.get(f"{step}_{index}") for step in self.steps})
         reasons = [pulled(step, FAILURE) or f"See the log of {step}." for step in failed]
         reference, still, back = (pulled(step) or {} for step in (self.published, self.still, self.back))
-        if reference and (lost := self._why_lost(reference)):
+        places = {"storage_conn_id": self.storage_conn_id, "catalog_container": self.catalog_container}
+        if reference and (lost := why_lost(reference, **places)):
             failed, reasons, reference = [*failed, self.published], [*reasons, lost], {}
         return Outcome(
             **known,
@@ -125,9 +126,6 @@ class BizTalkReportOperator(BaseOperator):
             items=sum((reference.get("items") or {}).values()) if reference.get("items") else None,
             suspended_seconds=_seconds_between(still.get("seen_at"), back.get("seen_at")),
         )
-
-    def _why_lost(self, reference: dict[str, Any]) -> str | None:
-        return why_lost(reference, storage_conn_id=self.storage_conn_id, catalog_container=self.catalog_container)
 
     def _state_now(self, service: str) -> str | None:
         try:

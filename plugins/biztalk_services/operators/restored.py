@@ -138,31 +138,32 @@ class BizTalkReportRestoreOperator(BaseOperator):
             states.get(gone) == "success" or (step in changed and known["state"] in (None, "Deleting", _UNKNOWN))
             for step, gone in self.deletions.items()
         )
-        lost = self._why_lost(safety) if deleted and safety else None
+        places = {"storage_conn_id": self.storage_conn_id, "catalog_container": self.catalog_container}
+        lost = why_lost(safety, **places) if deleted and safety else None
         if failed or undone:
-            story = f"{reasons or _not_done(undone)} Service {known['service']} is {known['state'] or 'not there'} now."
+            stands = f"Service {known['service']} is {known['state'] or 'not there'} now."
+            sentences = [reasons or _not_done(undone), stands]
         else:
-            story = f"{known['backup']} is restored as {known['service']}, which is {known['state']}."
+            sentences = [f"{known['backup']} is restored as {known['service']}, which is {known['state']}."]
             if not lost:
-                return known | {"outcome": RESTORED, "reason": story}
-        back = self._way_back(safety, plan, pulled("plan", "request"), known["state"]) if deleted and safety else None
-        told_back = (
-            f" The service that was there is in the safety backup {safety['account']}/{safety['container']}; to "
-            f"restore it, start biztalk_restore with this form: {json.dumps(back)}.{f' {lost}' if lost else ''}"
-            if back
-            else " The service that was there was deleted without a backup, as approved."
-            if deleted
-            else ""
-        )
+                return known | {"outcome": RESTORED, "reason": sentences[0]}
+        back = None
+        if deleted and safety:
+            back = self._way_back(safety, plan, pulled("plan", "request"), known["state"])
+            sentences.append(
+                f"The service that was there is in the safety backup {safety['account']}/{safety['container']}; to "
+                f"restore it, start biztalk_restore with this form: {json.dumps(back)}."
+            )
+        elif deleted:
+            sentences.append("The service that was there was deleted without a backup, as approved.")
+        if lost:
+            sentences.append(lost)
         return known | {
             "outcome": FAILED,
-            "reason": f"{story}{told_back}",
+            "reason": " ".join(sentences),
             "safety_backup": safety and f"{safety['account']}/{safety['container']}",
             "way_back": back,
         }
-
-    def _why_lost(self, reference: Mapping[str, Any]) -> str | None:
-        return why_lost(reference, storage_conn_id=self.storage_conn_id, catalog_container=self.catalog_container)
 
     def _state_now(self, service: str) -> str | None:
         try:

@@ -37,6 +37,12 @@ class ServiceNotActive(BizTalkServicesError):
     """The service is in a state from which it would not come back as it was."""
 
 
+def _asked_before(context: Context, service: str) -> dict[str, Any] | None:
+    """What this task has stored of its request; not what another service stored that had its place before."""
+    asked = context["task_state_store"].get("asked")
+    return asked if asked and asked["service"] == service else None
+
+
 class BizTalkSuspendOperator(ChangingStep):
     """
     Asks a service to suspend, unless it stands still already.
@@ -80,13 +86,13 @@ class BizTalkSuspendOperator(ChangingStep):
         except BizTalkServicesError as error:
             from biztalk_services.catalog.claims import ServiceClaimed
 
-            if self._asked(context) and not isinstance(error, (ServiceNotFound, ServiceClaimed)):
+            if _asked_before(context, self.service) and not isinstance(error, (ServiceNotFound, ServiceClaimed)):
                 error.advice = "look"
             raise
 
     def run_step(self, context: Context) -> dict[str, Any]:
         hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
-        asked, state = self._asked(context), hook.get_service(address).state
+        asked, state = _asked_before(context, self.service), hook.get_service(address).state
         if asked and self._tickets.all_closed(self.service, run_of(context["ti"])):
             store.delete("asked")
             asked = None
@@ -142,11 +148,6 @@ class BizTalkSuspendOperator(ChangingStep):
     @property
     def _tickets(self) -> Tickets:
         return tickets_of(self.storage_conn_id, self.catalog_container)
-
-    def _asked(self, context: Context) -> dict[str, Any] | None:
-        """What an earlier try stored; not what another service stored that had this task's place before."""
-        asked = context["task_state_store"].get("asked")
-        return asked if asked and asked["service"] == self.service else None
 
     def _backup_was_begun(self) -> bool:
         return bool(self.backup_name and taken(storage_account(self.storage_conn_id), self.backup_name))
@@ -236,8 +237,8 @@ class BizTalkResumeOperator(WaitSensor):
 
     def _asked(self, context: Context) -> str | None:
         """The operation that an earlier try or this one began."""
-        asked = context["task_state_store"].get("asked")
-        return asked["operation_id"] if asked and asked["service"] == self.service else None
+        asked = _asked_before(context, self.service)
+        return asked and asked["operation_id"]
 
     def _refuse_while_suspension_is_pending(self, hook: BizTalkServicesHook, address: ServiceAddress) -> None:
         if not (operation_id := self.suspension["operation_id"]):
