@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,13 +10,12 @@ from pathlib import Path
 from chaos.cells import BACKUP, LONGEST_SECONDS, RESTORE, Cell, Wave, waves
 from chaos.gates import FOLDER, Gates
 from chaos.runner import Outcome, Runner
-from chaos.settings import DEATHS_ARE_NOTICED, FRUGAL
+from chaos.settings import DEATHS_ARE_NOTICED, DURATIONS, FRUGAL
 from stack import Ports, Stack
 from stack.layouts import Layout
 from stack.parts import ROOT
 
 POLICY = Path(__file__).parent / "policy"
-DURATIONS = '{"suspend": 0.5, "backup": 1.0, "resume": 0.5, "delete": 0.5, "restore": 1.0}'
 
 SPARE = 5
 """How many services more are restored than a wave needs at the most; a red restore may leave one in pieces."""
@@ -58,7 +58,7 @@ def carry_out(cells: Sequence[Cell], seed: int, layout: Layout) -> Iterator[list
             Path(home),
             Ports.free(),
             layout=layout,
-            emulator_options=["--sample-copies", str(len(backed_up + restored)), "--durations", DURATIONS],
+            emulator_options=["--sample-copies", str(len(backed_up + restored)), "--durations", json.dumps(DURATIONS)],
             airflow_settings={**SETTINGS, FOLDER: str(gates), "PYTHONPATH": f"{POLICY}:{ROOT}"},
         )
         with stack.up():

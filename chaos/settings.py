@@ -9,6 +9,9 @@ FRUGAL = {
 }
 """No DAG file changes, and the cores are wanted by others."""
 
+DURATIONS = {"suspend": 0.5, "backup": 1.0, "resume": 0.5, "delete": 0.5, "restore": 1.0}
+"""Seconds by kind of the emulator's operations, where parts are killed."""
+
 DEATHS_ARE_NOTICED = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",

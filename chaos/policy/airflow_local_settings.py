@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from chaos.gates import FOLDER, Gates, Side
+from chaos.settings import DURATIONS
 
 JOBS = ("biztalk_nightly_backup", "biztalk_restore")
 
-OPERATIONS_TAKE_SECONDS = 1.5
-"""Longer than any of the emulator's (`chaos/matrix.py`)."""
+OPERATIONS_TAKE_SECONDS = max(DURATIONS.values()) + 0.5
 
 
 def task_policy(task: Any) -> None:
