@@ -19,6 +19,7 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, XComArg, task, task_group
+from biztalk_services.model.restore_request import EXACT, RAISE, REFUSE, REPLACE, REPORT
 from biztalk_services.notifications.alert import AlertNotifier
 from biztalk_services.operators.approval import BizTalkApprovePlanOperator
 from biztalk_services.operators.backup_steps import INSIST, backup_steps
@@ -29,7 +30,6 @@ from biztalk_services.operators.restore import BizTalkRestoreOperator
 from biztalk_services.operators.restored import BizTalkReportRestoreOperator
 from biztalk_services.operators.settle import BizTalkSettleControlNumbersOperator, BizTalkVerifyRestoreOperator
 from biztalk_services.operators.suspend import BizTalkBringBackUnlessDeletedOperator, BizTalkResumeOperator
-from biztalk_services.plans.request import EXACT, RAISE, REFUSE, REPLACE, REPORT
 from biztalk_services.sensors.service import BizTalkGoneSensor, BizTalkStateSensor
 from biztalk_services.settings import Settings
 from biztalk_services.triggers.batches import REFUSE as REFUSE_UNKNOWN

@@ -14,7 +14,7 @@ from biztalk_services.cli.plan import add_plan
 from biztalk_services.cli.printing import printable
 from biztalk_services.cli.resume import add_resume
 from biztalk_services.cli.status import add_status
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.model.errors import BackupServiceError
 
 UNABLE, INTERRUPTED, CUT_OFF = 2, 130, 141
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT_OFF
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         print(printable(str(error)), file=sys.stderr)
         return UNABLE
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.rest import server as server_module
+from biztalk_services.drivers.biztalk.wire import server as server_module
 from biztalk_services.sensors import wait as wait_sensors
 from biztalk_services.triggers import wait as wait_triggers
 

@@ -23,7 +23,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from airflow.sdk.module_loading import import_string
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
-from biztalk_services.rest.errors import OutcomeUnknown
+from biztalk_services.model.errors import OutcomeUnknownError
 
 DAG_ID = "nightly"
 _NIGHTS = (datetime(2026, 1, 1, 2, tzinfo=UTC) + timedelta(days=day) for day in count())
@@ -198,7 +198,7 @@ def loses_the_answer(run: Run, operator: BaseOperator) -> None:
     error = None
     try:
         run.execute(operator)
-    except OutcomeUnknown as lost:
+    except OutcomeUnknownError as lost:
         error = lost
     if error:
         assert error.advice == "look"

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.model.errors import BackupServiceError
 
 from tests.airflow_layer.fakes import Run
 from tests.conftest import ROOT
@@ -127,7 +127,7 @@ class Restoration:
 
     @staticmethod
     def _again(task: BaseOperator, error: Exception, tried: int) -> bool:
-        if not isinstance(error, BizTalkServicesError):
+        if not isinstance(error, BackupServiceError):
             return False
         decision = task.retry_policy.evaluate(error, tried, task.retries)
         if decision.action.value == "retry":

@@ -6,14 +6,14 @@ import json
 from uuid import uuid4
 
 import pytest
-from biztalk_services.catalog.storage import StorageKeyMissing, StorageKeyRefused, StorageUnreachable
+from biztalk_services.archive.storage import StorageAuthenticationError, StorageKeyMissingError, StorageUnreachableError
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+from biztalk_services.model.checks import RefusedError
+from biztalk_services.model.errors import PreconditionFailedError
 from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
-from biztalk_services.operators.catalog_step import NoLongerStill
-from biztalk_services.rest.errors import PreconditionFailed
-from biztalk_services.rules.violations import RefusedError
+from biztalk_services.operators.catalog_step import NotQuiescedError
 from biztalk_services.sensors.service import BizTalkOperationSensor
-from biztalk_services.sensors.wait import WaitMissed
+from biztalk_services.sensors.wait import WaitFailedError
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE, storage
 from tests.airflow_layer.fakes import Died, EndedInTrigger, dies_once, loses_the_answer
@@ -73,20 +73,20 @@ class TestCheck:
 
     def test_a_storage_connection_without_the_key(self, check, run, azurite, connect):
         connect("biztalk_backup_storage", storage(azurite, password=None, extra={"sas_token": "sv=2024&sig=canary"}))
-        with pytest.raises(StorageKeyMissing, match="account key") as caught:
+        with pytest.raises(StorageKeyMissingError, match="account key") as caught:
             run.execute(check)
         assert "canary" not in str(caught.value)
 
     def test_a_wrong_key(self, check, run, azurite, connect):
         connect("biztalk_backup_storage", storage(azurite, password="d3Jvbmc="))
-        with pytest.raises(StorageKeyRefused) as caught:
+        with pytest.raises(StorageAuthenticationError) as caught:
             run.execute(check)
         assert "d3Jvbmc=" not in str(caught.value)
         assert check.retry_policy.evaluate(caught.value, 1, 5).action.value == "fail"
 
     def test_storage_that_does_not_answer(self, check, run, azurite, connect):
         connect("biztalk_backup_storage", storage(azurite, host=f"http://127.0.0.1:{free_port()}/{ACCOUNT}"))
-        with pytest.raises(StorageUnreachable) as caught:
+        with pytest.raises(StorageUnreachableError) as caught:
             run.execute(check)
         assert check.retry_policy.evaluate(caught.value, 1, 5).action.value == "retry"
 
@@ -167,7 +167,7 @@ class TestBackUpOnce:
         with pytest.raises(Died):
             run.execute(backup)
         assert run.execute(backup)["operation_id"] is None
-        with pytest.raises((EndedInTrigger, WaitMissed), match="The disk is full"):
+        with pytest.raises((EndedInTrigger, WaitFailedError), match="The disk is full"):
             wait_for(run, clock, None)
 
 
@@ -175,7 +175,7 @@ def test_a_key_that_was_rotated_since_the_check_fails_the_backup_and_not_the_ser
     backup, run, azurite, connect, emulator, asked
 ):
     connect("biztalk_backup_storage", storage(azurite, password="d3Jvbmc="))
-    with pytest.raises(StorageKeyRefused, match="account key") as caught:
+    with pytest.raises(StorageAuthenticationError, match="account key") as caught:
         run.execute(backup)
     assert "d3Jvbmc=" not in str(caught.value)
     assert asked("backup") == []
@@ -188,7 +188,7 @@ def test_somebody_elses_operation_is_not_taken_for_our_backup(backup, run, emula
         run.execute(backup)
     emulator.fault("stuck", "resume", service=NAME, count=1)
     emulator.act(NAME, "resume")
-    with pytest.raises(NoLongerStill, match="was Suspended and is Resuming now"):
+    with pytest.raises(NotQuiescedError, match="was Suspended and is Resuming now"):
         run.execute(backup)
     emulator.force(NAME, "Suspended")
     assert run.execute(backup)["operation_id"]
@@ -198,7 +198,7 @@ def test_somebody_elses_operation_is_not_taken_for_our_backup(backup, run, emula
 def test_a_service_that_is_active_again_is_not_backed_up_whatever_the_api_allows(backup, run, emulator, asked):
     emulator.admin("PATCH", "/settings", {"profile": {"backup_precondition": "chart"}})
     emulator.force(NAME, "Active")
-    with pytest.raises(NoLongerStill, match="was Suspended and is Active now, so nothing was asked of it") as caught:
+    with pytest.raises(NotQuiescedError, match="was Suspended and is Active now, so nothing was asked of it") as caught:
         run.execute(backup)
     assert backup.retry_policy.evaluate(caught.value, 1, 5).action.value == "retry"
     assert asked("backup") == []
@@ -206,7 +206,7 @@ def test_a_service_that_is_active_again_is_not_backed_up_whatever_the_api_allows
 
 def test_a_service_that_was_changed_since_it_stood_still_is_not_backed_up(backup, run, emulator, happened):
     emulator.admin("POST", f"/services/{NAME}/content", {})
-    with pytest.raises(PreconditionFailed) as caught:
+    with pytest.raises(PreconditionFailedError) as caught:
         run.execute(backup)
     assert backup.retry_policy.evaluate(caught.value, 1, 5).action.value == "fail"
     assert happened("backup") == []

@@ -8,11 +8,12 @@ import re
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TaskFailedEvent
-from biztalk_services.hooks.tracking import BatchesUnknown, read_batches
-from biztalk_services.operators.batches import FAIL, RECORD, BizTalkLookAgainOperator, MessagesSlippedIn
-from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY, BatchReport
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_DRAIN_QUERY
+from biztalk_services.hooks.tracking import DrainUnknownError, read_batches
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.operators.batches import FAIL, RECORD, BatchesRefilledError, BizTalkLookAgainOperator
 from biztalk_services.sensors.batches import BizTalkBatchDrainSensor
-from biztalk_services.sensors.wait import WaitMissed
+from biztalk_services.sensors.wait import WaitFailedError
 from biztalk_services.triggers.batches import PROCEED, REFUSE
 
 from tests.airflow_layer.connections import NAME, SERVICE, TRACKING
@@ -54,7 +55,7 @@ def deferral(sensor, run) -> TaskDeferred:
 
 
 def failure(sensor, run) -> str:
-    with pytest.raises((EndedInTrigger, WaitMissed)) as caught:
+    with pytest.raises((EndedInTrigger, WaitFailedError)) as caught:
         run.execute(sensor)
     return str(caught.value)
 
@@ -137,7 +138,7 @@ class TestUnknown:
 
     @pytest.mark.parametrize("options", [{"tracking_conn_id": GONE}, WRONG])
     def test_proceed_records_that_nobody_knows(self, options, run):
-        found = BatchReport.from_dict(run.execute(drain(when_unknown=PROCEED, **options)))
+        found = DrainStatus.from_dict(run.execute(drain(when_unknown=PROCEED, **options)))
         assert (found.answer, found.source) == ("unknown", "nobody")
         assert found.reason
 
@@ -145,7 +146,7 @@ class TestUnknown:
     @pytest.mark.parametrize("policy", [REFUSE, PROCEED])
     def test_a_persons_word_counts_with_the_name(self, options, policy):
         run = Run(triggering_user_name="ada")
-        found = BatchReport.from_dict(run.execute(drain(when_unknown=policy, batches_are_empty="True", **options)))
+        found = DrainStatus.from_dict(run.execute(drain(when_unknown=policy, batches_are_empty="True", **options)))
         assert (found.answer, found.source) == ("empty", "the word of ada for this run")
         assert found.reason
 
@@ -224,7 +225,7 @@ class TestSilenceAfterMessages:
 
 def test_no_password_of_a_database_is_told(connect, caplog):
     connect(TRACKING, {"conn_type": "sqlite", "host": "/no/where.db", "login": "sa", "password": "canary-password"})
-    with pytest.raises(BatchesUnknown) as caught:
+    with pytest.raises(DrainUnknownError) as caught:
         read_batches(TRACKING, "SELECT 1", NAME)
     told = str(caught.value) + repr(caught.value.__dict__) + caplog.text
     assert "canary" not in told
@@ -233,7 +234,7 @@ def test_no_password_of_a_database_is_told(connect, caplog):
 
 def test_a_connection_of_a_type_that_nobody_knows_is_unknown_too(connect):
     connect(TRACKING, {"conn_type": "no-such-type", "host": "x"})
-    with pytest.raises(BatchesUnknown):
+    with pytest.raises(DrainUnknownError):
         read_batches(TRACKING, "SELECT 1", NAME)
 
 
@@ -254,7 +255,7 @@ class TestLookAgain:
 
     def test_or_ends_the_backup(self, run, batch):
         task = self.look(when_slipped_in=FAIL)
-        with pytest.raises(MessagesSlippedIn, match="does not count") as caught:
+        with pytest.raises(BatchesRefilledError, match="does not count") as caught:
             run.execute(task)
         assert batch["batch"] in str(caught.value)
         assert task.retry_policy.evaluate(caught.value, 1, 5).action.value == "fail"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from biztalk_services.catalog.catalog import NotInCatalog
+from biztalk_services.archive.backups import NotInCatalogError
 from biztalk_services.operators.compare import BizTalkCompareInventoriesOperator
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME
@@ -43,5 +43,5 @@ def test_two_backups_are_compared_without_asking_the_service(compare, origin, ar
 
 
 def test_a_backup_whose_inventory_nobody_recorded_is_refused(compare):
-    with pytest.raises(NotInCatalog):
+    with pytest.raises(NotInCatalogError):
         compare(backup_name="contosoorders-20000101-000000")

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+from biztalk_services.model.checks import RefusedError
+from biztalk_services.model.errors import ThrottledError
 from biztalk_services.operators.find import ALL_SERVICES, BizTalkFindServicesOperator
-from biztalk_services.rest.errors import Throttled
-from biztalk_services.rules.violations import RefusedError
 
 from tests.airflow_layer.fakes import Run
 
@@ -110,7 +110,7 @@ def test_patterns_of_the_configuration(include, exclude, expected, run, monkeypa
 def test_trouble_leaves_its_sentence_for_the_report(run, emulator):
     emulator.fault("status", "list", retry_after=90)
     task = BizTalkFindServicesOperator(task_id="find")
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottledError) as caught:
         run.execute(task, map_index=-1)
     assert run.xcom("find", "failure", map_index=-1) == str(caught.value)
     decision = task.retry_policy.evaluate(caught.value, 1, 5)

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import BaseHook, Connection
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook, hook_for, hook_of
 from biztalk_services.hooks.storage import storage_account, taken
-from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.model.service import ServiceRef
 
 from tests.airflow_layer.connections import NAME, SERVICE, management, storage
 from tests.catalog.azurite import ACCOUNT, KEY, free_port
@@ -40,7 +40,7 @@ def test_it_works_in_every_form(form, conn_type, emulator, connect):
     works, sentence = hook_for("biztalk_default").test_connection()
     assert works, sentence
     assert SERVICE in sentence
-    assert hook_for("biztalk_default").get_service(ServiceAddress.parse(SERVICE)).state == "Active"
+    assert hook_for("biztalk_default").get_service(ServiceRef.parse(SERVICE)).state == "Active"
     assert BizTalkServicesHook().subscription_id == SUBSCRIPTION
 
 

@@ -6,12 +6,12 @@ import json
 from uuid import uuid4
 
 import pytest
+from biztalk_services.archive.backups import Catalog, NotInCatalogError
+from biztalk_services.archive.storage import StorageNotFoundError
+from biztalk_services.archive.verification import BackupDamagedError
 from biztalk_services.assets import BACKUPS
-from biztalk_services.catalog.catalog import Catalog, NotInCatalog
-from biztalk_services.catalog.reference import NOT_INCLUDED, BackupReference
-from biztalk_services.catalog.storage import StorageNotFound
-from biztalk_services.catalog.verification import BackupNotWhole
-from biztalk_services.operators.publish import BackupInconsistent, BizTalkVerifyBackupOperator
+from biztalk_services.model.backup import NOT_INCLUDED, BackupReference
+from biztalk_services.operators.publish import BackupInconsistentError, BizTalkVerifyBackupOperator
 from biztalk_services.triggers.batches import PROCEED
 
 from tests.airflow_layer.connections import NAME, SERVICE
@@ -54,7 +54,7 @@ class TestVerify:
         name, size = next((blob.name, blob.size) for blob in container.list_blobs() if not blob.name.endswith(".txt"))
         container.upload_blob(name, b"x" * size, overwrite=True)
         night.step("verify")
-        assert isinstance(night.troubles["verify", 0], BackupNotWhole)
+        assert isinstance(night.troubles["verify", 0], BackupDamagedError)
         assert f"{name} has another content" in str(night.troubles["verify", 0])
 
     def test_a_missing_blob(self, night, backup, blobs):
@@ -76,13 +76,13 @@ class TestVerify:
 
     def test_a_missing_container(self, night):
         task = BizTalkVerifyBackupOperator(task_id="verify", service=SERVICE, backup_name="never-taken")
-        with pytest.raises(StorageNotFound):
+        with pytest.raises(StorageNotFoundError):
             night.run.execute(task)
 
     def test_the_backup_of_another_service(self, night, backup):
         service = SERVICE.replace(NAME, "ContosoRetail")
         task = BizTalkVerifyBackupOperator(task_id="verify", service=service, backup_name=backup)
-        with pytest.raises(BackupNotWhole, match="is about service contosoorders, not ContosoRetail"):
+        with pytest.raises(BackupDamagedError, match="is about service contosoorders, not ContosoRetail"):
             night.run.execute(task)
 
     def test_what_is_not_whole_is_not_published_and_not_tried_again(self, night, backup, blobs, catalog):
@@ -145,19 +145,19 @@ class TestPublish:
         emulator.admin("POST", f"/services/{NAME}/content", {})
         night.go_on("ended")
         error = night.troubles["publish", 0]
-        assert isinstance(error, BackupInconsistent)
+        assert isinstance(error, BackupInconsistentError)
         assert "was not changed while it was being backed up" in str(error)
         assert emulator.etag(NAME) in str(error)
         assert catalog.list() == []
         backup = night.targets[0]["backup_name"]
-        with pytest.raises(NotInCatalog):
+        with pytest.raises(NotInCatalogError):
             catalog.read(NAME, backup)
         note = blobs.get_blob_client(night.catalog, f"set-aside/{NAME}/{backup}.json").download_blob().readall()
         assert json.loads(note)["reference"]["container"] == backup
         assert json.loads(note)["reason"] in str(error)
         assert BACKUPS not in night.run.events
         night.step("publish")
-        assert isinstance(night.troubles["publish", 0], BackupInconsistent)
+        assert isinstance(night.troubles["publish", 0], BackupInconsistentError)
         assert emulator.state(NAME) == "Active"
 
     def test_a_backup_that_the_storage_has_lost_since_it_was_read_back_is_not_published(self, night, catalog, blobs):
@@ -165,7 +165,7 @@ class TestPublish:
         blobs.get_blob_client(night.targets[0]["backup_name"], "configuration.json").delete_blob()
         night.step("publish")
         error = night.troubles["publish", 0]
-        assert isinstance(error, BackupNotWhole)
+        assert isinstance(error, BackupDamagedError)
         assert "configuration.json is missing" in str(error)
         assert catalog.list() == []
 
@@ -176,7 +176,7 @@ class TestPublish:
         night.step("record")
         night.go_on("verify")
         error = night.troubles["publish", 0]
-        assert isinstance(error, BackupInconsistent)
+        assert isinstance(error, BackupInconsistentError)
         assert f"{emulator.etag(NAME)} when its inventory was taken" in str(error)
         assert catalog.list() == []
 

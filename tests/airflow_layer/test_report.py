@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from biztalk_services.operators.report import NotAllBackedUp, judge
-from biztalk_services.rules.outcomes import BACKED_UP, FAILED, NO_BACKUP, Outcome
+from biztalk_services.flows.outcomes import BACKED_UP, FAILED, NO_BACKUP, Outcome
+from biztalk_services.operators.report import BackupsFailedError, judge
 
 from tests.airflow_layer.connections import NAME, management
 from tests.airflow_layer.fakes import Run
@@ -212,7 +212,7 @@ def test_the_report_is_pushed_before_the_run_is_failed():
 
 @pytest.mark.parametrize("kinds", [[], [NO_BACKUP], [FAILED], [BACKED_UP, FAILED], [NO_BACKUP, FAILED]])
 def test_what_is_no_success(kinds):
-    with pytest.raises(NotAllBackedUp):
+    with pytest.raises(BackupsFailedError):
         judge([Outcome("s", "c", None, None, kind) for kind in kinds])
 
 

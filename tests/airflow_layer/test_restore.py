@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from biztalk_services.catalog.catalog import Catalog
-from biztalk_services.catalog.claims import Claims
+from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.locks import Locks
 from biztalk_services.operators.restored import FAILED, PLANNED, REFUSED, RESTORED
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE
@@ -48,7 +48,7 @@ def records(blobs, service: str) -> list[dict[str, Any]]:
 
 
 def claimed(blobs, service: str = NAME) -> bool:
-    return Claims(blobs, CATALOG).of(service) is not None
+    return Locks(blobs, CATALOG).of(service) is not None
 
 
 def operations_since(around: Surroundings, mark: int) -> list[str]:

@@ -10,17 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from biztalk_services.catalog.catalog import Catalog
-from biztalk_services.catalog.claims import Claims, ServiceClaimed
-from biztalk_services.catalog.reference import BackupReference
+from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.locks import Locks, ServiceLockedError
+from biztalk_services.model.backup import BackupReference
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.operators import plan as plan_module
 from biztalk_services.operators.backup import BizTalkCheckBackupOperator
-from biztalk_services.operators.plan import (
-    BizTalkPlanRestoreOperator,
-    PlanOutdated,
-    RestoreRefused,
-)
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.operators.plan import BizTalkPlanRestoreOperator, PlanOutdatedError, RestoreRefusedError
 
 from tests.airflow_layer.connections import NAME, SERVICE, storage
 from tests.airflow_layer.fakes import Run
@@ -50,7 +46,7 @@ def refused(run: Run, plan, around: Surroundings) -> Callable[..., str]:
 
     def make(*rules: str, **request: Any) -> str:
         since = around.mark()
-        with pytest.raises(RestoreRefused) as caught:
+        with pytest.raises(RestoreRefusedError) as caught:
             plan(**request)
         told = str(caught.value)
         assert [f"[{rule}]" in told for rule in rules] == [True] * len(rules), told
@@ -176,7 +172,7 @@ class TestBackups:
     )
     def test_unknown(self, form, sentence, plan, around, run):
         since = around.mark()
-        with pytest.raises(BizTalkServicesError, match=sentence) as caught:
+        with pytest.raises(BackupServiceError, match=sentence) as caught:
             plan(**form)
         assert run.xcom("plan", "failure", -1) == str(caught.value)
         assert around.changes(since) == []
@@ -184,13 +180,13 @@ class TestBackups:
     def test_the_newest_is_not_known_when_a_record_cannot_be_read(self, plan, around, blobs, forged):
         catalog = forged()["catalog"]
         blobs.get_container_client(catalog).upload_blob(f"references/{NAME}/{NAME}-20990101-000000.json", b"torn")
-        with pytest.raises(BizTalkServicesError, match="is not JSON"):
+        with pytest.raises(BackupServiceError, match="is not JSON"):
             plan(catalog, service=NAME)
 
     def test_storage_that_does_not_answer_is_tried_again(self, plan, around, azurite):
         account = storage(azurite, host=f"http://127.0.0.1:{free_port()}/devstoreaccount1")
         around.connect("biztalk_backup_storage", account)
-        with pytest.raises(BizTalkServicesError) as caught:
+        with pytest.raises(BackupServiceError) as caught:
             plan(**REPLACE)
         assert BizTalkPlanRestoreOperator(task_id="p").retry_policy.evaluate(caught.value, 1, 5).action.value == "retry"
 
@@ -227,7 +223,7 @@ class TestValues:
     def test_a_connection_that_lacks_something(self, conn_id, change, sentence, around, origin, plan):
         known = json.loads(os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"])
         around.connect(conn_id, known | change)
-        with pytest.raises(RestoreRefused, match="value-works") as caught:
+        with pytest.raises(RestoreRefusedError, match="value-works") as caught:
             plan(**REPLACE, backup=origin["container"])
         assert sentence in str(caught.value)
         assert "canary" not in str(caught.value)
@@ -244,7 +240,7 @@ class TestOutdated:
         since = around.mark()
         restoration.all()
         error = restoration.troubles["confirm_plan"]
-        assert isinstance(error, PlanOutdated)
+        assert isinstance(error, PlanOutdatedError)
         assert "nothing was changed" in str(error)
         assert "Start another restore" in str(error)
         assert around.changes(since) == []
@@ -293,7 +289,7 @@ class TestOutdated:
         del run.states["plan"]
         restoration.all()
         error = restoration.troubles["confirm_plan"]
-        assert isinstance(error, PlanOutdated)
+        assert isinstance(error, PlanOutdatedError)
         assert "nobody has approved the new one; nothing was changed" in str(error)
         assert around.changes(since) == []
 
@@ -310,14 +306,14 @@ class TestOutdated:
         restoration.states["plan"] = "success"
         since = around.mark()
         restoration.all()
-        assert isinstance(restoration.troubles["confirm_plan"], RestoreRefused)
+        assert isinstance(restoration.troubles["confirm_plan"], RestoreRefusedError)
         assert around.changes(since) == []
 
     def test_confirming_again_is_the_same(self, around, origin, run, blobs):
         restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("confirm_plan")
         first = restoration.step("confirm_plan")
         assert restoration.step("confirm_plan")["hash"] == first["hash"]
-        assert Claims(blobs, CATALOG).of(NAME).run.run_id == run.run_id
+        assert Locks(blobs, CATALOG).of(NAME).run.run_id == run.run_id
 
 
 class TestOneJob:
@@ -336,7 +332,7 @@ class TestOneJob:
     def test_a_night_keeps_away_from_a_service_that_is_restored(self, around, origin, run):
         self.confirmed(run, origin)
         night = Run(others_that_run={run.run_id})
-        with pytest.raises(ServiceClaimed, match=rf"Run {run.run_id} .* works on service {NAME} \(restore\)"):
+        with pytest.raises(ServiceLockedError, match=rf"Run {run.run_id} .* works on service {NAME} \(restore\)"):
             self.check(night)
         night.others_that_run.clear()
         assert self.check(night)["name"] == NAME
@@ -368,7 +364,7 @@ class TestOneJob:
 
         monkeypatch.setattr(plan_module, "make_plan", made_and_lost_the_race)
         restoration.step("confirm_plan")
-        assert isinstance(restoration.troubles["confirm_plan"], ServiceClaimed)
+        assert isinstance(restoration.troubles["confirm_plan"], ServiceLockedError)
 
     def test_a_run_that_has_ended_is_in_nobodys_way(self, plan, around, origin):
         self.check(Run())
@@ -380,14 +376,14 @@ class TestOneJob:
         self.check(stranger)
         run.unknown_runs.add(stranger.run_id)
         refused("one-job", **REPLACE, backup=origin["container"])
-        with pytest.raises(ServiceClaimed, match=r"until .* UTC at the latest"):
+        with pytest.raises(ServiceLockedError, match=r"until .* UTC at the latest"):
             self.check(Run(unknown_runs={stranger.run_id}))
 
     def test_the_safety_backup_does_not_shorten_the_claim_of_its_restore(self, around, origin, run, blobs):
         restoration = self.confirmed(run, origin)
-        before = Claims(blobs, CATALOG).of(NAME)
+        before = Locks(blobs, CATALOG).of(NAME)
         restoration.until("replace.wait_until_batches_are_empty")
-        after = Claims(blobs, CATALOG).of(NAME)
+        after = Locks(blobs, CATALOG).of(NAME)
         assert (after.run, after.purpose) == (before.run, "restore")
         assert after.until >= before.until
 

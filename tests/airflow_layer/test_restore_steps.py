@@ -8,34 +8,34 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from biztalk_services.drivers.biztalk.control_number_range import property_name
+from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, protocol_settings_of
+from biztalk_services.drivers.biztalk.errors import AccessControlError
+from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
 from biztalk_services.hooks.inventory import partner_management
 from biztalk_services.hooks.tracking import used_since
-from biztalk_services.operators.delete import BizTalkDeleteServiceOperator, DeletionNotUnderWay
+from biztalk_services.model.control_number_use import EVER
+from biztalk_services.model.errors import (
+    BadRequestError,
+    OperationNotAllowedError,
+    OutcomeUnknownError,
+    PreconditionFailedError,
+    ThrottledError,
+)
+from biztalk_services.model.service import ServiceRef
+from biztalk_services.operators.delete import BizTalkDeleteServiceOperator, DeletionNotStartedError
 from biztalk_services.operators.plan import BizTalkPlanRestoreOperator
-from biztalk_services.operators.restore import BizTalkRestoreOperator, NameNotFree
+from biztalk_services.operators.restore import BizTalkRestoreOperator, NameNotFreeError
 from biztalk_services.operators.settle import (
     BizTalkSettleControlNumbersOperator,
     BizTalkVerifyRestoreOperator,
-    ControlNumbersUnsettled,
-    RestoredDifferent,
+    ControlNumbersOpenError,
+    RestoreMismatchError,
 )
 from biztalk_services.operators.suspend import BizTalkBringBackUnlessDeletedOperator
-from biztalk_services.rest.errors import (
-    AccessControlRefused,
-    BadRequest,
-    OperationNotAllowed,
-    OutcomeUnknown,
-    PreconditionFailed,
-    Throttled,
-)
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rest.partner_management import PartnerManagementClient
-from biztalk_services.rules.control_number_range import property_name
-from biztalk_services.rules.control_number_use import EVER
-from biztalk_services.rules.entities import ENTITY_SETS, protocol_settings_of
 from biztalk_services.sensors.service import BizTalkGoneSensor, BizTalkStateSensor
-from biztalk_services.sensors.wait import WaitMissed
+from biztalk_services.sensors.wait import WaitFailedError
 from biztalk_services.settings import Settings
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE
@@ -106,7 +106,7 @@ class TestDelete:
     def test_the_answer_is_lost_before(self, fault, delete, victim, run, emulator, asked):
         emulator.fault(operation="delete", service=victim, count=1, **fault)
         for _ in range(2):
-            with pytest.raises(DeletionNotUnderWay, match=r"it is Active\. It is not asked for again") as caught:
+            with pytest.raises(DeletionNotStartedError, match=r"it is Active\. It is not asked for again") as caught:
                 run.execute(delete)
             assert decides(delete, caught.value) == "fail"
         assert (len(asked()), emulator.state(victim)) == (1, "Active")
@@ -115,7 +115,7 @@ class TestDelete:
         dies_once(monkeypatch, BizTalkServicesHook, "delete", after=False)
         with pytest.raises(Died):
             run.execute(delete)
-        with pytest.raises(DeletionNotUnderWay):
+        with pytest.raises(DeletionNotStartedError):
             run.execute(delete)
         assert (asked(), emulator.state(victim)) == ([], "Active")
 
@@ -141,7 +141,7 @@ class TestDelete:
     def test_not_the_service_that_was_approved(self, delete, victim, run, emulator, around):
         emulator.update(victim, CustomDomainUrl="changed.example")
         emulator.reaches(victim, "Active")
-        with pytest.raises(PreconditionFailed) as caught:
+        with pytest.raises(PreconditionFailedError) as caught:
             run.execute(delete)
         assert decides(delete, caught.value) == "fail"
         assert around.exists(victim)
@@ -152,7 +152,7 @@ class TestDelete:
 
     def test_a_request_that_was_not_taken_is_asked_for_again(self, delete, victim, run, emulator, around, asked):
         emulator.fault("status", "delete", service=victim, count=1, retry_after=1)
-        with pytest.raises(Throttled) as caught:
+        with pytest.raises(ThrottledError) as caught:
             run.execute(delete)
         assert decides(delete, caught.value) == "retry"
         self.gone(run, victim, run.execute(delete)["operation_id"])
@@ -162,7 +162,7 @@ class TestDelete:
     def test_a_deletion_that_fails(self, known, delete, victim, run, emulator):
         emulator.fault("operation-fails", "delete", service=victim, count=1, message="It is needed.")
         operation_id = run.execute(delete)["operation_id"]
-        with pytest.raises((EndedInTrigger, WaitMissed), match="It is needed"):
+        with pytest.raises((EndedInTrigger, WaitFailedError), match="It is needed"):
             self.gone(run, victim, operation_id if known else None)
 
     def test_a_deletion_that_does_not_end(self, delete, victim, run, emulator):
@@ -204,7 +204,7 @@ class TestBringBack:
         emulator.fault("stuck", "delete", service=NAME, count=1)
         answer = emulator.request("DELETE", emulator.path(NAME, through=False))
         task = self.bring_back(retries=70)
-        with pytest.raises(OperationNotAllowed, match="is being deleted") as caught:
+        with pytest.raises(OperationNotAllowedError, match="is being deleted") as caught:
             run.execute(task)
         assert decides(task, caught.value) == "retry"
         assert [each["operation"] for each in around.changes(since)] == ["delete"]
@@ -296,7 +296,7 @@ class TestRestore:
     def test_a_name_that_is_held_is_tried_again_until_it_is_free(self, restore, run, name, emulator, begun):
         self.held(emulator, name)
         task = restore()
-        with pytest.raises(NameNotFree, match="is not free yet") as caught:
+        with pytest.raises(NameNotFreeError, match="is not free yet") as caught:
             run.execute(task)
         decision = task.retry_policy.evaluate(caught.value, 1, 280)
         assert (decision.action.value, decision.retry_delay.total_seconds()) == ("retry", 3.0)
@@ -305,10 +305,10 @@ class TestRestore:
 
     def test_and_given_up_at_the_deadline(self, restore, run, name, emulator, begun):
         self.held(emulator, name)
-        with pytest.raises(NameNotFree):
+        with pytest.raises(NameNotFreeError):
             run.execute(restore())
         task = restore(name_deadline_minutes=0)
-        with pytest.raises(NameNotFree, match="is still not free 0 minutes after") as caught:
+        with pytest.raises(NameNotFreeError, match="is still not free 0 minutes after") as caught:
             run.execute(task)
         assert decides(task, caught.value) == "fail"
         assert begun() == 0
@@ -322,7 +322,7 @@ class TestRestore:
 
     def test_a_busy_service_is_asked_again(self, restore, run, name, emulator, begun):
         emulator.fault("status", "restore", service=name, count=1, retry_after=7)
-        with pytest.raises(Throttled) as caught:
+        with pytest.raises(ThrottledError) as caught:
             run.execute(restore())
         assert decides(restore(), caught.value) == "retry"
         self.again(restore, run, name, begun, True)
@@ -330,7 +330,7 @@ class TestRestore:
     def test_a_service_that_lives_is_not_touched(self, restore, run, name, emulator, begun):
         emulator.operation(emulator.create(name))
         task = restore()
-        with pytest.raises(OperationNotAllowed, match=r"lives .* Nothing was asked for") as caught:
+        with pytest.raises(OperationNotAllowedError, match=r"lives .* Nothing was asked for") as caught:
             run.execute(task)
         assert (decides(task, caught.value), begun()) == ("fail", 0)
 
@@ -339,7 +339,7 @@ class TestRestore:
         loses_the_answer(run, restore())
         emulator.operation(emulator.create(name))
         emulator.reaches(name, "Active")
-        with pytest.raises(OperationNotAllowed, match="not by a restore") as caught:
+        with pytest.raises(OperationNotAllowedError, match="not by a restore") as caught:
             run.execute(restore())
         assert (decides(restore(), caught.value), begun()) == ("fail", 0)
 
@@ -347,7 +347,7 @@ class TestRestore:
         """Airflow's own connection to the database's file shows no wrong password."""
         known = around.new_database()
         around.connect(database, around.sql({**LOGIN, "database": known.partition("sql_")[2]}, "anything"))
-        with pytest.raises(BadRequest) as caught:
+        with pytest.raises(BadRequestError) as caught:
             run.execute(restore())
         assert "refused user name and password" in str(caught.value)
         assert "canary-password" not in str(caught.value)
@@ -356,7 +356,7 @@ class TestRestore:
     def test_a_restore_that_fails_is_told_in_the_services_words(self, restore, run, name, emulator):
         emulator.fault("operation-fails", "restore", service=name, count=1, message="The moon is in the way.")
         operation_id = run.execute(restore())["operation_id"]
-        with pytest.raises((EndedInTrigger, WaitMissed), match="The moon is in the way"):
+        with pytest.raises((EndedInTrigger, WaitFailedError), match="The moon is in the way"):
             self.arrives(run, name, operation_id)
 
 
@@ -409,7 +409,7 @@ class TestVerify:
 
     def test_a_difference_is_named(self, restored, around):
         around.edit("Somebody else was here", name=restored.name)
-        with pytest.raises(RestoredDifferent) as caught:
+        with pytest.raises(RestoreMismatchError) as caught:
             restored.verify()
         assert "Partner Fabrikam: Description changed" in str(caught.value)
         assert "It is Suspended" in str(caught.value)
@@ -420,7 +420,7 @@ class TestVerify:
         target = restored.about["plan"]["target"] | {"edition": "premium", "unit_count": 3}
         values = restored.about["plan"]["values"]
         values = [value | {"shown": value["shown"].replace("Tracking", "Elsewhere")} for value in values]
-        with pytest.raises(RestoredDifferent) as caught:
+        with pytest.raises(RestoreMismatchError) as caught:
             restored.verify(plan=restored.about["plan"] | {"target": target, "values": values})
         assert "Setting Edition was to be premium, and is standard." in str(caught.value)
         assert "Setting UnitCount was to be 3, and is 1." in str(caught.value)
@@ -431,21 +431,21 @@ class TestVerify:
         monkeypatch.setattr(
             BizTalkServicesHook, "get_service", lambda hook, address: replace(see(hook, address), edition="premium")
         )
-        with pytest.raises(RestoredDifferent, match="Setting Edition changed from 'standard' to 'premium'"):
+        with pytest.raises(RestoreMismatchError, match="Setting Edition changed from 'standard' to 'premium'"):
             restored.verify()
 
     def test_nothing_was_recorded(self, restored):
-        with pytest.raises(RestoredDifferent, match="nobody recorded what was in backup unrecorded"):
+        with pytest.raises(RestoreMismatchError, match="nobody recorded what was in backup unrecorded"):
             restored.verify(reference=restored.about["reference"] | {"container": "unrecorded"})
 
     def test_partner_management_that_is_away(self, restored, emulator):
         emulator.fault("status", "token")
-        with pytest.raises(RestoredDifferent, match="Partner management cannot be compared"):
+        with pytest.raises(RestoreMismatchError, match="Partner management cannot be compared"):
             restored.verify()
 
     def test_no_connection_to_it(self, restored, around):
         around.connect(f"biztalk_acs_{NAME}acs", None)
-        with pytest.raises(RestoredDifferent, match=f"there is no connection biztalk_acs_{NAME}acs"):
+        with pytest.raises(RestoreMismatchError, match=f"there is no connection biztalk_acs_{NAME}acs"):
             restored.verify()
 
 
@@ -476,7 +476,7 @@ class TestSettle:
 
     def test_an_answer_to_a_raise_that_is_lost(self, restored, emulator):
         emulator.fault("reset-after", "merge_protocol_settings", count=1)
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknownError):
             restored.settle()
         assert all(row["done"] for row in restored.settle())
 
@@ -497,7 +497,7 @@ class TestSettle:
         around.connect(f"biztalk_tracking_{NAME}", None)
         request = restored.about["request"] | {"control_numbers": policy}
         if policy == "raise":
-            with pytest.raises(ControlNumbersUnsettled, match="Nobody can say which were used"):
+            with pytest.raises(ControlNumbersOpenError, match="Nobody can say which were used"):
                 restored.settle(request=request)
             assert restored.run.xcom("settle", "numbers", -1)
         else:
@@ -506,7 +506,7 @@ class TestSettle:
 
     def test_partner_management_that_is_away(self, restored, emulator, around, since):
         around.connect(f"biztalk_acs_{NAME}acs", around.access_control("wrong"))
-        with pytest.raises(AccessControlRefused):
+        with pytest.raises(AccessControlError):
             restored.settle()
         assert restored.raised(since) == []
 
@@ -519,7 +519,7 @@ class TestStartingOver:
         around.traffic()
         used = used_since(NAME, EVER, Settings.load())
         lasts = {kind: used.use_of(AGREEMENT, kind).latest for kind in ("interchange", "group")}
-        service = BizTalkServicesHook().get_service(ServiceAddress.parse(SERVICE))
+        service = BizTalkServicesHook().get_service(ServiceRef.parse(SERVICE))
         with partner_management(service, f"biztalk_acs_{NAME}acs") as client:
             settings = protocol_settings_of(client.all_entities(ENTITY_SETS), AGREEMENT)
             changes = {property_name(kind, "UpperBound"): last + 2 for kind, last in lasts.items()}

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from biztalk_services.drivers.biztalk.given_values import InvalidValueError, check_ssl_certificate
+from biztalk_services.drivers.biztalk.values import GivenValue, MissingValue, StoredValue, Value, sent_values
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.restore_values import restore_values
-from biztalk_services.plans.given_values import ValueUnusable, check_ssl_certificate
-from biztalk_services.plans.plan import PlannedValue
-from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.plans.values import GivenValue, MissingValue, StoredValue, Value, sent_values
-from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.model.plan import PlannedValue
+from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.settings import Settings
 
 from tests.airflow_layer.connections import NAME, SERVICE, storage
@@ -353,7 +353,7 @@ def surroundings(connections, connect, emulator) -> dict[str, Any]:
 
 
 def test_a_living_service_leads_to_its_connections(surroundings):
-    stored = hook_for("biztalk_default").get_service(ServiceAddress.parse(SERVICE)).settings
+    stored = hook_for("biztalk_default").get_service(ServiceRef.parse(SERVICE)).settings
     values = found(dict(stored))
     plans = {setting: value.planned() for setting, value in values.items()}
     for setting in (ACS, TRACKING):
@@ -471,7 +471,7 @@ def test_a_certificate_is_valid_between_its_dates():
     now = datetime.now(UTC)
     assert "valid until" in check_ssl_certificate(content, SECRET, NAME, now + DAY / 2)
     for moment in (now - DAY, now + 2 * DAY):
-        with pytest.raises(ValueUnusable, match="not now"):
+        with pytest.raises(InvalidValueError, match="not now"):
             check_ssl_certificate(content, SECRET, NAME, moment)
 
 

@@ -10,13 +10,14 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
-from biztalk_services.catalog.catalog import NotInCatalog
-from biztalk_services.catalog.claims import Claim, Claims
-from biztalk_services.catalog.reference import BackupReference
-from biztalk_services.catalog.reference import Run as RunOfClaim
-from biztalk_services.catalog.verification import BackupElsewhere, BackupNotWhole, StoredBlob
+from biztalk_services.archive.backups import NotInCatalogError
+from biztalk_services.archive.locks import Locks
+from biztalk_services.archive.verification import BackupDamagedError, WrongAccountError
 from biztalk_services.hooks.restore_world import AirflowWorld
-from biztalk_services.operators.plan import RestoreRefused, find_backup
+from biztalk_services.model.backup import BackupReference, StoredBlob
+from biztalk_services.model.backup import Run as RunOfClaim
+from biztalk_services.model.records import Lock
+from biztalk_services.operators.plan import RestoreRefusedError, find_backup
 
 from tests.airflow_layer.connections import NAME, SERVICE
 from tests.airflow_layer.fakes import DAG_ID, Run, TaskInstance
@@ -60,9 +61,9 @@ def test_the_subscription_and_its_services(world):
 
 @pytest.fixture
 def claimed(blobs, catalog_container):
-    def claim(dag_id: str, run_id: str, hours: float = 1) -> Claim:
-        made = Claim(NAME, RunOfClaim(dag_id, run_id), "backup", datetime.now(UTC) + timedelta(hours=hours))
-        Claims(blobs, catalog_container).take(made, has_ended=lambda run: True)
+    def claim(dag_id: str, run_id: str, hours: float = 1) -> Lock:
+        made = Lock(NAME, RunOfClaim(dag_id, run_id), "backup", datetime.now(UTC) + timedelta(hours=hours))
+        Locks(blobs, catalog_container).take(made, has_ended=lambda run: True)
         return made
 
     return claim
@@ -117,12 +118,12 @@ def test_the_backup_is_read_back(world, backup):
 
 def test_a_backup_that_is_not_what_was_recorded(world, backup, blobs):
     blobs.get_blob_client(backup.container, "a.json").upload_blob(b"[2]", overwrite=True)
-    with pytest.raises(BackupNotWhole, match=r"a\.json has another content than when it was written"):
+    with pytest.raises(BackupDamagedError, match=r"a\.json has another content than when it was written"):
         world.read_back(backup)
 
 
 def test_a_backup_in_another_account(world):
-    with pytest.raises(BackupElsewhere, match="lies in account backups, and the credentials are those of devstore"):
+    with pytest.raises(WrongAccountError, match="lies in account backups, and the credentials are those of devstore"):
         world.read_back(reference())
 
 
@@ -158,7 +159,7 @@ def test_a_backup_by_name_by_reference_or_the_newest(world):
 
 
 def test_a_reference_counts_as_the_catalog_has_it(world):
-    with pytest.raises(NotInCatalog):
+    with pytest.raises(NotInCatalogError):
         meant(world, service="orders", backup=reference().to_dict())
     world.catalog.publish(reference())
     found, _ = find_backup(world, {"backup": reference().to_dict() | {"edition": "basic"}})
@@ -167,5 +168,5 @@ def test_a_reference_counts_as_the_catalog_has_it(world):
 
 def test_a_reference_to_a_backup_of_another_service(world):
     world.catalog.publish(reference())
-    with pytest.raises(RestoreRefused, match=r"names service billing, and the backup .* is one of service orders"):
+    with pytest.raises(RestoreRefusedError, match=r"names service billing, and the backup .* is one of service orders"):
         meant(world, service="billing", backup=reference().to_dict())

@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
-from biztalk_services.catalog.storage import StorageAccount
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.archive.storage import StorageAccount
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.sensors.service import BizTalkOperationSensor, BizTalkStateSensor
-from biztalk_services.sensors.wait import WaitMissed
+from biztalk_services.sensors.wait import WaitFailedError
 from biztalk_services.triggers.service import OperationTrigger, StateTrigger
 from biztalk_services.triggers.wait import Reached, WaitTrigger
 
@@ -52,7 +52,7 @@ def deferral(sensor, run, **options) -> TaskDeferred:
 
 def failure(sensor, run) -> str:
     """The sentence with which the wait fails, wherever it ends; it is in XCom as well."""
-    with pytest.raises((EndedInTrigger, WaitMissed)) as caught:
+    with pytest.raises((EndedInTrigger, WaitFailedError)) as caught:
         run.execute(sensor)
     told = run.xcom("wait", "failure")
     assert told in (str(caught.value), json.dumps(str(caught.value)))
@@ -70,7 +70,7 @@ class TestOnTheWorker:
 
     def test_what_has_failed_already_needs_no_trigger(self, run, emulator):
         emulator.force(NAME, "SuspendedFailed")
-        with pytest.raises(WaitMissed, match="went to SuspendedFailed") as caught:
+        with pytest.raises(WaitFailedError, match="went to SuspendedFailed") as caught:
             run.execute(state_sensor())
         assert caught.value.advice == "stop"
         assert run.xcom("wait", "failure") == str(caught.value)
@@ -80,7 +80,7 @@ class TestOnTheWorker:
         deferral(state_sensor("Active"), run)
 
     def test_a_service_that_is_not_there_ends_it_at_once(self, run):
-        with pytest.raises(WaitMissed, match="holds no BizTalk service nothing"):
+        with pytest.raises(WaitFailedError, match="holds no BizTalk service nothing"):
             run.execute(state_sensor(service=f"{CLOUD_SERVICE}/nothing"))
 
     def test_a_missing_connection_ends_it_with_its_name(self, run):
@@ -88,12 +88,12 @@ class TestOnTheWorker:
             run.execute(state_sensor(conn_id="no_such_connection"))
 
     def test_a_deadline_that_has_passed_ends_it_after_one_look(self, run):
-        with pytest.raises(WaitMissed, match="the deadline, in vain"):
+        with pytest.raises(WaitFailedError, match="the deadline, in vain"):
             run.execute(state_sensor(deadline_minutes=0))
         assert run.execute(state_sensor("Active", deadline_minutes="0"))["state"] == "Active"
 
     def test_coming_back_to_the_worker_is_told(self, run):
-        with pytest.raises(WaitMissed, match="instead of ending in the triggerer"):
+        with pytest.raises(WaitFailedError, match="instead of ending in the triggerer"):
             state_sensor().execute_complete(run.context("wait"), {"state": "Active"})
 
 
@@ -281,8 +281,8 @@ class Scripted(WaitTrigger):
         return look
 
 
-def trouble(advice: str = "retry", **facts) -> BizTalkServicesError:
-    return BizTalkServicesError("There is trouble.", advice=advice, **facts)
+def trouble(advice: str = "retry", **facts) -> BackupServiceError:
+    return BackupServiceError("There is trouble.", advice=advice, **facts)
 
 
 @pytest.mark.usefixtures("hurried")

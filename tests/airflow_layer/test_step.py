@@ -6,18 +6,18 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
-from biztalk_services.catalog.storage import StorageNotFound
-from biztalk_services.operators.step import AdvicePolicy, BizTalkStep, failure_told, request_id
-from biztalk_services.rest.errors import (
-    AuthenticationFailed,
-    BizTalkServicesError,
-    OperationNotAllowed,
-    OperationNotFound,
-    OutcomeUnknown,
-    ServiceNotFound,
-    Throttled,
-    Unreachable,
+from biztalk_services.archive.storage import StorageNotFoundError
+from biztalk_services.model.errors import (
+    AuthenticationError,
+    BackupServiceError,
+    OperationNotAllowedError,
+    OperationNotFoundError,
+    OutcomeUnknownError,
+    ServiceNotFoundError,
+    ThrottledError,
+    UnreachableError,
 )
+from biztalk_services.operators.step import AdvicePolicy, BizTalkStep, failure_told, request_id
 
 from tests.airflow_layer.fakes import Run
 
@@ -28,15 +28,15 @@ RETRY, FAIL, DEFAULT = RetryAction.RETRY, RetryAction.FAIL, RetryAction.DEFAULT
 @pytest.mark.parametrize(
     ("error", "patient", "insistent"),
     [
-        (Throttled("Busy."), RETRY, RETRY),
-        (Unreachable("Away."), RETRY, RETRY),
-        (OutcomeUnknown("Lost."), RETRY, RETRY),
-        (OperationNotAllowed("Moving.", status=409), RETRY, RETRY),
-        (OperationNotFound("Forgotten.", status=404), RETRY, RETRY),
-        (AuthenticationFailed("No.", status=403), FAIL, RETRY),
-        (StorageNotFound("No.", status=404), FAIL, RETRY),
-        (ServiceNotFound("Gone.", status=404), FAIL, FAIL),
-        (ServiceNotFound("Gone."), FAIL, FAIL),
+        (ThrottledError("Busy."), RETRY, RETRY),
+        (UnreachableError("Away."), RETRY, RETRY),
+        (OutcomeUnknownError("Lost."), RETRY, RETRY),
+        (OperationNotAllowedError("Moving.", status=409), RETRY, RETRY),
+        (OperationNotFoundError("Forgotten.", status=404), RETRY, RETRY),
+        (AuthenticationError("No.", status=403), FAIL, RETRY),
+        (StorageNotFoundError("No.", status=404), FAIL, RETRY),
+        (ServiceNotFoundError("Gone.", status=404), FAIL, FAIL),
+        (ServiceNotFoundError("Gone."), FAIL, FAIL),
         (ValueError("A bug."), DEFAULT, DEFAULT),
         (KeyError("A bug."), DEFAULT, DEFAULT),
     ],
@@ -48,15 +48,15 @@ def test_decisions(error, patient, insistent):
 
 @pytest.mark.parametrize("policy", [PATIENT, INSISTENT])
 def test_the_service_says_when(policy):
-    assert policy.evaluate(Throttled("Busy.", retry_after=42), 1, 5).retry_delay == timedelta(seconds=42)
-    assert policy.evaluate(Throttled("Busy."), 1, 5).retry_delay is None
-    assert policy.evaluate(Throttled("Busy.", retry_after=0), 1, 5).retry_delay is None
+    assert policy.evaluate(ThrottledError("Busy.", retry_after=42), 1, 5).retry_delay == timedelta(seconds=42)
+    assert policy.evaluate(ThrottledError("Busy."), 1, 5).retry_delay is None
+    assert policy.evaluate(ThrottledError("Busy.", retry_after=0), 1, 5).retry_delay is None
 
 
 def test_a_domain_error_leaves_its_sentence_and_goes_on():
     run = Run()
-    with pytest.raises(BizTalkServicesError, match="There is trouble"), failure_told(run.context("step")):
-        raise BizTalkServicesError("There is trouble.")
+    with pytest.raises(BackupServiceError, match="There is trouble"), failure_told(run.context("step")):
+        raise BackupServiceError("There is trouble.")
     assert run.xcom("step", "failure") == "There is trouble."
 
 

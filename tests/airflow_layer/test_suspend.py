@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from biztalk_services.catalog.storage import StorageKeyRefused
-from biztalk_services.catalog.tickets import Tickets
+from biztalk_services.archive.storage import StorageAuthenticationError
+from biztalk_services.archive.suspensions import SuspensionRecords
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
-from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator, ServiceNotActive
-from biztalk_services.rest.errors import (
-    AuthenticationFailed,
-    OperationNotAllowed,
-    ServerTroubled,
-    ServiceNotFound,
-    Throttled,
+from biztalk_services.model.errors import (
+    AuthenticationError,
+    OperationNotAllowedError,
+    ServerError,
+    ServiceNotFoundError,
+    ThrottledError,
 )
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.sensors.wait import WaitMissed
+from biztalk_services.model.service import ServiceRef
+from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator, ServiceNotRunningError
+from biztalk_services.sensors.wait import WaitFailedError
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE, storage
 from tests.airflow_layer.fakes import Died, EndedInTrigger, Run, dies_once, loses_the_answer
@@ -122,7 +122,7 @@ class TestSuspendOnce:
 
 def test_a_busy_service_is_asked_again(suspend, run, emulator, happened):
     emulator.fault("status", "suspend", service=NAME, count=1, retry_after=7)
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottledError) as caught:
         run.execute(suspend)
     assert (caught.value.advice, caught.value.retry_after) == ("retry", 7)
     assert run.execute(suspend)["operation_id"]
@@ -131,7 +131,7 @@ def test_a_busy_service_is_asked_again(suspend, run, emulator, happened):
 
 def test_a_troubled_service_is_looked_at_before_it_is_asked_again(suspend, run, emulator, happened):
     emulator.fault("status", "suspend", service=NAME, count=1, status=500, code="InternalError")
-    with pytest.raises(ServerTroubled) as caught:
+    with pytest.raises(ServerError) as caught:
         run.execute(suspend)
     assert caught.value.advice == "look"
     assert run.execute(suspend)["operation_id"]
@@ -142,7 +142,7 @@ def test_somebody_elses_operation_is_waited_for_not_taken_for_ours(suspend, run,
     emulator.fault("stuck", "restart", service=NAME, count=1)
     emulator.act(NAME, "restart")
     for _ in range(2):
-        with pytest.raises(OperationNotAllowed, match="Restarting") as caught:
+        with pytest.raises(OperationNotAllowedError, match="Restarting") as caught:
             run.execute(suspend)
         assert caught.value.advice in ("look", "retry")
     assert asked("suspend") == []
@@ -153,7 +153,7 @@ def test_somebody_elses_operation_is_waited_for_not_taken_for_ours(suspend, run,
 def test_a_suspension_that_somebody_else_began_stays_theirs(suspend, resume, run, emulator, happened):
     emulator.fault("stuck", "suspend", service=NAME, count=1)
     emulator.act(NAME, "suspend")
-    with pytest.raises(OperationNotAllowed, match="Suspending"):
+    with pytest.raises(OperationNotAllowedError, match="Suspending"):
         run.execute(suspend)
     emulator.force(NAME, "Suspended")
     answer = run.execute(suspend)
@@ -177,7 +177,7 @@ def test_a_suspension_that_came_between_look_and_refused_request_stays_theirs(
         return service
 
     monkeypatch.setattr(BizTalkServicesHook, "get_service", see_and_lose_the_race)
-    with pytest.raises(OperationNotAllowed):
+    with pytest.raises(OperationNotAllowedError):
         run.execute(suspend)
     emulator.force(NAME, "Suspended")
     assert run.execute(suspend)["suspended_by_us"] is False
@@ -193,7 +193,7 @@ def test_while_our_request_may_be_out_nothing_is_final(what, suspend, run, emula
     else:
         refused = "suspend" if what == "the request" else "get_cloud_service"
         emulator.fault("status", refused, count=1, status=403, code="AuthenticationFailed")
-    with pytest.raises((AuthenticationFailed, StorageKeyRefused)) as caught:
+    with pytest.raises((AuthenticationError, StorageAuthenticationError)) as caught:
         run.execute(suspend)
     connect("biztalk_backup_storage", storage(azurite))
     assert suspend.retry_policy.evaluate(caught.value, 2, 70).action.value == "retry"
@@ -203,7 +203,7 @@ def test_while_our_request_may_be_out_nothing_is_final(what, suspend, run, emula
 @pytest.mark.parametrize("state", ["SuspendedFailed", "ResumeFailed", "ConfigUpdateFailed", "Disabled"])
 def test_a_service_that_would_not_be_as_it_was_is_not_asked(state, suspend, run, emulator, asked):
     emulator.force(NAME, state)
-    with pytest.raises(ServiceNotActive, match=f"is {state} now") as caught:
+    with pytest.raises(ServiceNotRunningError, match=f"is {state} now") as caught:
         run.execute(suspend)
     assert suspend.retry_policy.evaluate(caught.value, 1, 70).action.value == "fail"
     assert asked("suspend") == []
@@ -222,9 +222,9 @@ def test_a_pending_suspension_is_waited_for_before_the_service_counts_as_back(
     """The state lags behind: still Active, though the suspension was accepted."""
     emulator.fault("stuck", "suspend", service=NAME, count=1)
     resume.suspension = run.execute(suspend)
-    lagging = replace(BizTalkServicesHook().get_service(ServiceAddress.parse(SERVICE)), state="Active")
+    lagging = replace(BizTalkServicesHook().get_service(ServiceRef.parse(SERVICE)), state="Active")
     monkeypatch.setattr(BizTalkServicesHook, "get_service", lambda hook, address: lagging)
-    with pytest.raises(OperationNotAllowed, match="under way"):
+    with pytest.raises(OperationNotAllowedError, match="under way"):
         run.execute(resume)
 
 
@@ -272,7 +272,7 @@ class TestClearedWhenAllIsOver:
     def test_a_service_whose_backup_was_not_begun_is(self, suspend, run, emulator, happened, blobs, catalog):
         assert run.execute(suspend)["operation_id"]
         assert len(happened("suspend")) == 2
-        assert len(Tickets(blobs, catalog["catalog_container"]).look()[0]) == 1
+        assert len(SuspensionRecords(blobs, catalog["catalog_container"]).look()[0]) == 1
 
     def test_what_somebody_else_suspended_since_is_left_alone(self, suspend, resume, run, emulator, asked):
         emulator.force(NAME, "Suspended")
@@ -289,7 +289,7 @@ def test_a_service_that_another_run_has_left_suspended_is_not_taken_for_one_that
     other = Run()
     other.execute(suspend)
     emulator.reaches(NAME, "Suspended")
-    with pytest.raises(OperationNotAllowed, match=f"is suspended by run {other.run_id}") as caught:
+    with pytest.raises(OperationNotAllowedError, match=f"is suspended by run {other.run_id}") as caught:
         run.execute(suspend)
     assert suspend.retry_policy.evaluate(caught.value, 1, 70).action.value == "retry"
     assert len(asked("suspend")) == 1
@@ -300,7 +300,7 @@ def test_a_service_that_another_run_has_left_suspended_is_not_taken_for_one_that
 def test_a_service_that_is_gone_is_final(operator, service, run):
     options = {"suspension": BY_US, "deadline_minutes": 15} if operator is BizTalkResumeOperator else {}
     task = operator(task_id="step", service=service, **options)
-    with pytest.raises(ServiceNotFound) as caught:
+    with pytest.raises(ServiceNotFoundError) as caught:
         run.execute(task)
     assert run.xcom("step", "failure") == str(caught.value)
     decision = task.retry_policy.evaluate(caught.value, 1, 70)
@@ -357,20 +357,20 @@ class TestResumeOnce:
 
     def test_a_failed_resumption_is_tried_again(self, resume, run, emulator, happened):
         emulator.fault("operation-fails", "resume", service=NAME, count=1)
-        with pytest.raises((EndedInTrigger, WaitMissed), match="InjectedFault"):
+        with pytest.raises((EndedInTrigger, WaitFailedError), match="InjectedFault"):
             run.execute(resume)
         assert run.execute(resume)["state"] == "Active"
         assert len(happened("resume")) == 2
 
     def test_a_wait_in_vain_is_tried_again(self, resume):
-        missed = WaitMissed("Waited in vain.")
+        missed = WaitFailedError("Waited in vain.")
         assert resume.retry_policy.evaluate(missed, 1, 70).action.value == "retry"
 
     def test_a_backup_that_still_runs_is_waited_for(self, resume, run, emulator, asked):
         emulator.fault("stuck", "suspend", service=NAME, count=1)
         emulator.force(NAME, "Active")
         emulator.act(NAME, "suspend")
-        with pytest.raises(OperationNotAllowed) as caught:
+        with pytest.raises(OperationNotAllowedError) as caught:
             run.execute(resume)
         decision = resume.retry_policy.evaluate(caught.value, 1, 70)
         assert decision.action.value == "retry"

@@ -12,17 +12,18 @@ from uuid import uuid4
 
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-from biztalk_services.catalog.tickets import Ticket, Tickets
+from biztalk_services.archive.suspensions import SuspensionRecords
+from biztalk_services.model.errors import BackupServiceError, OperationNotAllowedError
+from biztalk_services.model.records import SuspensionRecord
+from biztalk_services.model.run import Run as RunOfTicket
 from biztalk_services.notifications.alert import AlertNotifier, FirstFailureNotifier
 from biztalk_services.operators import watchdog
 from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
 from biztalk_services.operators.watchdog import (
     BizTalkBringBackOperator,
     BizTalkFindSuspensionsOperator,
-    LeftSuspended,
+    LeftSuspendedError,
 )
-from biztalk_services.rest.errors import BizTalkServicesError, OperationNotAllowed
-from biztalk_services.rules.run import Run as RunOfTicket
 
 from tests.airflow_layer.connections import NAME, SERVICE
 from tests.airflow_layer.fakes import Died, Run, dies_once
@@ -45,19 +46,19 @@ def places() -> dict[str, str]:
 
 
 @pytest.fixture
-def tickets(blobs, places) -> Tickets:
-    return Tickets(blobs, places["catalog_container"])
+def tickets(blobs, places) -> SuspensionRecords:
+    return SuspensionRecords(blobs, places["catalog_container"])
 
 
 @pytest.fixture
-def left(tickets, emulator) -> Callable[..., Ticket]:
+def left(tickets, emulator) -> Callable[..., SuspensionRecord]:
     """Leaves a service suspended: its state, and an open ticket."""
 
-    def leave(state: str = "Suspended", run_id: str = "dead", hours: float = -1, **changes: Any) -> Ticket:
+    def leave(state: str = "Suspended", run_id: str = "dead", hours: float = -1, **changes: Any) -> SuspensionRecord:
         emulator.force(NAME, state)
         opened_at = datetime.now(UTC) + timedelta(hours=hours)
         fields = {"service": SERVICE, "subscription_id": SUBSCRIPTION, "reason": "backup"} | changes
-        ticket = Ticket(
+        ticket = SuspensionRecord(
             run=RunOfTicket("nightly", run_id), opened_at=opened_at, back_by=opened_at + timedelta(hours=2), **fields
         )
         tickets.open(ticket)
@@ -87,7 +88,7 @@ def watch(places, clock, monkeypatch) -> Callable[..., list[Any]]:
             step = BizTalkBringBackOperator(task_id="bring_back", found=entry, **places)
             try:
                 answers.append(run.execute(step, map_index=index))
-            except BizTalkServicesError as error:
+            except BackupServiceError as error:
                 answers.append(error)
         return answers
 
@@ -156,7 +157,7 @@ def test_a_resumption_that_fails_is_asked_for_again_and_told(watch, left, emulat
     assert verdicts(watch()) == ["resume"]
     emulator.reaches(NAME, "ResumeFailed")
     (error,) = watch()
-    assert isinstance(error, LeftSuspended)
+    assert isinstance(error, LeftSuspendedError)
     emulator.reaches(NAME, "Active")
     assert verdicts(watch()) == ["close"]
     assert len(happened("resume")) == 2
@@ -177,7 +178,7 @@ def test_resumptions_that_keep_failing_are_asked_for_at_each_look_and_told_once_
         emulator.reaches(NAME, "ResumeFailed")
         clock.forward(hours=hours)
         (error,) = watch()
-        assert isinstance(error, LeftSuspended)
+        assert isinstance(error, LeftSuspendedError)
     assert len(happened("resume")) == 4
     assert ["is not back" in alert for alert in alerts] == [False, True, True]
 
@@ -196,7 +197,7 @@ def test_where_the_chart_knows_no_way_a_person_is_called_once_an_hour(watch, lef
     left("Stopped")
     for _ in range(3):
         (error,) = watch()
-        assert isinstance(error, LeftSuspended)
+        assert isinstance(error, LeftSuspendedError)
         assert "Stopped" in str(error)
     assert asked("resume") == []
     (alert,) = alerts
@@ -207,7 +208,7 @@ def test_a_refusal_is_told_and_tried_at_the_next_look(watch, left, emulator, ale
     emulator.fault("status", "resume", service=NAME, count=1, status=409, code="ConflictError", message="busy")
     left()
     (error,) = watch()
-    assert isinstance(error, OperationNotAllowed)
+    assert isinstance(error, OperationNotAllowedError)
     assert len(alerts) == 1
     assert verdicts(watch()) == ["resume"]
 
@@ -301,14 +302,14 @@ class TestTicketsOfARun:
 
     def test_without_a_ticket_nothing_is_asked(self, suspend, places, run, connect, asked):
         connect("biztalk_backup_storage", AWAY)
-        with pytest.raises(BizTalkServicesError, match="claim service"):
+        with pytest.raises(BackupServiceError, match="claim service"):
             run.execute(suspend)
         assert asked("suspend") == []
         assert run.store("suspend").get("asked") is None
 
     def test_a_request_that_was_not_taken_leaves_none(self, suspend, tickets, run, emulator):
         emulator.fault("status", "suspend", service=NAME, count=1)
-        with pytest.raises(BizTalkServicesError):
+        with pytest.raises(BackupServiceError):
             run.execute(suspend)
         assert tickets.look() == ([], [])
 

@@ -10,9 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.catalog.reference import BackupReference, Drain, Run, Verification
-from biztalk_services.catalog.verification import StoredBlob
-from biztalk_services.rules.batches import ActiveBatch, BatchReport
+from biztalk_services.model.backup import BackupReference, Drain, Run, StoredBlob, Verification
+from biztalk_services.model.drain import ActiveBatch, DrainStatus
 
 NOW = datetime(2026, 1, 1, 2, tzinfo=UTC)
 
@@ -36,13 +35,13 @@ def reference(container: str = "orders-20260101-020000", **changes: Any) -> Back
         operation_id="0c9f2f6e4ac83ac3a5e7c8fbf0c2c1d4",
         label="before the move, übermorgen",
         drain=Drain(
-            before=BatchReport(
+            before=DrainStatus(
                 answer="active",
                 batches=(ActiveBatch("Fabrikam", "hourly", 3, NOW),),
                 source="tracking database",
                 checked_at=NOW,
             ),
-            after=BatchReport(answer="empty", source="tracking database", checked_at=NOW),
+            after=DrainStatus(answer="empty", source="tracking database", checked_at=NOW),
             drained=True,
         ),
         items={"agreements": 12, "bridges": None},

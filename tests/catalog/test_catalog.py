@@ -6,10 +6,9 @@ import json
 from datetime import timedelta
 
 import pytest
-from biztalk_services.catalog.catalog import AlreadyPublished, Catalog, NotInCatalog, to_bytes
-from biztalk_services.catalog.reference import BackupReference, ReferenceUnusable, Run
-from biztalk_services.catalog.storage import ContainerTaken, StorageKeyRefused, StorageUnreachable
-from biztalk_services.catalog.verification import StoredBlob
+from biztalk_services.archive.backups import AlreadyPublishedError, Catalog, NotInCatalogError, to_bytes
+from biztalk_services.archive.storage import ContainerExistsError, StorageAuthenticationError, StorageUnreachableError
+from biztalk_services.model.backup import BackupReference, InvalidReferenceError, Run, StoredBlob
 
 from tests.catalog.azurite import Azurite, free_port
 from tests.catalog.samples import NOW, reference
@@ -64,20 +63,20 @@ def test_the_same_backup_again_keeps_its_reference(catalog):
 )
 def test_another_backup_of_the_same_name_is_refused(catalog, change):
     catalog.publish(reference())
-    with pytest.raises(AlreadyPublished, match="never overwritten") as caught:
+    with pytest.raises(AlreadyPublishedError, match="never overwritten") as caught:
         catalog.publish(reference(**change))
     assert caught.value.advice == "stop"
     assert catalog.read("orders", "orders-20260101-020000") == reference()
 
 
 def test_a_backup_that_is_set_aside_counts_nowhere(catalog, client, container_name):
-    url = catalog.set_aside(reference(), "It was changed meanwhile.")
+    url = catalog.quarantine(reference(), "It was changed meanwhile.")
     assert url.endswith(f"/{container_name}/set-aside/orders/orders-20260101-020000.json")
-    assert catalog.set_aside(reference(), "It was changed meanwhile.") == url
+    assert catalog.quarantine(reference(), "It was changed meanwhile.") == url
     assert catalog.list() == []
-    with pytest.raises(NotInCatalog):
+    with pytest.raises(NotInCatalogError):
         catalog.latest("orders")
-    with pytest.raises(NotInCatalog):
+    with pytest.raises(NotInCatalogError):
         catalog.read("orders", "orders-20260101-020000")
     blob = client.get_blob_client(container_name, "set-aside/orders/orders-20260101-020000.json")
     note = json.loads(blob.download_blob().readall())
@@ -87,12 +86,12 @@ def test_a_backup_that_is_set_aside_counts_nowhere(catalog, client, container_na
 
 def test_an_empty_catalog(catalog):
     assert catalog.list() == []
-    with pytest.raises(NotInCatalog, match="no backup of service orders"):
+    with pytest.raises(NotInCatalogError, match="no backup of service orders"):
         catalog.latest("orders")
-    with pytest.raises(NotInCatalog, match="no reference to backup x of service orders"):
+    with pytest.raises(NotInCatalogError, match="no reference to backup x of service orders"):
         catalog.read("orders", "x")
     catalog.publish(reference())
-    with pytest.raises(NotInCatalog):
+    with pytest.raises(NotInCatalogError):
         catalog.read("orders", "x")
 
 
@@ -114,12 +113,12 @@ def test_an_unusable_record_is_named_and_hides_no_other(catalog, client, contain
     client.get_blob_client(container_name, "references/orders/broken.json").upload_blob(content)
     assert catalog.list() == [reference()]
     assert f"references/orders/broken.json in catalog devstoreaccount1/{container_name}" in caplog.text
-    found: list[ReferenceUnusable] = []
+    found: list[InvalidReferenceError] = []
     assert catalog.list("orders", on_unusable=found.append) == [reference()]
     assert len(found) == 1
-    with pytest.raises(ReferenceUnusable):
+    with pytest.raises(InvalidReferenceError):
         catalog.read("orders", "broken")
-    with pytest.raises(ReferenceUnusable):
+    with pytest.raises(InvalidReferenceError):
         catalog.latest("orders")
 
 
@@ -133,7 +132,7 @@ def test_azurite_down(container_name, azurite: Azurite):
             catalog.list,
             lambda: catalog.latest("orders"),
         ):
-            with pytest.raises(StorageUnreachable) as caught:
+            with pytest.raises(StorageUnreachableError) as caught:
                 call()
             assert caught.value.advice == "retry"
             assert container_name in str(caught.value)
@@ -145,7 +144,7 @@ def test_azurite_dies_and_comes_back(tmp_path, container_name):
         catalog = Catalog(client, container_name)
         catalog.publish(reference())
         azurite.stop()
-        with pytest.raises(StorageUnreachable):
+        with pytest.raises(StorageUnreachableError):
             catalog.list()
     again = Azurite.start(tmp_path)
     try:
@@ -157,7 +156,7 @@ def test_azurite_dies_and_comes_back(tmp_path, container_name):
 
 @pytest.mark.parametrize("key", ["d3Jvbmc=", "not base64 !"])
 def test_a_wrong_key(azurite: Azurite, container_name, key):
-    with azurite.client(key) as client, pytest.raises(StorageKeyRefused, match="account key") as caught:
+    with azurite.client(key) as client, pytest.raises(StorageAuthenticationError, match="account key") as caught:
         Catalog(client, container_name).publish(reference())
     assert caught.value.advice == "stop"
     assert key not in str(caught.value)
@@ -172,7 +171,7 @@ def test_a_container_that_is_still_being_deleted_is_told(catalog, monkeypatch):
         raise error
 
     monkeypatch.setattr(catalog._container, "create_container", being_deleted)
-    with pytest.raises(ContainerTaken, match="ContainerBeingDeleted"):
+    with pytest.raises(ContainerExistsError, match="ContainerBeingDeleted"):
         catalog.publish(reference())
 
 

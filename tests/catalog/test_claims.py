@@ -10,10 +10,11 @@ from threading import Barrier
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
-from biztalk_services.catalog.catalog import Catalog
-from biztalk_services.catalog.claims import Claim, Claims, ServiceClaimed
-from biztalk_services.catalog.storage import ContainerTaken, StorageKeyRefused, StorageUnreachable
-from biztalk_services.rules.run import Run
+from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.locks import Locks, ServiceLockedError
+from biztalk_services.archive.storage import ContainerExistsError, StorageAuthenticationError, StorageUnreachableError
+from biztalk_services.model.records import Lock
+from biztalk_services.model.run import Run
 
 from tests.catalog.azurite import Azurite, free_port
 from tests.catalog.samples import reference
@@ -22,8 +23,8 @@ OURS, THEIRS = Run("biztalk_restore", "manual__1"), Run("biztalk_nightly_backup"
 RACERS = 8
 
 
-def claim(run: Run = OURS, hours: float = 1, service: str = "Orders", purpose: str = "restore") -> Claim:
-    return Claim(service, run, purpose, datetime.now(UTC) + timedelta(hours=hours))
+def claim(run: Run = OURS, hours: float = 1, service: str = "Orders", purpose: str = "restore") -> Lock:
+    return Lock(service, run, purpose, datetime.now(UTC) + timedelta(hours=hours))
 
 
 def runs_on(run: Run) -> bool:
@@ -35,8 +36,8 @@ def has_ended(run: Run) -> bool:
 
 
 @pytest.fixture
-def claims(client, container_name) -> Claims:
-    return Claims(client, container_name)
+def claims(client, container_name) -> Locks:
+    return Locks(client, container_name)
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_taken_and_given_up(claims, blob):
 def test_another_run_keeps_away(claims):
     held = claim(THEIRS, purpose="backup")
     claims.take(held, has_ended=runs_on)
-    with pytest.raises(ServiceClaimed) as caught:
+    with pytest.raises(ServiceLockedError) as caught:
         claims.take(claim(), has_ended=runs_on)
     assert caught.value.advice == "stop"
     for part in ("scheduled__1 of biztalk_nightly_backup", "service Orders (backup)", f"{held.until:%Y-%m-%d %H:%M}"):
@@ -103,7 +104,7 @@ def test_the_same_run_takes_it_again_and_longer(claims):
 @pytest.mark.parametrize("stranger", [replace(OURS, dag_id="another"), replace(OURS, run_id="another")])
 def test_a_run_is_its_dag_and_its_id(claims, stranger):
     claims.take(claim(stranger), has_ended=runs_on)
-    with pytest.raises(ServiceClaimed):
+    with pytest.raises(ServiceLockedError):
         claims.take(claim(), has_ended=runs_on)
 
 
@@ -124,7 +125,7 @@ def test_a_claim_whose_run_or_time_has_ended_is_taken_over(claims, hours, ended,
 def test_one_that_was_overtaken_is_refused_and_does_not_take_it_back(claims):
     claims.take(claim(hours=-1), has_ended=runs_on)
     claims.take(claim(THEIRS), has_ended=runs_on)
-    with pytest.raises(ServiceClaimed):
+    with pytest.raises(ServiceLockedError):
         claims.take(claim(), has_ended=runs_on)
     assert claims.of("orders").run == THEIRS
 
@@ -146,15 +147,15 @@ def test_only_ones_own_is_given_up(claims):
 
 def test_what_was_taken_over_meanwhile_is_not_given_up(claims, monkeypatch):
     claims.take(claim(), has_ended=runs_on)
-    read = Claims._read
+    read = Locks._read
 
-    def read_then_lose(self: Claims, service: str):
+    def read_then_lose(self: Locks, service: str):
         found = read(self, service)
-        monkeypatch.setattr(Claims, "_read", read)
+        monkeypatch.setattr(Locks, "_read", read)
         claims.take(claim(THEIRS), has_ended=has_ended)
         return found
 
-    monkeypatch.setattr(Claims, "_read", read_then_lose)
+    monkeypatch.setattr(Locks, "_read", read_then_lose)
     claims.give_up("orders", OURS)
     assert claims.of("orders").run == THEIRS
 
@@ -166,7 +167,7 @@ def test_what_was_taken_over_meanwhile_is_not_given_up(claims, monkeypatch):
 def test_of_many_that_race_one_wins(azurite: Azurite, claims, client, container_name, blob, there):
     """All have read before the first one writes, so that only the conditional write decides."""
     client.create_container(container_name)
-    if isinstance(there, Claim):
+    if isinstance(there, Lock):
         claims.take(there, has_ended=runs_on)
     elif there:
         blob.upload_blob(there)
@@ -174,7 +175,7 @@ def test_of_many_that_race_one_wins(azurite: Azurite, claims, client, container_
 
     def wins(number: int) -> bool:
         with azurite.client() as own:
-            racer = Claims(own, container_name)
+            racer = Locks(own, container_name)
             read, looked = racer._read, []
 
             def read_together(service: str):
@@ -186,7 +187,7 @@ def test_of_many_that_race_one_wins(azurite: Azurite, claims, client, container_
             racer._read = read_together
             try:
                 racer.take(claim(Run("biztalk_restore", str(number))), has_ended=runs_on)
-            except ServiceClaimed:
+            except ServiceLockedError:
                 return False
             return True
 
@@ -195,17 +196,17 @@ def test_of_many_that_race_one_wins(azurite: Azurite, claims, client, container_
     assert claims.of("orders").run.run_id == str(winner)
 
 
-def lose_once(monkeypatch, claims: Claims, meanwhile) -> None:
+def lose_once(monkeypatch, claims: Locks, meanwhile) -> None:
     """Between the look and the write of the next ``take``, something happens."""
-    read = Claims._read
+    read = Locks._read
 
-    def read_then(self: Claims, service: str):
+    def read_then(self: Locks, service: str):
         found = read(self, service)
-        monkeypatch.setattr(Claims, "_read", read)
+        monkeypatch.setattr(Locks, "_read", read)
         meanwhile()
         return found
 
-    monkeypatch.setattr(Claims, "_read", read_then)
+    monkeypatch.setattr(Locks, "_read", read_then)
 
 
 def test_an_own_claim_whose_answer_was_lost_is_ours(claims, monkeypatch):
@@ -218,14 +219,14 @@ def test_an_own_claim_whose_answer_was_lost_is_ours(claims, monkeypatch):
 
 def test_somebody_elses_claim_at_the_same_moment(claims, monkeypatch):
     lose_once(monkeypatch, claims, lambda: claims.take(claim(THEIRS), has_ended=runs_on))
-    with pytest.raises(ServiceClaimed, match="scheduled__1"):
+    with pytest.raises(ServiceLockedError, match="scheduled__1"):
         claims.take(claim(), has_ended=runs_on)
 
 
 def test_a_claim_that_vanishes_at_the_same_moment(claims, monkeypatch):
     claims.take(claim(THEIRS, -1), has_ended=runs_on)
     lose_once(monkeypatch, claims, lambda: claims.give_up("orders", THEIRS))
-    with pytest.raises(ServiceClaimed, match="same moment"):
+    with pytest.raises(ServiceLockedError, match="same moment"):
         claims.take(claim(), has_ended=runs_on)
 
 
@@ -253,7 +254,7 @@ def test_what_is_no_claim_holds_nobody_up(claims, client, container_name, blob, 
     client.create_container(container_name)
     blob.upload_blob(content)
     with pytest.raises(ValueError, match=r"."):
-        Claim.from_bytes(content)
+        Lock.from_bytes(content)
     assert claims.of("orders") is None
     claims.give_up("orders", OURS)
     assert blob.exists()
@@ -263,8 +264,8 @@ def test_what_is_no_claim_holds_nobody_up(claims, client, container_name, blob, 
 
 def test_a_claim_as_bytes():
     taken = claim()
-    assert Claim.from_bytes(taken.to_bytes()) == taken
-    assert taken.to_bytes() == Claim.from_bytes(taken.to_bytes()).to_bytes()
+    assert Lock.from_bytes(taken.to_bytes()) == taken
+    assert taken.to_bytes() == Lock.from_bytes(taken.to_bytes()).to_bytes()
 
 
 def test_the_catalog_does_not_mind(claims, client, container_name):
@@ -280,20 +281,20 @@ def test_the_catalog_does_not_mind(claims, client, container_name):
 
 def test_azurite_down(azurite: Azurite, container_name):
     with Azurite(azurite.folder, free_port(), azurite.process).client() as client:
-        claims = Claims(client, container_name)
+        claims = Locks(client, container_name)
         for call in (
             lambda: claims.of("orders"),
             lambda: claims.take(claim(), has_ended=runs_on),
             lambda: claims.give_up("orders", OURS),
         ):
-            with pytest.raises(StorageUnreachable) as caught:
+            with pytest.raises(StorageUnreachableError) as caught:
                 call()
             assert caught.value.advice == "retry"
 
 
 def test_a_wrong_key(azurite: Azurite, container_name):
-    with azurite.client("d3Jvbmc=") as client, pytest.raises(StorageKeyRefused):
-        Claims(client, container_name).take(claim(), has_ended=runs_on)
+    with azurite.client("d3Jvbmc=") as client, pytest.raises(StorageAuthenticationError):
+        Locks(client, container_name).take(claim(), has_ended=runs_on)
 
 
 def test_a_container_that_is_being_deleted(claims, monkeypatch):
@@ -304,5 +305,5 @@ def test_a_container_that_is_being_deleted(claims, monkeypatch):
         raise error
 
     monkeypatch.setattr(claims._container, "create_container", refuse)
-    with pytest.raises(ContainerTaken, match="claim service Orders"):
+    with pytest.raises(ContainerExistsError, match="claim service Orders"):
         claims.take(claim(), has_ended=runs_on)

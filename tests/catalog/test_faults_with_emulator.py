@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from biztalk_services.rest import server as server_module
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.errors import (
-    AuthenticationFailed,
-    OutcomeUnknown,
-    ServiceNotFound,
-    UnexpectedAnswer,
+from biztalk_services.drivers.biztalk.state_chart import StateKind, state_kind
+from biztalk_services.drivers.biztalk.wire import server as server_module
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.model.errors import (
+    AuthenticationError,
+    OutcomeUnknownError,
+    ServiceNotFoundError,
+    UnexpectedResponseError,
 )
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.state_chart import StateKind, state_kind
+from biztalk_services.model.service import ServiceRef
 
 from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
 from tests.rest.pki import DAY, Identity, identity
 
 SERVICE = "contosoorders"
-ADDRESS = ServiceAddress("contoso-west-us", SERVICE)
+ADDRESS = ServiceRef("contoso-west-us", SERVICE)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ def begun(emulator: EmulatorProcess) -> int:
 def test_redirect(emulator, client, status):
     before = begun(emulator)
     emulator.fault("redirect", "suspend", count=1, status=status, location=emulator.url)
-    with pytest.raises(OutcomeUnknown, match=str(status)):
+    with pytest.raises(OutcomeUnknownError, match=str(status)):
         client.suspend(ADDRESS, client_request_id="n")
     emulator.fault("redirect", "list", status=status, location=emulator.url)
-    with pytest.raises(UnexpectedAnswer, match=str(status)):
+    with pytest.raises(UnexpectedResponseError, match=str(status)):
         client.list_services()
     assert begun(emulator) == before
 
@@ -94,7 +94,7 @@ def test_an_absence_that_passes(emulator, client):
     emulator.fault("status", "get_cloud_service", count=1, **absent)
     assert client.get_service(ADDRESS).state == "Active"
     emulator.fault("status", "get_cloud_service", count=2, **absent)
-    with pytest.raises(ServiceNotFound):
+    with pytest.raises(ServiceNotFoundError):
         client.get_service(ADDRESS)
 
 
@@ -111,7 +111,7 @@ def test_a_certificate_that_is_removed_in_mid_run_and_comes_back(emulator, conne
     assert client.list_services()
     emulator.admin("DELETE", f"/certificates/{thumbprint}")
     for ask in (client.list_services, lambda: client.suspend(ADDRESS, client_request_id="n")):
-        with pytest.raises(AuthenticationFailed, match="uploaded to this subscription") as caught:
+        with pytest.raises(AuthenticationError, match="uploaded to this subscription") as caught:
             ask()
         assert caught.value.advice == "stop"
     registered(emulator, person)
@@ -122,6 +122,6 @@ def test_a_certificate_that_expires_in_mid_run(emulator, connect, monkeypatch):
     monkeypatch.setattr(ManagementCredentials, "check_validity", lambda self: None)  # it was valid when the run began
     credentials, _ = registered(emulator, identity("expiring", begins=-9 * DAY, ends=-DAY))
     client = connect(credentials)
-    with pytest.raises(AuthenticationFailed, match="not expired"):
+    with pytest.raises(AuthenticationError, match="not expired"):
         client.suspend(ADDRESS, client_request_id="n")
     assert emulator.state(SERVICE) == "Active"

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from biztalk_services.catalog.catalog import AlreadyPublished, Catalog, NotInCatalog
-from biztalk_services.catalog.storage import StorageUnreachable
-from biztalk_services.rules.inventory import InventoryUnusable
+from biztalk_services.archive.backups import AlreadyPublishedError, Catalog, NotInCatalogError
+from biztalk_services.archive.storage import StorageUnreachableError
+from biztalk_services.model.inventory import InvalidInventoryError
 
 from tests.catalog.azurite import Azurite, free_port
 from tests.catalog.samples import reference
@@ -60,24 +60,24 @@ def test_the_first_one_stays(catalog, again):
 @pytest.mark.parametrize("change", [{"items": ()}, {"edition": "standard"}, {"settings": {}}])
 def test_another_one_is_refused(catalog, change):
     catalog.record_inventory(NAME, inventory())
-    with pytest.raises(AlreadyPublished, match="never overwritten") as caught:
+    with pytest.raises(AlreadyPublishedError, match="never overwritten") as caught:
         catalog.record_inventory(NAME, inventory(**change))
     assert caught.value.advice == "stop"
     assert catalog.inventory("orders", NAME) == inventory()
 
 
 def test_none_was_recorded(catalog):
-    with pytest.raises(NotInCatalog, match=f"no inventory of service orders at backup {NAME}"):
+    with pytest.raises(NotInCatalogError, match=f"no inventory of service orders at backup {NAME}"):
         catalog.inventory("orders", NAME)
     catalog.record_inventory(NAME, inventory())
     for service, name in (("orders", "orders-20260102-020000"), ("billing", NAME)):
-        with pytest.raises(NotInCatalog):
+        with pytest.raises(NotInCatalogError):
             catalog.inventory(service, name)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "X"])
 def test_it_lies_nowhere_else(catalog, name):
-    with pytest.raises(InventoryUnusable, match="not the name of a backup"):
+    with pytest.raises(InvalidInventoryError, match="not the name of a backup"):
         catalog.record_inventory(name, inventory())
 
 
@@ -86,7 +86,7 @@ def test_an_unusable_record_is_named(catalog, client, container_name, content):
     client.create_container(container_name)
     client.get_blob_client(container_name, f"inventories/orders/{NAME}.json").upload_blob(content)
     for call in (lambda: catalog.inventory("orders", NAME), lambda: catalog.record_inventory(NAME, inventory())):
-        with pytest.raises(InventoryUnusable) as caught:
+        with pytest.raises(InvalidInventoryError) as caught:
             call()
         assert f"inventories/orders/{NAME}.json in catalog devstoreaccount1/{container_name}" in str(caught.value)
 
@@ -96,7 +96,7 @@ def test_azurite_down(container_name, azurite: Azurite):
     with gone.client() as client:
         catalog = Catalog(client, container_name)
         for call in (lambda: catalog.inventory("orders", NAME), lambda: catalog.record_inventory(NAME, inventory())):
-            with pytest.raises(StorageUnreachable) as caught:
+            with pytest.raises(StorageUnreachableError) as caught:
                 call()
             assert caught.value.advice == "retry"
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.catalog.catalog import Catalog, NotInCatalog
-from biztalk_services.catalog.verification import BackupNotWhole, read_back
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.archive.backups import Catalog, NotInCatalogError
+from biztalk_services.archive.verification import BackupDamagedError
+from biztalk_services.drivers.biztalk.verification import read_back
+from biztalk_services.model.errors import BackupServiceError
 
 from tests.catalog.azurite import Azurite
 from tests.catalog.samples import reference, write_backup
@@ -56,7 +57,7 @@ def test_a_blob_that_is_lost_after_the_backup_was_written(folder):
 
     name, azurite = losing(folder, without_one, that_one)
     try:
-        with pytest.raises(BackupNotWhole, match=r"bridges/inbound\.zip is missing"):
+        with pytest.raises(BackupDamagedError, match=r"bridges/inbound\.zip is missing"):
             read_back(azurite.client(), name, name)
     finally:
         azurite.stop()
@@ -67,7 +68,7 @@ def test_a_reference_that_is_lost_after_it_was_published(folder):
     try:
         catalog = Catalog(azurite.client(), CATALOG)
         assert catalog.list() == []
-        with pytest.raises(NotInCatalog):
+        with pytest.raises(NotInCatalogError):
             catalog.read("orders", name)
         publish(azurite.client(), name)
         assert [each.container for each in catalog.list("orders")] == [name]
@@ -83,7 +84,7 @@ def test_killed_at_work_what_the_catalog_claims_is_there(folder):
             publish(azurite.client(), write_backup(azurite.client()))
 
     threading.Timer(2, azurite.kill).start()
-    with pytest.raises((BizTalkServicesError, AzureError)):
+    with pytest.raises((BackupServiceError, AzureError)):
         work()
     azurite.process.wait(30)
     again = Azurite.start(folder)

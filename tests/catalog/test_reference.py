@@ -7,19 +7,19 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from biztalk_services.catalog.catalog import to_bytes
-from biztalk_services.catalog.reference import (
+from biztalk_services.archive.backups import to_bytes
+from biztalk_services.model.backup import (
     NOT_INCLUDED,
     SCHEMA_VERSION,
     BackupReference,
     Drain,
-    ReferenceUnusable,
+    InvalidReferenceError,
     Run,
+    StoredBlob,
     Verification,
 )
-from biztalk_services.catalog.verification import StoredBlob
-from biztalk_services.rest.redaction import looks_secret
-from biztalk_services.rules.batches import ActiveBatch, BatchReport
+from biztalk_services.model.drain import ActiveBatch, DrainStatus
+from biztalk_services.model.redaction import looks_secret
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,7 +37,7 @@ MOMENT = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-
 COUNTS = st.dictionaries(TEXT, st.none() | st.integers(0), max_size=4)
 BATCH = st.builds(ActiveBatch, TEXT, TEXT, st.integers(1), st.none() | st.datetimes(timezones=st.just(UTC)))
 REPORT = st.builds(
-    lambda batches, source, reason, checked_at: BatchReport(
+    lambda batches, source, reason, checked_at: DrainStatus(
         answer="active" if batches else "empty",
         batches=tuple(batches),
         source=source,
@@ -105,19 +105,19 @@ def test_what_is_not_in_a_backup_is_said_in_every_reference():
 def test_a_missing_field_is_named(name):
     values = reference().to_dict()
     del values[name]
-    with pytest.raises(ReferenceUnusable, match=f"incomplete: {name} is missing"):
+    with pytest.raises(InvalidReferenceError, match=f"incomplete: {name} is missing"):
         BackupReference.from_dict(values)
 
 
 @pytest.mark.parametrize("version", [2, 99])
 def test_a_newer_version_is_refused(version):
-    with pytest.raises(ReferenceUnusable, match=f"schema version {version}; this program understands up to 1"):
+    with pytest.raises(InvalidReferenceError, match=f"schema version {version}; this program understands up to 1"):
         BackupReference.from_dict(reference().to_dict() | {"schema_version": version})
 
 
 @pytest.mark.parametrize("values", [{}, *[{"schema_version": version} for version in ("1", 0, True, None)], [], None])
 def test_what_is_no_reference_is_refused(values):
-    with pytest.raises(ReferenceUnusable, match="not a backup reference"):
+    with pytest.raises(InvalidReferenceError, match="not a backup reference"):
         BackupReference.from_dict(values)
 
 
@@ -141,7 +141,7 @@ def test_what_is_no_reference_is_refused(values):
     ],
 )
 def test_a_field_of_the_wrong_kind_is_refused(name, value):
-    with pytest.raises(ReferenceUnusable):
+    with pytest.raises(InvalidReferenceError):
         BackupReference.from_dict(reference().to_dict() | {name: value})
 
 
@@ -151,7 +151,7 @@ def test_a_field_that_is_not_known_is_passed_over():
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_cannot_get_in_anywhere(secret):
-    report = BatchReport(answer="unknown", source="s", reason=f"connection failed: {secret}", checked_at=NOW)
+    report = DrainStatus(answer="unknown", source="s", reason=f"connection failed: {secret}", checked_at=NOW)
     places = {
         "label": secret,
         "account": secret,
@@ -165,14 +165,14 @@ def test_a_secret_cannot_get_in_anywhere(secret):
         "verification": Verification("matched", NOW, secret),
     }
     for place, value in places.items():
-        with pytest.raises(ReferenceUnusable, match="looks like it holds a secret") as caught:
+        with pytest.raises(InvalidReferenceError, match="looks like it holds a secret") as caught:
             reference(**{place: value})
         assert "canary" not in str(caught.value)
         assert "Y2FuYXJ5" not in str(caught.value)
-    with pytest.raises(ReferenceUnusable):
+    with pytest.raises(InvalidReferenceError):
         BackupReference.from_dict(reference().to_dict() | {"label": secret})
 
 
 def test_every_time_has_a_zone():
-    with pytest.raises(ReferenceUnusable, match="started_at"):
+    with pytest.raises(InvalidReferenceError, match="started_at"):
         replace(reference(), started_at=datetime(2026, 1, 1))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
-from biztalk_services.catalog.catalog import Catalog
-from biztalk_services.catalog.restores import Restores
-from biztalk_services.catalog.storage import ContainerTaken, StorageUnreachable
+from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.restores import Restores
+from biztalk_services.archive.storage import ContainerExistsError, StorageUnreachableError
 
 from tests.catalog.azurite import Azurite, free_port
 
@@ -83,7 +83,7 @@ def test_a_container_that_is_being_deleted_takes_no_record(restores, monkeypatch
         raise error
 
     monkeypatch.setattr(restores._container, "create_container", refuse)
-    with pytest.raises(ContainerTaken):
+    with pytest.raises(ContainerExistsError):
         restores.record("orders", WHEN, restored())
 
 
@@ -91,5 +91,5 @@ def test_azurite_down(azurite: Azurite, container_name):
     with Azurite(azurite.folder, free_port(), azurite.process).client() as client:
         restores = Restores(client, container_name)
         for call in (lambda: restores.record("orders", WHEN, restored()), lambda: restores.durations("orders")):
-            with pytest.raises(StorageUnreachable):
+            with pytest.raises(StorageUnreachableError):
                 call()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from azure.core.exceptions import HttpResponseError, IncompleteReadError, ServiceResponseError
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.catalog.storage import (
-    ContainerTaken,
+from biztalk_services.archive.storage import (
+    ContainerExistsError,
     StorageAccount,
-    StorageKeyMissing,
-    StorageKeyRefused,
-    StorageRefused,
-    StorageTroubled,
-    StorageUnreachable,
+    StorageAuthenticationError,
+    StorageKeyMissingError,
+    StorageRefusedError,
+    StorageUnavailableError,
+    StorageUnreachableError,
     storage_errors,
 )
 
@@ -79,18 +79,18 @@ def test_without_account_key_there_is_no_connection_string(credential):
     from azure.core.credentials import AzureSasCredential
 
     client = BlobServiceClient(AZURE, credential=credential and AzureSasCredential(credential))
-    with pytest.raises(StorageKeyMissing, match="account backups has no account key") as caught:
+    with pytest.raises(StorageKeyMissingError, match="account backups has no account key") as caught:
         StorageAccount(client).connection_string()
     assert "canary" not in str(caught.value)
 
 
 def test_check(azurite: Azurite, client):
     assert StorageAccount(client).check() == "Storage account devstoreaccount1 answers and accepts the key."
-    with azurite.client("d3Jvbmc=") as stranger, pytest.raises(StorageKeyRefused) as caught:
+    with azurite.client("d3Jvbmc=") as stranger, pytest.raises(StorageAuthenticationError) as caught:
         StorageAccount(stranger).check()
     assert caught.value.status == 403
     assert caught.value.request_id
-    with Azurite(azurite.folder, free_port(), azurite.process).client() as gone, pytest.raises(StorageUnreachable):
+    with Azurite(azurite.folder, free_port(), azurite.process).client() as gone, pytest.raises(StorageUnreachableError):
         StorageAccount(gone).check()
 
 
@@ -98,9 +98,9 @@ def test_a_taken_container(client, container_name):
     account = StorageAccount(client)
     account.check_container_is_free(container_name)
     client.create_container(container_name)
-    with pytest.raises(ContainerTaken, match="Choose another backup name"):
+    with pytest.raises(ContainerExistsError, match="Choose another backup name"):
         account.check_container_is_free(container_name)
-    with pytest.raises(ContainerTaken) as caught, storage_errors("create it"):
+    with pytest.raises(ContainerExistsError) as caught, storage_errors("create it"):
         client.create_container(container_name)
     assert (caught.value.status, caught.value.code) == (409, "ContainerAlreadyExists")
 
@@ -114,15 +114,15 @@ def http_error(status: int) -> HttpResponseError:
 @pytest.mark.parametrize(
     ("error", "kind", "advice"),
     [
-        (http_error(500), StorageTroubled, "retry"),
-        (http_error(503), StorageTroubled, "retry"),
-        (http_error(429), StorageTroubled, "retry"),
-        (http_error(400), StorageRefused, "stop"),
-        (http_error(403), StorageKeyRefused, "stop"),
-        (ServiceResponseError("AccountKey=canary"), StorageUnreachable, "retry"),
-        (IncompleteReadError("AccountKey=canary"), StorageUnreachable, "retry"),
-        (ConnectionResetError("AccountKey=canary"), StorageUnreachable, "retry"),
-        (TimeoutError(), StorageUnreachable, "retry"),
+        (http_error(500), StorageUnavailableError, "retry"),
+        (http_error(503), StorageUnavailableError, "retry"),
+        (http_error(429), StorageUnavailableError, "retry"),
+        (http_error(400), StorageRefusedError, "stop"),
+        (http_error(403), StorageAuthenticationError, "stop"),
+        (ServiceResponseError("AccountKey=canary"), StorageUnreachableError, "retry"),
+        (IncompleteReadError("AccountKey=canary"), StorageUnreachableError, "retry"),
+        (ConnectionResetError("AccountKey=canary"), StorageUnreachableError, "retry"),
+        (TimeoutError(), StorageUnreachableError, "retry"),
     ],
 )
 def test_what_errors_mean(error, kind, advice):

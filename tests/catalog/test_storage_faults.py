@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from biztalk_services.catalog.catalog import Catalog
-from biztalk_services.catalog.storage import (
-    ContainerTaken,
+from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.storage import (
+    ContainerExistsError,
     StorageAccount,
+    StorageAuthenticationError,
     StorageError,
-    StorageKeyRefused,
-    StorageTroubled,
-    StorageUnreachable,
+    StorageUnavailableError,
+    StorageUnreachableError,
 )
-from biztalk_services.catalog.verification import read_back
+from biztalk_services.drivers.biztalk.verification import read_back
 
 from tests.catalog.azurite import Azurite
 from tests.catalog.samples import reference
@@ -30,12 +30,12 @@ def storage(azurite: Azurite) -> Iterator[TroubledStorage]:
 @pytest.mark.parametrize(
     ("status", "code", "kind", "advice"),
     [
-        (503, "ServerBusy", StorageTroubled, "retry"),
-        (500, "OperationTimedOut", StorageTroubled, "retry"),
-        (429, "TooManyRequests", StorageTroubled, "retry"),
-        (507, "InsufficientStorage", StorageTroubled, "retry"),
-        (403, "AccountIsDisabled", StorageKeyRefused, "stop"),
-        (409, "ContainerBeingDeleted", ContainerTaken, "stop"),
+        (503, "ServerBusy", StorageUnavailableError, "retry"),
+        (500, "OperationTimedOut", StorageUnavailableError, "retry"),
+        (429, "TooManyRequests", StorageUnavailableError, "retry"),
+        (507, "InsufficientStorage", StorageUnavailableError, "retry"),
+        (403, "AccountIsDisabled", StorageAuthenticationError, "stop"),
+        (409, "ContainerBeingDeleted", ContainerExistsError, "stop"),
     ],
 )
 def test_a_refused_write_is_named_and_leaves_no_reference(storage, container_name, status, code, kind, advice):
@@ -64,7 +64,7 @@ def test_throttling_that_passes_is_no_trouble(storage, container_name):
 def test_a_clock_that_is_wrong_is_among_what_to_check(storage):
     """Azure refuses requests whose date is more than fifteen minutes off; Azurite does not look."""
     storage.troubles = [Trouble("GET", status=403, code="AuthenticationFailed")]
-    with storage.client() as client, pytest.raises(StorageKeyRefused, match="machine's clock"):
+    with storage.client() as client, pytest.raises(StorageAuthenticationError, match="machine's clock"):
         StorageAccount(client).check()
 
 
@@ -74,7 +74,7 @@ def test_a_published_reference_whose_answer_is_lost_is_the_same_when_published_a
     with storage.client(retries) as client:
         catalog = Catalog(client, container_name)
         if not retries:
-            with pytest.raises(StorageUnreachable) as caught:
+            with pytest.raises(StorageUnreachableError) as caught:
                 catalog.publish(reference())
             assert caught.value.advice == "retry"
         catalog.publish(reference())
@@ -87,7 +87,7 @@ def test_a_blob_that_comes_cut_is_trouble_on_the_way_and_no_damage(storage, writ
         storage.troubles = [Trouble("GET", "inbound.zip", keeps=0.5)]
         assert read_back(client, name, name).level == "matched"
         storage.troubles = [Trouble("GET", "inbound.zip", keeps=0.5, count=100)]
-        with pytest.raises(StorageUnreachable) as caught:
+        with pytest.raises(StorageUnreachableError) as caught:
             read_back(client, name, name)
     assert caught.value.advice == "retry"
 
@@ -95,6 +95,6 @@ def test_a_blob_that_comes_cut_is_trouble_on_the_way_and_no_damage(storage, writ
 def test_a_key_that_is_rotated_in_mid_run(storage, write_backup):
     name = write_backup()
     storage.troubles = [Trouble("GET", "agreements.json", 403, "AuthenticationFailed")]
-    with storage.client() as client, pytest.raises(StorageKeyRefused, match="may have been rotated") as caught:
+    with storage.client() as client, pytest.raises(StorageAuthenticationError, match="may have been rotated") as caught:
         read_back(client, name, name)
     assert caught.value.advice == "stop"

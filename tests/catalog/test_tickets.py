@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.catalog.storage import StorageKeyRefused, StorageUnreachable
-from biztalk_services.catalog.tickets import Ticket, Tickets
-from biztalk_services.rules.run import Run
+from biztalk_services.archive.storage import StorageAuthenticationError, StorageUnreachableError
+from biztalk_services.archive.suspensions import SuspensionRecords
+from biztalk_services.model.records import SuspensionRecord
+from biztalk_services.model.run import Run
 
 from tests.catalog.azurite import Azurite, free_port
 
@@ -17,14 +18,14 @@ OURS, THEIRS = Run("biztalk_nightly_backup", "scheduled__1"), Run("biztalk_resto
 NOW = datetime(2026, 11, 25, 2, 0, 1, 5, tzinfo=UTC)
 
 
-def ticket(run: Run = OURS, minutes: float = 0, service: str = "contoso-west-us/Orders") -> Ticket:
+def ticket(run: Run = OURS, minutes: float = 0, service: str = "contoso-west-us/Orders") -> SuspensionRecord:
     opened_at = NOW + timedelta(minutes=minutes)
-    return Ticket(service, "b6a9", run, "backup", opened_at, opened_at + timedelta(hours=2))
+    return SuspensionRecord(service, "b6a9", run, "backup", opened_at, opened_at + timedelta(hours=2))
 
 
 @pytest.fixture
-def tickets(client, container_name) -> Tickets:
-    return Tickets(client, container_name)
+def tickets(client, container_name) -> SuspensionRecords:
+    return SuspensionRecords(client, container_name)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_opened_and_closed(tickets, names, client, container_name):
     assert names() == [f"suspensions/closed/{opened.name}.json"]
     record = json.loads(client.get_blob_client(container_name, names()[0]).download_blob().readall())
     assert (record["closed_by"], record["closed"]) == ("run scheduled__1 of biztalk_nightly_backup", "seen Active")
-    assert Ticket.from_dict(record) == opened
+    assert SuspensionRecord.from_dict(record) == opened
 
 
 def test_a_closed_ticket_stays_as_it_was_closed(tickets, names, client, container_name):
@@ -131,7 +132,7 @@ def test_a_name_says_service_moment_and_run():
 
 
 def test_trouble_with_the_storage(azurite: Azurite, container_name):
-    with azurite.client(key="d3Jvbmc=") as wrong, pytest.raises(StorageKeyRefused):
-        Tickets(wrong, container_name).open(ticket())
-    with Azurite(azurite.folder, free_port(), azurite.process).client() as away, pytest.raises(StorageUnreachable):
-        Tickets(away, container_name).look()
+    with azurite.client(key="d3Jvbmc=") as wrong, pytest.raises(StorageAuthenticationError):
+        SuspensionRecords(wrong, container_name).open(ticket())
+    with Azurite(azurite.folder, free_port(), azurite.process).client() as away, pytest.raises(StorageUnreachableError):
+        SuspensionRecords(away, container_name).look()

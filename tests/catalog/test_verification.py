@@ -5,9 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from biztalk_services.catalog import verification
-from biztalk_services.catalog.storage import StorageKeyRefused, StorageNotFound
-from biztalk_services.catalog.verification import BackupNotWhole, read_back
+from biztalk_services.archive import verification
+from biztalk_services.archive.storage import StorageAuthenticationError, StorageNotFoundError
+from biztalk_services.archive.verification import BackupDamagedError
+from biztalk_services.drivers.biztalk.verification import read_back
 
 from tests.catalog.azurite import Azurite
 
@@ -48,7 +49,7 @@ def test_large_blobs_come_in_chunks(client, write_backup, monkeypatch):
 
 
 def refused(client, name: str, **options: object) -> str:
-    with pytest.raises(BackupNotWhole) as caught:
+    with pytest.raises(BackupDamagedError) as caught:
         read_back(client, name, name, **options)
     assert caught.value.advice == "stop"
     return str(caught.value)
@@ -159,16 +160,16 @@ def test_an_error_shows_no_secret_of_the_list(client, write_backup):
 
 
 def test_no_such_container_and_wrong_key(client, azurite: Azurite, container_name):
-    with pytest.raises(StorageNotFound, match="ContainerNotFound"):
+    with pytest.raises(StorageNotFoundError, match="ContainerNotFound"):
         read_back(client, container_name, container_name)
-    with azurite.client("d3Jvbmc=") as stranger, pytest.raises(StorageKeyRefused):
+    with azurite.client("d3Jvbmc=") as stranger, pytest.raises(StorageAuthenticationError):
         read_back(stranger, container_name, container_name)
 
 
 def test_the_error_survives_pickling(client, write_backup):
     import pickle
 
-    with pytest.raises(BackupNotWhole) as caught:
+    with pytest.raises(BackupDamagedError) as caught:
         read_back(client, *[write_backup(descriptor=b"")] * 2)
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (str(copy), copy.disagreements) == (str(caught.value), caught.value.disagreements)

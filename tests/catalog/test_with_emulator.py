@@ -10,28 +10,30 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from biztalk_services.catalog.storage import StorageAccount
-from biztalk_services.catalog.verification import read_back
-from biztalk_services.rest import server as server_module
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.errors import (
-    AuthenticationFailed,
-    BadRequest,
-    BizTalkServicesError,
-    OperationNotAllowed,
-    OperationNotFound,
-    OutcomeUnknown,
-    PreconditionFailed,
-    ServerTroubled,
-    ServiceNotFound,
-    Throttled,
-    UnexpectedAnswer,
+from biztalk_services.archive.storage import StorageAccount
+from biztalk_services.drivers.biztalk.backup_rules import backup_violations, has_backups
+from biztalk_services.drivers.biztalk.state_chart import is_settled, state_kind
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_DRAIN_QUERY
+from biztalk_services.drivers.biztalk.verification import read_back
+from biztalk_services.drivers.biztalk.wire import server as server_module
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.model.backup import backup_name
+from biztalk_services.model.drain import from_rows
+from biztalk_services.model.errors import (
+    AuthenticationError,
+    BackupServiceError,
+    BadRequestError,
+    OperationNotAllowedError,
+    OperationNotFoundError,
+    OutcomeUnknownError,
+    PreconditionFailedError,
+    ServerError,
+    ServiceNotFoundError,
+    ThrottledError,
+    UnexpectedResponseError,
 )
-from biztalk_services.rest.messages import OperationStatus, ServiceAddress
-from biztalk_services.rules.backup_rules import backup_name, backup_violations, has_backups
-from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY, from_rows
-from biztalk_services.rules.state_chart import is_settled, state_kind
+from biztalk_services.model.service import OperationStatus, ServiceRef
 
 from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
 from tests.rest.pki import identity
@@ -76,7 +78,7 @@ def services(emulator: EmulatorProcess, monkeypatch) -> Iterator[BizTalkServices
 
 
 @pytest.fixture
-def address(services: BizTalkServicesClient) -> ServiceAddress:
+def address(services: BizTalkServicesClient) -> ServiceRef:
     return next(service.address for service in services.list_services() if service.address.name == SERVICE)
 
 
@@ -100,7 +102,7 @@ def fresh_name() -> str:
     return f"{SERVICE}-{uuid4().hex[:12]}"
 
 
-def ended(services: BizTalkServicesClient, address: ServiceAddress, operation_id: str) -> OperationStatus:
+def ended(services: BizTalkServicesClient, address: ServiceRef, operation_id: str) -> OperationStatus:
     deadline = time.monotonic() + 20
     while (status := services.operation_status(address, operation_id)).result == "InProgress":
         assert time.monotonic() < deadline
@@ -165,7 +167,7 @@ def test_both_polls_agree(emulator, services, address):
     ended(services, address, operation_id)
     dashed = f"{operation_id[:8]}-{operation_id[8:12]}-{operation_id[12:16]}-{operation_id[16:20]}-{operation_id[20:]}"
     assert services.operation_status(address, dashed).result == "Succeeded"
-    with pytest.raises(OperationNotFound):
+    with pytest.raises(OperationNotFoundError):
         services.operation_status(address, uuid4().hex)
 
 
@@ -176,7 +178,7 @@ def test_suspending_twice_is_no_error(services, address):
 
 
 def test_an_active_service_is_not_backed_up(backup):
-    with pytest.raises(OperationNotAllowed, match="409 ConflictError") as caught:
+    with pytest.raises(OperationNotAllowedError, match="409 ConflictError") as caught:
         backup(fresh_name())
     assert caught.value.request_id
 
@@ -186,13 +188,13 @@ def test_a_second_operation_is_refused_while_one_runs(emulator, services, addres
     services.suspend(address, client_request_id="n")
     assert services.get_service(address).state == "Suspending"
     assert state_kind("Suspending") == "transitional"
-    with pytest.raises(OperationNotAllowed):
+    with pytest.raises(OperationNotAllowedError):
         services.resume(address, client_request_id="n")
 
 
 def test_a_changed_service_is_not_backed_up(emulator, services, address, backup):
     emulator.force(SERVICE, "Suspended")
-    with pytest.raises(PreconditionFailed, match="412"):
+    with pytest.raises(PreconditionFailedError, match="412"):
         backup(fresh_name(), if_match=str(uuid4()))
 
 
@@ -208,24 +210,24 @@ def test_a_taken_container_fails_the_operation_without_a_secret(emulator, servic
 
 def test_a_bad_name_is_refused(emulator, backup):
     emulator.force(SERVICE, "Suspended")
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(BadRequestError) as caught:
         backup("Not--A--Name")
     assert "Eby8vdM02xNOcqFlqUwJ" not in str(caught.value)
 
 
 def test_unknown_names(services):
-    with pytest.raises(ServiceNotFound):
-        services.get_service(ServiceAddress("nowhere", SERVICE))
-    with pytest.raises(ServiceNotFound):
-        services.suspend(ServiceAddress("nowhere", "nothing"), client_request_id="n")
+    with pytest.raises(ServiceNotFoundError):
+        services.get_service(ServiceRef("nowhere", SERVICE))
+    with pytest.raises(ServiceNotFoundError):
+        services.suspend(ServiceRef("nowhere", "nothing"), client_request_id="n")
 
 
 def test_a_foreign_certificate(emulator):
     stranger = identity("stranger")
     credentials = ManagementCredentials(certificate=stranger.certificate_pem, private_key=stranger.key_pem)
-    with connect(emulator, credentials) as client, pytest.raises(BizTalkServicesError) as caught:
+    with connect(emulator, credentials) as client, pytest.raises(BackupServiceError) as caught:
         client.list_services()
-    assert isinstance(caught.value, AuthenticationFailed)
+    assert isinstance(caught.value, AuthenticationError)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_a_read_survives_a_fault_and_tells_a_lasting_one(emulator, services, kin
     order = emulator.fault(kind, "list", count=2)
     assert services.list_services()
     emulator.fault(kind, "list")
-    with pytest.raises(UnexpectedAnswer) as caught:
+    with pytest.raises(UnexpectedResponseError) as caught:
         services.list_services()
     assert caught.value.advice == "retry"
     faults = emulator.admin("GET", "/faults")
@@ -247,7 +249,7 @@ def test_a_read_survives_a_fault_and_tells_a_lasting_one(emulator, services, kin
 def test_a_change_whose_answer_is_lost_was_sent_once(emulator, services, address, kind):
     before = len(requests_for(emulator, "suspend"))
     emulator.fault(kind, "suspend", count=1)
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknownError) as caught:
         services.suspend(address, client_request_id="n")
     assert caught.value.advice == "look"
     assert len(requests_for(emulator, "suspend")) == before + 1
@@ -259,11 +261,11 @@ def requests_for(emulator: EmulatorProcess, operation: str) -> list[dict[str, ob
 
 def test_a_busy_service(emulator, services, address):
     emulator.fault("status", "suspend", retry_after=7, count=1)
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottledError) as caught:
         services.suspend(address, client_request_id="n")
     assert (caught.value.retry_after, caught.value.code) == (7.0, "ServerBusy")
     emulator.fault("status", "suspend", status=500, code="InternalError", count=1)
-    with pytest.raises(ServerTroubled) as troubled:
+    with pytest.raises(ServerError) as troubled:
         services.suspend(address, client_request_id="n")
     assert troubled.value.advice == "look"
 
@@ -275,7 +277,7 @@ def test_a_failed_and_a_forgotten_operation(emulator, services, address):
     assert services.get_service(address).state == "SuspendedFailed"
     emulator.force(SERVICE, "Active")
     emulator.fault("operation-forgotten", "suspend", count=1)
-    with pytest.raises(OperationNotFound):
+    with pytest.raises(OperationNotFoundError):
         services.operation_status(address, services.suspend(address, client_request_id="n"))
 
 

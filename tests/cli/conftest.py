@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from azure.storage.blob import BlobServiceClient
 from biztalk_services.cli import bring_back, credentials
-from biztalk_services.rest import server
+from biztalk_services.drivers.biztalk.wire import server
 
 from tests.catalog.azurite import Azurite
 from tests.cli.shell import Archive, Shell, connection_string, management_environment, secrets_of, storage_environment

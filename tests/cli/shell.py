@@ -11,19 +11,20 @@ from uuid import uuid4
 import pytest
 from azure.storage.blob import BlobServiceClient
 from biztalk_services.__main__ import main
-from biztalk_services.catalog.catalog import Catalog
-from biztalk_services.catalog.claims import Claim, Claims
-from biztalk_services.catalog.reference import BackupReference
-from biztalk_services.catalog.storage import StorageAccount
-from biztalk_services.catalog.tickets import Ticket, Tickets
-from biztalk_services.catalog.verification import read_back
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.messages import Service, ServiceAddress
-from biztalk_services.rest.partner_management import PartnerManagementClient
-from biztalk_services.rules.entities import ENTITY_SETS, inventory_of
-from biztalk_services.rules.inventory import Inventory
-from biztalk_services.rules.run import Run
+from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.locks import Locks
+from biztalk_services.archive.storage import StorageAccount
+from biztalk_services.archive.suspensions import SuspensionRecords
+from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, inventory_of
+from biztalk_services.drivers.biztalk.verification import read_back
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
+from biztalk_services.model.backup import BackupReference
+from biztalk_services.model.inventory import Inventory
+from biztalk_services.model.records import Lock, SuspensionRecord
+from biztalk_services.model.run import Run
+from biztalk_services.model.service import Service, ServiceRef
 
 from tests.catalog.azurite import ACCOUNT, API_VERSION, KEY, Azurite
 from tests.catalog.samples import reference
@@ -108,8 +109,8 @@ class Archive:
         return Catalog(self.client, self.container)
 
     @property
-    def tickets(self) -> Tickets:
-        return Tickets(self.client, self.container)
+    def tickets(self) -> SuspensionRecords:
+        return SuspensionRecords(self.client, self.container)
 
     def backed_up(self, name: str = NAME, *, backup: str = "", **changes: Any) -> BackupReference:
         """A real backup of a service, read back and published; the service is Active before and after."""
@@ -168,12 +169,12 @@ class Archive:
     def published(self, taken: BackupReference, **changes: Any) -> BackupReference:
         return self.catalog.publish(replace(taken, **changes))[0]
 
-    def suspended(self, name: str = NAME, *, minutes_left: float = -5, **changes: Any) -> Ticket:
+    def suspended(self, name: str = NAME, *, minutes_left: float = -5, **changes: Any) -> SuspensionRecord:
         """A ticket on a service, which is Suspended now."""
         self.emulator.force(name, "Suspended")
         return self.ticket(f"{CLOUD_SERVICE}/{name}", minutes_left=minutes_left, **changes)
 
-    def ticket(self, service: str, *, minutes_left: float = -5, **changes: Any) -> Ticket:
+    def ticket(self, service: str, *, minutes_left: float = -5, **changes: Any) -> SuspensionRecord:
         now = datetime.now(UTC)
         values = {
             "service": service,
@@ -183,13 +184,13 @@ class Archive:
             "opened_at": now - timedelta(hours=2),
             "back_by": now + timedelta(minutes=minutes_left),
         }
-        ticket = Ticket(**values | changes)
+        ticket = SuspensionRecord(**values | changes)
         self.tickets.open(ticket)
         return ticket
 
-    def claimed(self, name: str = NAME, *, minutes_left: float = 60) -> Claim:
-        claim = Claim(name, RUN, "backup", datetime.now(UTC) + timedelta(minutes=minutes_left))
-        Claims(self.client, self.container).take(claim, has_ended=lambda run: True)
+    def claimed(self, name: str = NAME, *, minutes_left: float = 60) -> Lock:
+        claim = Lock(name, RUN, "backup", datetime.now(UTC) + timedelta(minutes=minutes_left))
+        Locks(self.client, self.container).take(claim, has_ended=lambda run: True)
         return claim
 
     def closed(self) -> list[dict[str, Any]]:
@@ -208,7 +209,7 @@ class Archive:
         )
 
     @staticmethod
-    def _settled(client: BizTalkServicesClient, address: ServiceAddress, state: str) -> Service:
+    def _settled(client: BizTalkServicesClient, address: ServiceRef, state: str) -> Service:
         return eventually(lambda: (found := client.get_service(address)).state == state and found)
 
 

@@ -19,7 +19,7 @@ DONE, WRONG, UNABLE = 0, 1, 2
 def test_the_newest_first_with_what_was_set_aside(shell, archive):
     older = archive.backed_up(finished_at=datetime.now(UTC) - timedelta(days=3))
     newer = archive.backed_up("ContosoRetail", label="before the restore r1")
-    archive.catalog.set_aside(reference(service=NAME), "A message slipped in.")
+    archive.catalog.quarantine(reference(service=NAME), "A message slipped in.")
     said = shell("list")
     assert said.code == DONE
     assert [line.split()[0] for line in said.lines if line] == [
@@ -80,7 +80,7 @@ def test_a_reference_whole(shell, archive):
 
 
 def test_no_such_backup(shell, archive):
-    archive.catalog.set_aside(reference("aside", service=NAME), "A message slipped in.")
+    archive.catalog.quarantine(reference("aside", service=NAME), "A message slipped in.")
     for command in ("show", "verify"):
         said = shell(command, "nowhere")
         assert (said.code, said.out) == (UNABLE, "")

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import pytest
 from biztalk_services.__main__ import main
-from biztalk_services.rules.backup_rules import backup_name
-from biztalk_services.rules.run import Run
+from biztalk_services.model.backup import backup_name
+from biztalk_services.model.run import Run
 
 from tests.cli.shell import NAME, SERVICE, Archive, last_seq, management_environment, storage_environment
 from tests.conftest import ROOT

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from biztalk_services.__main__ import main
-from biztalk_services.rules.inventory import Item
+from biztalk_services.model.inventory import Item
 
 from tests.catalog.samples import reference
 from tests.conftest import ROOT

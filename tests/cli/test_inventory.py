@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from biztalk_services.__main__ import main
-from biztalk_services.rules.inventory import PARTNER_MANAGEMENT, Inventory
+from biztalk_services.model.inventory import PARTNER_MANAGEMENT, Inventory
 
 from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
 

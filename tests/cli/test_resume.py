@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.rest.client import BizTalkServicesClient
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
 
 from tests.catalog.azurite import free_port
 from tests.cli.shell import NAME, SERVICE, connection_string, last_seq, requests

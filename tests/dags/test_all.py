@@ -9,7 +9,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.serialization.serialized_objects import DagSerialization
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.model.errors import BackupServiceError
 
 from tests.conftest import ROOT
 from tests.dags.processes import told_by
@@ -83,7 +83,7 @@ def test_every_task_is_tried_again_by_the_advice_of_its_errors(dags):
             continue
         assert task.retries >= 2, task.task_id
         policy = task.retry_policy
-        assert policy.evaluate(BizTalkServicesError("Busy.", advice="retry"), 1, 5).action.value == "retry"
+        assert policy.evaluate(BackupServiceError("Busy.", advice="retry"), 1, 5).action.value == "retry"
 
 
 def test_every_wait_has_a_deadline(dags):
@@ -117,7 +117,14 @@ print("RESULT", json.dumps({"errors": bag.import_errors, "modules": sorted(sys.m
 
 def test_parsing_loads_nothing_that_only_a_task_needs(parsed):
     assert parsed["errors"] == {}
-    heavy = ("azure", "requests", "msal", "sqlite_utils", "biztalk_services.rest.client", "biztalk_services.catalog")
+    heavy = (
+        "azure",
+        "requests",
+        "msal",
+        "sqlite_utils",
+        "biztalk_services.drivers.biztalk.wire.client",
+        "biztalk_services.archive",
+    )
     assert [name for name in heavy if name in parsed["modules"]] == []
     assert "biztalk_services.settings" in parsed["modules"]
 

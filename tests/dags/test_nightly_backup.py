@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from biztalk_services.assets import BACKUPS
+from biztalk_services.model.errors import AuthenticationError
 from biztalk_services.notifications.alert import AlertNotifier
-from biztalk_services.rest.errors import AuthenticationFailed
 from biztalk_services.settings import Settings
 
 from tests.conftest import ROOT
@@ -162,7 +162,7 @@ class TestOrder:
 
     def test_the_resumption_insists_for_an_hour(self, dag):
         resume = step(dag, "resume")
-        refused = AuthenticationFailed("The certificate has expired.")
+        refused = AuthenticationError("The certificate has expired.")
         assert resume.retry_policy.evaluate(refused, 1, resume.retries).action.value == "retry"
         assert step(dag, "suspend").retry_policy.evaluate(refused, 1, 5).action.value == "fail"
         waits = (min(2 * 2**n, resume.max_retry_delay.total_seconds()) for n in range(resume.retries))

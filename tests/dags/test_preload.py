@@ -55,10 +55,10 @@ def test_tasks_find_everything_in_memory(started):
     assert loaded["after_parsing"] == loaded["at_start"]
     assert {
         "azure.storage.blob",
-        "biztalk_services.catalog.verification",
+        "biztalk_services.archive.verification",
         "biztalk_services.hooks.storage",
         "biztalk_services.operators.backup",
-        "biztalk_services.rest.client",
+        "biztalk_services.drivers.biztalk.wire.client",
         "biztalk_services.sensors.service",
     } <= set(loaded["at_start"])
     assert not [name for name in loaded["at_start"] if name.startswith("biztalk_services.cli.")]

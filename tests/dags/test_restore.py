@@ -7,9 +7,9 @@ import copy
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
+from biztalk_services.model.restore_request import RestoreRequest
 from biztalk_services.notifications.alert import AlertNotifier
 from biztalk_services.operators.approval import BizTalkApprovePlanOperator
-from biztalk_services.plans.request import RestoreRequest
 from biztalk_services.settings import Settings
 
 SETTINGS = Settings()

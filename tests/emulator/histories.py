@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from biztalk_services.rest.errors import (
-    BadRequest,
-    BizTalkServicesError,
-    OperationNotAllowed,
-    PreconditionFailed,
-    ServiceNotFound,
+from biztalk_services.model.errors import (
+    BackupServiceError,
+    BadRequestError,
+    OperationNotAllowedError,
+    PreconditionFailedError,
+    ServiceNotFoundError,
 )
-from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.model.service import ServiceRef
 
 from tests.emulator.chart import OUTCOMES, ROWS
 
@@ -25,7 +25,7 @@ _MEANWHILE |= {"create": "Creating", "restore": "Restoring", "delete": "Deleting
 _AFTERWARDS = {verb.lower(): names[2:] for verb, names in OUTCOMES.items() if verb != "Backup"}
 _AFTERWARDS |= {"create": ("Active", "CreatedFailed"), "restore": ("Suspended", "RestoreFailed")}
 
-Refusals = tuple[type[BizTalkServicesError], ...]
+Refusals = tuple[type[BackupServiceError], ...]
 """The errors by which our client may tell that a request was refused; none: it is accepted."""
 
 
@@ -67,7 +67,7 @@ class Named:
     :param last: id of the newest operation that can be polled, and how it must stand: None when it is forgotten.
     """
 
-    address: ServiceAddress
+    address: ServiceRef
     state: str | None = None
     running: Running | None = None
     content: Content = Content()
@@ -92,16 +92,16 @@ class Named:
         :param match: ``other``: the request names an ETag that the service does not have.
         """
         if not self.is_there:
-            return (ServiceNotFound,)
+            return (ServiceNotFoundError,)
         allowed = self.running is None and self._chart_allows(verb)
-        mismatch: Refusals = (PreconditionFailed,) if match == "other" else ()
-        return mismatch if allowed else (OperationNotAllowed, *mismatch)
+        mismatch: Refusals = (PreconditionFailedError,) if match == "other" else ()
+        return mismatch if allowed else (OperationNotAllowedError, *mismatch)
 
-    def refusals_of_making(self, *, names_are_held: bool, when_it_is_there: type[BizTalkServicesError]) -> Refusals:
+    def refusals_of_making(self, *, names_are_held: bool, when_it_is_there: type[BackupServiceError]) -> Refusals:
         """Of a request that makes a service of this name."""
         if self.is_there:
             return (when_it_is_there,)
-        return (OperationNotAllowed,) if self.given_up and names_are_held else ()
+        return (OperationNotAllowedError,) if self.given_up and names_are_held else ()
 
     def _chart_allows(self, verb: str) -> bool:
         if (verb, self.state) == ("suspend", "Suspended"):
@@ -149,4 +149,4 @@ class Backups:
 
     def refusals(self, name: str) -> Refusals:
         """Of a request that restores this backup."""
-        return () if name in self._finished else (BadRequest,)
+        return () if name in self._finished else (BadRequestError,)

@@ -17,20 +17,20 @@ from typing import Any
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.rest import server as server_module
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.errors import (
-    BadRequest,
-    BizTalkServicesError,
-    OperationNotAllowed,
-    OperationNotFound,
-    OutcomeUnknown,
-    ServiceNotFound,
-    Throttled,
+from biztalk_services.drivers.biztalk.wire import server as server_module
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues
+from biztalk_services.model.errors import (
+    BackupServiceError,
+    BadRequestError,
+    OperationNotAllowedError,
+    OperationNotFoundError,
+    OutcomeUnknownError,
+    ServiceNotFoundError,
+    ThrottledError,
 )
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rest.restore_messages import RestoreValues
+from biztalk_services.model.service import ServiceRef
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -57,7 +57,7 @@ STARTS = 5 if MORE else 1
 
 ON_OPERATIONS = ("stuck", "operation-fails", "operation-forgotten")
 ON_ANSWERS = ("reset-before", "reset-after", "truncated", "status")
-REFUSED = {400: BadRequest, 404: ServiceNotFound, 409: OperationNotAllowed, 503: Throttled}
+REFUSED = {400: BadRequestError, 404: ServiceNotFoundError, 409: OperationNotAllowedError, 503: ThrottledError}
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Histories(RuleBasedStateMachine):
         self.emulator, self.client = self.scene.emulator, self.scene.client
         number = next(self.scene.histories)
         self.group = f"history-{number}"
-        self.named = [Named(ServiceAddress(self.group, f"{name}{number:05}")) for name in ("first", "second")]
+        self.named = [Named(ServiceRef(self.group, f"{name}{number:05}")) for name in ("first", "second")]
         self.backups = Backups(beginning=self.scene.beginning)
         self.accepted: list[Accepted] = []
         self.results: dict[str, str] = {}
@@ -190,7 +190,7 @@ class Histories(RuleBasedStateMachine):
     @rule(service=services, how=circumstances)
     def create(self, service: int, how: How) -> None:
         it = self.named[service]
-        needs_if_match = BadRequest  # for a service that is there, the same request is an update
+        needs_if_match = BadRequestError  # for a service that is there, the same request is an update
         refusals = it.refusals_of_making(names_are_held=self.names_are_held, when_it_is_there=needs_if_match)
         headers = _named_after(how.run)
         settings = {"TrackingStoreConnectionString": _tracking_store(it)}
@@ -219,7 +219,7 @@ class Histories(RuleBasedStateMachine):
     @rule(service=services, night=st.one_of(st.just("beginning"), nights), how=circumstances)
     def restore(self, service: int, night: str, how: How) -> None:
         it, name = self.named[service], night if night == "beginning" else f"{self.group}-{night}"
-        refusals = it.refusals_of_making(names_are_held=self.names_are_held, when_it_is_there=OperationNotAllowed)
+        refusals = it.refusals_of_making(names_are_held=self.names_are_held, when_it_is_there=OperationNotAllowedError)
 
         def ask() -> str:
             return self.client.restore(
@@ -289,7 +289,7 @@ class Histories(RuleBasedStateMachine):
             if it.is_there:
                 assert self.client.get_service(it.address).state == it.visible_state
             else:
-                with pytest.raises(ServiceNotFound):
+                with pytest.raises(ServiceNotFoundError):
                     self.client.get_service(it.address)
 
     @invariant()
@@ -299,7 +299,7 @@ class Histories(RuleBasedStateMachine):
             if result:
                 assert self.client.operation_status(it.address, identifier).result == result
             elif identifier:
-                with pytest.raises(OperationNotFound):
+                with pytest.raises(OperationNotFoundError):
                     self.client.operation_status(it.address, identifier)
 
     @invariant()
@@ -336,12 +336,16 @@ class Histories(RuleBasedStateMachine):
         identifier = error = None
         try:
             identifier = ask()
-        except BizTalkServicesError as told:
+        except BackupServiceError as told:
             error = told
         if how.killed and self.starts_left:
             self.start_again(cleanly=False)
         self.emulator.admin("DELETE", "/faults")
-        expected = {"status": (Throttled,)}.get(how.fault, (OutcomeUnknown,)) if how.fault in ON_ANSWERS else refusals
+        expected = (
+            {"status": (ThrottledError,)}.get(how.fault, (OutcomeUnknownError,))
+            if how.fault in ON_ANSWERS
+            else refusals
+        )
         assert type(error) in (expected or (type(None),)), error
         if refusals or how.fault in ("status", "reset-before"):
             assert self._look(it) == before
@@ -422,7 +426,7 @@ def _told(ask: Callable[[], requests.Response]) -> str:
     try:
         answer = ask()
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-        raise OutcomeUnknown("The answer was lost.") from None
+        raise OutcomeUnknownError("The answer was lost.") from None
     if answer.status_code in REFUSED:
         raise REFUSED[answer.status_code](answer.text)
     return answer.headers.get("x-ms-request-id") or answer.json()["id"]

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from biztalk_services.catalog.claims import Claim
-from biztalk_services.catalog.reference import BackupReference
-from biztalk_services.plans.plan import PlannedValue, RestorePlan
-from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.plans.values import GivenValue, StoredValue, Value
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.messages import Service
-from biztalk_services.rules.batches import BatchReport
-from biztalk_services.rules.control_number_use import ControlNumberUse, UseReport
-from biztalk_services.rules.inventory import Inventory
-from biztalk_services.rules.restore_rules import PROJECT, SEED, Verdict
+from biztalk_services.drivers.biztalk.restore_rules import PROJECT, SEED
+from biztalk_services.drivers.biztalk.values import GivenValue, StoredValue, Value
+from biztalk_services.model.backup import BackupReference
+from biztalk_services.model.checks import Verdict
+from biztalk_services.model.control_number_use import ControlNumberUse, UseReport
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.inventory import Inventory
+from biztalk_services.model.plan import PlannedValue, RestorePlan
+from biztalk_services.model.records import Lock
+from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.service import Service
 
 from tests.catalog.samples import NOW, reference
 from tests.rules import inventories
@@ -88,13 +89,13 @@ class World:
     now: Inventory | Exception = field(default_factory=lambda: inventories.inventory(counts={}))
     whole: str | Exception = "All blobs are what was recorded."
     use: UseReport | Exception = field(default_factory=used)
-    waiting: BatchReport | Exception = field(
-        default_factory=lambda: BatchReport(answer="empty", source="tracking database", checked_at=NOW)
+    waiting: DrainStatus | Exception = field(
+        default_factory=lambda: DrainStatus(answer="empty", source="tracking database", checked_at=NOW)
     )
     found: list[Value] = field(
         default_factory=lambda: [given(), StoredValue("ServiceCertificate", "certificate of the backup", "")]
     )
-    other_job: Claim | None = None
+    other_job: Lock | None = None
     durations: list[float] = field(default_factory=list)
     subscription_id: str = SUBSCRIPTION
     asked: dict[str, Any] = field(default_factory=dict)
@@ -116,7 +117,7 @@ class World:
         self.asked["control_numbers_since"] = (service, since)
         return _answer(self.use)
 
-    def batches(self, service: str) -> BatchReport:
+    def batches(self, service: str) -> DrainStatus:
         self.asked["batches"] = service
         return _answer(self.waiting)
 
@@ -126,7 +127,7 @@ class World:
         self.asked["values"] = (request, stored, target)
         return self.found
 
-    def claim(self, service: str) -> Claim | None:
+    def claim(self, service: str) -> Lock | None:
         self.asked["claim"] = service
         return self.other_job
 
@@ -134,8 +135,8 @@ class World:
         return self.durations
 
 
-def trouble(sentence: str = "It does not answer.") -> BizTalkServicesError:
-    return BizTalkServicesError(sentence)
+def trouble(sentence: str = "It does not answer.") -> BackupServiceError:
+    return BackupServiceError(sentence)
 
 
 def _answer(value: Any) -> Any:

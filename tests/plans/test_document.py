@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from biztalk_services.plans.document import document
-from biztalk_services.plans.plan import PlannedValue
-from biztalk_services.rules.restore_rules import SEED, Verdict
+from biztalk_services.drivers.biztalk.restore_rules import SEED
+from biztalk_services.flows.plan_document import document
+from biztalk_services.model.checks import Verdict
+from biztalk_services.model.plan import PlannedValue
 
 from tests.plans.samples import plan
 

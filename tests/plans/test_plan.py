@@ -7,8 +7,9 @@ from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
-from biztalk_services.plans.plan import PlannedValue, RestorePlan
-from biztalk_services.rules.restore_rules import SEED, Verdict
+from biztalk_services.drivers.biztalk.restore_rules import SEED
+from biztalk_services.model.checks import Verdict
+from biztalk_services.model.plan import PlannedValue, RestorePlan
 
 from tests.plans.samples import plan
 

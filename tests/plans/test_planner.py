@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from biztalk_services.catalog.claims import Claim
-from biztalk_services.catalog.reference import Drain, Run
-from biztalk_services.plans.plan import RestorePlan
-from biztalk_services.plans.planner import make_plan, sent
-from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.plans.values import GivenValue, MissingValue, StoredValue
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.batches import ActiveBatch, BatchReport
-from biztalk_services.rules.control_number_use import ControlNumberUse
-from biztalk_services.rules.entities import inventory_of
+from biztalk_services.drivers.biztalk.entities import inventory_of
+from biztalk_services.drivers.biztalk.values import GivenValue, MissingValue, StoredValue
+from biztalk_services.flows.plan_restore import make_plan, sent
+from biztalk_services.model.backup import Drain, Run
+from biztalk_services.model.control_number_use import ControlNumberUse
+from biztalk_services.model.drain import ActiveBatch, DrainStatus
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.plan import RestorePlan
+from biztalk_services.model.records import Lock
+from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.service import ServiceRef
 
 from tests.catalog.samples import NOW, reference
 from tests.plans.samples import DATABASE, OTHER_DATABASE, TRACKING, World, given, trouble, used
@@ -47,7 +47,7 @@ def verdict(plan: RestorePlan, rule: str) -> Any:
 
 
 def living(name: str = "orders", **changes: Any) -> Any:
-    return service(address=ServiceAddress("contoso-west", name), state="Active", **changes)
+    return service(address=ServiceRef("contoso-west", name), state="Active", **changes)
 
 
 def interchange(highest: int, count: int = 20, agreement: str = SENDING) -> ControlNumberUse:
@@ -105,7 +105,7 @@ def test_what_happens_by_itself_meanwhile_makes_no_other_plan():
     first = made(world, **REPLACE)
     world.use = used(interchange(1020))
     world.durations = [100.0]
-    world.waiting = BatchReport(answer="active", batches=(ActiveBatch("a", "b", 3),), source="s", checked_at=NOW)
+    world.waiting = DrainStatus(answer="active", batches=(ActiveBatch("a", "b", 3),), source="s", checked_at=NOW)
     assert made(world, **REPLACE).hash == first.hash
 
 
@@ -143,7 +143,7 @@ TAKEN = living("billing", settings={TRACKING: "Data Source=sql.example,1433;Data
         ("tracking-database-own", World(found=[StoredValue(TRACKING, "", "")]), {}, {}),
         ("tracking-database-own", World(found=[]), {}, {}),
         ("backup-whole", World(whole=trouble("a.json is missing.")), {}, {}),
-        ("one-job", World(other_job=Claim("orders", Run("nightly", "r1"), "backup", NOW)), {}, {}),
+        ("one-job", World(other_job=Lock("orders", Run("nightly", "r1"), "backup", NOW)), {}, {}),
     ],
 )
 def test_a_broken_rule(rule, world, backup, form):
@@ -171,7 +171,7 @@ def test_all_objections_come_at_once():
         [living(version="1.2.0", edition="developer"), TAKEN],
         whole=trouble("a.json is missing."),
         found=[given(), MissingValue("AccessControlNamespace", "connection x", "There is no connection x.")],
-        other_job=Claim("orders", Run("nightly", "r1"), "backup", NOW),
+        other_job=Lock("orders", Run("nightly", "r1"), "backup", NOW),
         use=used(trouble="It does not answer"),
         subscription_id="other",
     )
@@ -189,7 +189,7 @@ def test_all_objections_come_at_once():
 
 
 def test_what_was_read_back_and_who_works_are_told():
-    world = World(other_job=Claim("orders", Run("nightly", "r1"), "backup", NOW))
+    world = World(other_job=Lock("orders", Run("nightly", "r1"), "backup", NOW))
     plan = made(world, **NEW)
     assert verdict(plan, "backup-whole").sentence == world.whole
     assert "Run r1 of nightly works on service orders-two (backup)" in verdict(plan, "one-job").sentence
@@ -305,7 +305,7 @@ def test_messages_sent_since_are_told():
 
 def test_batches_of_the_service_that_is_replaced():
     world = World([living()])
-    world.waiting = BatchReport(answer="active", batches=(ActiveBatch("a", "b", 3),), source="s", checked_at=NOW)
+    world.waiting = DrainStatus(answer="active", batches=(ActiveBatch("a", "b", 3),), source="s", checked_at=NOW)
     assert any("1 batch held 3 messages" in loss for loss in made(world, **REPLACE).losses)
     world.waiting = trouble("The database does not answer.")
     assert "The database does not answer." in made(world, **REPLACE).losses
@@ -463,5 +463,5 @@ def test_without_answers_there_is_no_plan(method, monkeypatch):
         raise trouble(f"{method} does not answer.")
 
     monkeypatch.setattr(world, method, refuse)
-    with pytest.raises(BizTalkServicesError, match=f"{method} does not answer"):
+    with pytest.raises(BackupServiceError, match=f"{method} does not answer"):
         made(world, **REPLACE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from biztalk_services.plans.request import RAISE, REFUSE, RestoreRequest
+from biztalk_services.model.restore_request import RAISE, REFUSE, RestoreRequest
 
 
 def test_what_the_form_leaves_empty_has_its_default():

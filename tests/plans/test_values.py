@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from biztalk_services.plans.values import GivenValue, MissingValue, StoredValue, sent_values
-from biztalk_services.rules.connection_strings import parts_of
+from biztalk_services.drivers.biztalk.connection_strings import parts_of
+from biztalk_services.drivers.biztalk.values import GivenValue, MissingValue, StoredValue, sent_values
 
 from tests.plans.samples import DATABASE, TRACKING, given, trouble
 

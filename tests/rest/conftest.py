@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from biztalk_services.rest import server as server_module
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.partner_management import PartnerManagementClient
+from biztalk_services.drivers.biztalk.wire import server as server_module
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
 
 from tests.rest.partner_samples import KEY
 from tests.rest.pki import Identity, identity

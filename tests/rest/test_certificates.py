@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from biztalk_services.rest.errors import ServerNotTrusted
-from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.model.errors import ServerNotTrustedError
+from biztalk_services.model.service import ServiceRef
 
 from tests.rest.pki import DAY, identity
 from tests.rest.samples import REQUEST_ID, cloud_service, fleet, resource
 from tests.rest.scripted_server import ScriptedServer, answer
 
-ORDERS = ServiceAddress("contoso-west", "orders")
+ORDERS = ServiceRef("contoso-west", "orders")
 FLEET = answer(200, fleet(cloud_service(resource())), Connection="close")
 ACCEPTED = answer(202, x_ms_request_id=REQUEST_ID)
 
@@ -19,7 +19,7 @@ ACCEPTED = answer(202, x_ms_request_id=REQUEST_ID)
 def test_of_another_host(connect, server, pauses, change):
     server.script = [ACCEPTED]
     client = connect(server.port, host="localhost")
-    with pytest.raises(ServerNotTrusted, match="localhost") as caught:
+    with pytest.raises(ServerNotTrustedError, match="localhost") as caught:
         client.suspend(ORDERS, client_request_id="n") if change else client.list_services()
     assert (caught.value.advice, server.asked) == ("stop", [])
 
@@ -28,7 +28,7 @@ def test_of_another_host(connect, server, pauses, change):
 def test_out_of_its_dates(connect, ca, ca_file, tmp_path, pauses, begins, ends):
     with ScriptedServer(identity("server", ca, begins=begins, ends=ends), ca_file, tmp_path) as server:
         server.script = [ACCEPTED]
-        with pytest.raises(ServerNotTrusted, match=r"expired|not yet valid"):
+        with pytest.raises(ServerNotTrustedError, match=r"expired|not yet valid"):
             connect(server.port).suspend(ORDERS, client_request_id="n")
         assert server.asked == []
 
@@ -47,6 +47,6 @@ def test_replaced_in_mid_run_by_one_that_nobody_trusts(connect, server):
     client = connect(server.port)
     assert client.list_services()
     server.present(identity("server", identity("Another CA")))
-    with pytest.raises(ServerNotTrusted, match="ca_bundle"):
+    with pytest.raises(ServerNotTrustedError, match="ca_bundle"):
         client.suspend(ORDERS, client_request_id="n")
     assert len(server.asked) == 1

@@ -6,25 +6,24 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.errors import (
-    AddressUnusable,
-    AuthenticationFailed,
-    BadRequest,
-    BizTalkServicesError,
-    CertificateUnusable,
-    OperationNotAllowed,
-    OperationNotFound,
-    PreconditionFailed,
-    ServerNotTrusted,
-    ServerTroubled,
-    ServiceNotFound,
-    SubscriptionDisabled,
-    Throttled,
-    UnexpectedAnswer,
+from biztalk_services.drivers.biztalk.errors import InvalidCertificateError, SubscriptionDisabledError
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.model.errors import (
+    AuthenticationError,
+    BackupServiceError,
+    BadRequestError,
+    InvalidAddressError,
+    OperationNotAllowedError,
+    OperationNotFoundError,
+    PreconditionFailedError,
+    ServerError,
+    ServerNotTrustedError,
+    ServiceNotFoundError,
+    ThrottledError,
+    UnexpectedResponseError,
 )
-from biztalk_services.rest.messages import OperationStatus, ServiceAddress
+from biztalk_services.model.service import OperationStatus, ServiceRef
 
 from tests.rest.conftest import SUBSCRIPTION
 from tests.rest.pki import DAY, Identity, identity
@@ -42,7 +41,7 @@ from tests.rest.samples import (
 )
 from tests.rest.scripted_server import ScriptedServer, answer
 
-ORDERS = ServiceAddress("contoso-west", "orders")
+ORDERS = ServiceRef("contoso-west", "orders")
 RESOURCE = f"/{SUBSCRIPTION}/cloudservices/contoso-west/resources/biztalkservices/~/biztalk/orders"
 STORE = "BlobEndpoint=https://b/;AccountName=backups;AccountKey=c2VjcmV0LWNhbmFyeQ==;DefaultEndpointsProtocol=https"
 ACCEPTED = answer(202, x_ms_request_id=REQUEST_ID)
@@ -64,7 +63,7 @@ def test_lists_only_biztalk_services_over_all_cloud_services(client, server):
 
 def test_reads_one_service(client, server):
     server.script = [answer(200, single(resource("billing"), resource(sub_state="Suspended")))]
-    service = client.get_service(ServiceAddress("contoso-west", "ORDERS"))
+    service = client.get_service(ServiceRef("contoso-west", "ORDERS"))
     assert (service.address, service.state, service.edition) == (ORDERS, "Suspended", "premium")
     assert (service.version, service.region, service.etag, service.unit_count) == ("1.1.0", "West US", ETAG, 2)
     assert server.targets("GET") == [f"/{SUBSCRIPTION}/cloudservices/contoso-west"]
@@ -72,10 +71,10 @@ def test_reads_one_service(client, server):
 
 def test_a_missing_service_is_said_with_what_is_there(client, server):
     server.script = [answer(200, single(resource("billing")))]
-    with pytest.raises(ServiceNotFound, match=r"no BizTalk service orders \(it holds: billing\)"):
+    with pytest.raises(ServiceNotFoundError, match=r"no BizTalk service orders \(it holds: billing\)"):
         client.get_service(ORDERS)
     server.script = [answer(404, error("ResourceNotFound"), x_ms_request_id=REQUEST_ID)]
-    with pytest.raises(ServiceNotFound) as caught:
+    with pytest.raises(ServiceNotFoundError) as caught:
         client.get_service(ORDERS)
     assert (caught.value.status, caught.value.code, caught.value.request_id) == (404, "ResourceNotFound", REQUEST_ID)
     assert "read service contoso-west/orders" in str(caught.value)
@@ -139,7 +138,7 @@ def test_polls_the_subscription_where_the_service_does_not_know_the_operation(cl
 
 def test_an_operation_that_nobody_knows(client, server):
     server.script = [answer(404, error("ResourceNotFound"))]
-    with pytest.raises(OperationNotFound) as caught:
+    with pytest.raises(OperationNotFoundError) as caught:
         client.operation_status(ORDERS, REQUEST_ID)
     assert caught.value.advice == "look"
     assert len(server.asked) == 2
@@ -148,26 +147,26 @@ def test_an_operation_that_nobody_knows(client, server):
 def test_an_answer_about_another_operation_is_not_believed(client, server):
     other = subscription_poll("Succeeded", operation_id="ffffffff-4ac8-3ac3-a5e7-c8fbf0c2c1d4")
     server.script = [answer(404), answer(200, other)]
-    with pytest.raises(UnexpectedAnswer, match="got ffffffff"):
+    with pytest.raises(UnexpectedResponseError, match="got ffffffff"):
         client.operation_status(ORDERS, REQUEST_ID)
 
 
 @pytest.mark.parametrize(
     ("status", "code", "kind", "advice"),
     [
-        (400, "BadRequest", BadRequest, "stop"),
-        (401, "", AuthenticationFailed, "stop"),
-        (403, "AuthenticationFailed", AuthenticationFailed, "stop"),
-        (403, "SubscriptionDisabled", SubscriptionDisabled, "stop"),
-        (404, "ResourceNotFound", ServiceNotFound, "stop"),
-        (409, "ConflictError", OperationNotAllowed, "look"),
-        (412, "PreconditionFailed", PreconditionFailed, "stop"),
-        (429, "TooManyRequests", Throttled, "retry"),
-        (500, "InternalError", ServerTroubled, "look"),
-        (502, "", ServerTroubled, "look"),
-        (503, "ServerBusy", Throttled, "retry"),
-        (503, "", ServerTroubled, "look"),
-        (504, "", ServerTroubled, "look"),
+        (400, "BadRequest", BadRequestError, "stop"),
+        (401, "", AuthenticationError, "stop"),
+        (403, "AuthenticationFailed", AuthenticationError, "stop"),
+        (403, "SubscriptionDisabled", SubscriptionDisabledError, "stop"),
+        (404, "ResourceNotFound", ServiceNotFoundError, "stop"),
+        (409, "ConflictError", OperationNotAllowedError, "look"),
+        (412, "PreconditionFailed", PreconditionFailedError, "stop"),
+        (429, "TooManyRequests", ThrottledError, "retry"),
+        (500, "InternalError", ServerError, "look"),
+        (502, "", ServerError, "look"),
+        (503, "ServerBusy", ThrottledError, "retry"),
+        (503, "", ServerError, "look"),
+        (504, "", ServerError, "look"),
     ],
 )
 def test_a_refused_change_is_told_once_and_sent_once(client, server, status, code, kind, advice):
@@ -184,7 +183,7 @@ def test_a_refused_change_is_told_once_and_sent_once(client, server, status, cod
 def test_a_servers_echo_of_the_account_key_is_not_repeated(client, server, caplog):
     caplog.set_level(logging.DEBUG)
     server.script = [answer(400, error("BadRequest", f"Cannot use {STORE} or c2VjcmV0LWNhbmFyeQ== Password=hunter2"))]
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(BadRequestError) as caught:
         client.begin_backup(ORDERS, store_connection_string=STORE, backup_name="orders-1", client_request_id="n")
     everything = str(caught.value) + repr(caught.value) + repr(caught.value.__context__) + caplog.text
     assert "Cannot use" in everything
@@ -230,7 +229,7 @@ def test_a_certificate_that_the_server_refuses(ca, ca_file, tmp_path, pauses, tl
             SUBSCRIPTION, credentials, host="127.0.0.1", port=server.port, ca_bundle=ca_file
         ) as client,
     ):
-        with pytest.raises(AuthenticationFailed, match="CN=stranger") as caught:
+        with pytest.raises(AuthenticationError, match="CN=stranger") as caught:
             client.suspend(ORDERS, client_request_id="n") if change else client.list_services()
         assert caught.value.advice == "stop"
         assert server.asked == []
@@ -240,11 +239,11 @@ def test_a_server_that_we_do_not_trust_gets_no_request(connect: Connect, server,
     other = tmp_path / "other-ca.pem"
     other.write_text(identity("Other CA").certificate_pem)
     server.script = [ACCEPTED]
-    with pytest.raises(ServerNotTrusted, match="ca_bundle") as caught:
+    with pytest.raises(ServerNotTrustedError, match="ca_bundle") as caught:
         connect(server.port, ca_bundle=other).suspend(ORDERS, client_request_id="n")
     assert caught.value.advice == "stop"
     assert server.asked == []
-    with pytest.raises(ServerNotTrusted):
+    with pytest.raises(ServerNotTrustedError):
         connect(server.port, ca_bundle=None).list_services()
     assert pauses == []
 
@@ -255,7 +254,7 @@ def test_only_the_given_cas_are_trusted(connect: Connect, server, ca_file, tmp_p
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(ca_file))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
     server.script = [ACCEPTED]
-    with pytest.raises(ServerNotTrusted):
+    with pytest.raises(ServerNotTrustedError):
         connect(server.port, ca_bundle=other).suspend(ORDERS, client_request_id="n")
 
 
@@ -271,7 +270,7 @@ def test_no_password_of_this_machine_is_sent_along(client, server, tmp_path, mon
 def test_an_expired_certificate_is_refused_before_any_request(ca):
     expired = identity("expired", ca, begins=-10 * DAY, ends=-DAY)
     credentials = ManagementCredentials(certificate=expired.certificate_pem, private_key=expired.key_pem)
-    with pytest.raises(CertificateUnusable, match=r"CN=expired expired on \d{4}-\d\d-\d\d"):
+    with pytest.raises(InvalidCertificateError, match=r"CN=expired expired on \d{4}-\d\d-\d\d"):
         BizTalkServicesClient(SUBSCRIPTION, credentials)
 
 
@@ -279,14 +278,14 @@ def test_an_expired_certificate_is_refused_before_any_request(ca):
     ("subscription", "host"), [("a/b", "h"), ("", "h"), (None, "h"), (SUBSCRIPTION, "h/x"), (SUBSCRIPTION, "a@b")]
 )
 def test_what_cannot_stand_in_an_address_is_refused(credentials, subscription, host):
-    with pytest.raises(AddressUnusable, match="is not a"):
+    with pytest.raises(InvalidAddressError, match="is not a"):
         BizTalkServicesClient(subscription, credentials, host=host)
 
 
 def test_every_error_survives_pickling():
     import pickle
 
-    error = Throttled("A sentence.", status=503, code="ServerBusy", request_id="r", retry_after=7.0, advice="look")
+    error = ThrottledError("A sentence.", status=503, code="ServerBusy", request_id="r", retry_after=7.0, advice="look")
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.__dict__) == (str(error), error.__dict__)
-    assert isinstance(copy, BizTalkServicesError)
+    assert isinstance(copy, BackupServiceError)

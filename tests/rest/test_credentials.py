@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.errors import CertificateUnusable
+from biztalk_services.drivers.biztalk.errors import InvalidCertificateError
+from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.rest.pki import DAY, Identity, identity
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said(management: Identity, tmp_path: Path):
         },
     }
     for sentence, arguments in wrong.items():
-        with pytest.raises(CertificateUnusable, match=sentence) as caught:
+        with pytest.raises(InvalidCertificateError, match=sentence) as caught:
             ManagementCredentials(**arguments)
         assert caught.value.advice == "stop"
         assert "sesame" not in str(caught.value)
@@ -103,10 +103,10 @@ def test_dates(ca: Identity):
     soon = identity("soon", ca, begins=DAY, ends=20 * DAY)
     credentials = ManagementCredentials(certificate=soon.certificate_pem, private_key=soon.key_pem)
     now = datetime.now(UTC)
-    with pytest.raises(CertificateUnusable, match="CN=soon is valid only from"):
+    with pytest.raises(InvalidCertificateError, match="CN=soon is valid only from"):
         credentials.check_validity(now)
     credentials.check_validity(now + 2 * DAY)
-    with pytest.raises(CertificateUnusable, match=f"CN=soon expired on {credentials.valid_until:%Y-%m-%d}"):
+    with pytest.raises(InvalidCertificateError, match=f"CN=soon expired on {credentials.valid_until:%Y-%m-%d}"):
         credentials.check_validity(now + 21 * DAY)
     assert "CN=soon expires on" in credentials.expiry_warning(now)
     assert "CN=soon expired on" in credentials.expiry_warning(now + 30 * DAY)
@@ -148,5 +148,5 @@ def test_ca_bundles(management: Identity, ca: Identity, ca_file: Path, tmp_path:
     empty = tmp_path / "empty.pem"
     empty.touch()
     for wrong in (tmp_path / "absent.pem", empty, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"):
-        with pytest.raises(CertificateUnusable, match="CA bundle"):
+        with pytest.raises(InvalidCertificateError, match="CA bundle"):
             credentials.ssl_context(wrong)

@@ -9,13 +9,9 @@ from email.utils import format_datetime, parsedate_to_datetime
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
 import pytest
-from biztalk_services.rest.answers import retry_after
-from biztalk_services.rest.errors import AddressUnusable
-from biztalk_services.rest.messages import (
-    OperationStatus,
-    Service,
-    ServiceAddress,
-    Unreadable,
+from biztalk_services.drivers.biztalk.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES, canonical_state
+from biztalk_services.drivers.biztalk.wire.messages import (
+    UnreadableError,
     backup_body,
     bare_operation_id,
     parse_error,
@@ -23,8 +19,10 @@ from biztalk_services.rest.messages import (
     parse_services,
     parse_xml,
 )
-from biztalk_services.rest.redaction import looks_secret, redact, secrets_of
-from biztalk_services.rest.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES, canonical_state
+from biztalk_services.drivers.biztalk.wire.responses import retry_after
+from biztalk_services.model.errors import InvalidAddressError
+from biztalk_services.model.redaction import looks_secret, redact, secrets_of
+from biztalk_services.model.service import OperationStatus, Service, ServiceRef
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,7 +135,7 @@ def test_absent_elements_are_absent_values(data):
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(body):
     parse_error(body)
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableError):
         assert isinstance(parse_services(parse_xml(body)), list)
 
 
@@ -160,9 +158,9 @@ def test_operations():
     succeeded = parse_operation(parse_xml(subscription_poll("Succeeded").encode()), REQUEST_ID)
     assert succeeded == OperationStatus(REQUEST_ID, "Succeeded")
     for result in ("", "Done", "200"):
-        with pytest.raises(Unreadable, match="does not have"):
+        with pytest.raises(UnreadableError, match="does not have"):
             parse_operation(parse_xml(service_poll(result).encode()), REQUEST_ID)
-    with pytest.raises(Unreadable, match="got Resource"):
+    with pytest.raises(UnreadableError, match="got Resource"):
         parse_operation(parse_xml(resource().encode()), REQUEST_ID)
 
 
@@ -174,20 +172,20 @@ def test_an_unreadable_last_operation_does_not_hide_the_service():
 def test_operation_ids():
     assert bare_operation_id(f" {DASHED_ID.upper()} ") == REQUEST_ID
     for wrong in ("", "124", REQUEST_ID + "0", "z" * 32, "../" + REQUEST_ID):
-        with pytest.raises(AddressUnusable, match="is not an operation id"):
+        with pytest.raises(InvalidAddressError, match="is not an operation id"):
             bare_operation_id(wrong)
 
 
 def test_addresses():
-    assert str(ServiceAddress.parse(" contoso-west / orders ")) == "contoso-west/orders"
+    assert str(ServiceRef.parse(" contoso-west / orders ")) == "contoso-west/orders"
     for wrong in ("orders", "/orders", "a/", "a/b/c", "../b", "a/..", "a/b?c", "a b/c", "a/b\n"):
         if wrong != "a/b\n":
-            with pytest.raises(AddressUnusable, match="is not the"):
-                ServiceAddress.parse(wrong)
-    with pytest.raises(AddressUnusable, match="is not the name"):
-        ServiceAddress("a", "b\n")
-    with pytest.raises(AddressUnusable, match="is not the name"):
-        ServiceAddress("x" * 65, "orders")
+            with pytest.raises(InvalidAddressError, match="is not the"):
+                ServiceRef.parse(wrong)
+    with pytest.raises(InvalidAddressError, match="is not the name"):
+        ServiceRef("a", "b\n")
+    with pytest.raises(InvalidAddressError, match="is not the name"):
+        ServiceRef("x" * 65, "orders")
 
 
 def test_errors_are_read_wherever_they_stand():

@@ -8,21 +8,22 @@ import threading
 import time
 
 import pytest
-from biztalk_services.rest.errors import (
-    BizTalkServicesError,
-    OutcomeUnknown,
-    ServerTroubled,
-    Throttled,
-    UnexpectedAnswer,
-    Unreachable,
+from biztalk_services.drivers.biztalk.wire.messages import LARGEST_ANSWER
+from biztalk_services.drivers.biztalk.wire.server import TRIES
+from biztalk_services.model.errors import (
+    BackupServiceError,
+    OutcomeUnknownError,
+    ServerError,
+    ThrottledError,
+    UnexpectedResponseError,
+    UnreachableError,
 )
-from biztalk_services.rest.messages import LARGEST_ANSWER, ServiceAddress
-from biztalk_services.rest.server import TRIES
+from biztalk_services.model.service import ServiceRef
 
 from tests.rest.samples import REQUEST_ID, cloud_service, error, fleet, resource
 from tests.rest.scripted_server import answer, drip, reset, silence
 
-ORDERS = ServiceAddress("contoso-west", "orders")
+ORDERS = ServiceRef("contoso-west", "orders")
 GOOD = answer(200, fleet(cloud_service(resource())))
 BOMB = (
     b'<?xml version="1.0"?><!DOCTYPE z [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
@@ -68,7 +69,7 @@ def hang_up_after(content: bytes):
 @pytest.mark.parametrize("name", NONSENSE)
 def test_a_read_of_nonsense_is_tried_again_and_then_told(client, server, pauses, name):
     server.script = [hang_up_after(NONSENSE[name])]
-    with pytest.raises(UnexpectedAnswer) as caught:
+    with pytest.raises(UnexpectedResponseError) as caught:
         client.list_services()
     assert caught.value.advice == "retry"
     assert "list the services" in str(caught.value)
@@ -79,7 +80,7 @@ def test_a_read_of_nonsense_is_tried_again_and_then_told(client, server, pauses,
 @pytest.mark.parametrize("name", [name for name in NONSENSE if name not in ("no state", "no name", "path as name")])
 def test_a_change_answered_with_nonsense_is_sent_once_and_its_outcome_unknown(client, server, name):
     server.script = [hang_up_after(NONSENSE[name])]
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknownError) as caught:
         client.suspend(ORDERS, client_request_id="n")
     assert caught.value.advice == "look"
     assert len(server.asked) == 1
@@ -91,7 +92,7 @@ def test_a_change_answered_with_nonsense_is_sent_once_and_its_outcome_unknown(cl
 def test_a_change_whose_answer_is_lost_is_sent_once(connect, server, pauses, step):
     server.script = [step]
     began = time.monotonic()
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknownError) as caught:
         connect(server.port, timeout=(0.5, 0.5)).resume(ORDERS, client_request_id="n")
     assert caught.value.advice == "look"
     assert "resume service contoso-west/orders" in str(caught.value)
@@ -130,7 +131,7 @@ def test_retry_after_is_honoured(client, server, pauses, status, code):
 
 def test_a_long_retry_after_is_left_to_the_caller(client, server, pauses):
     server.script = [answer(503, Retry_After="120")]
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottledError) as caught:
         client.list_services()
     assert caught.value.retry_after == 120.0
     assert (len(server.asked), pauses) == (1, [])
@@ -138,7 +139,7 @@ def test_a_long_retry_after_is_left_to_the_caller(client, server, pauses):
 
 def test_a_throttled_change_is_not_repeated_here(client, server, pauses):
     server.script = [answer(429, Retry_After="1"), answer(202, x_ms_request_id=REQUEST_ID)]
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottledError) as caught:
         client.suspend(ORDERS, client_request_id="n")
     assert caught.value.retry_after == 1.0
     assert (len(server.asked), pauses) == (1, [])
@@ -146,7 +147,7 @@ def test_a_throttled_change_is_not_repeated_here(client, server, pauses):
 
 def test_a_troubled_server_is_told_after_the_last_try(client, server):
     server.script = [answer(500, error("InternalError", "sorry"))]
-    with pytest.raises(ServerTroubled, match="500 InternalError: sorry") as caught:
+    with pytest.raises(ServerError, match="500 InternalError: sorry") as caught:
         client.list_services()
     assert caught.value.advice == "retry"
     assert len(server.asked) == TRIES
@@ -155,7 +156,7 @@ def test_a_troubled_server_is_told_after_the_last_try(client, server):
 @pytest.mark.parametrize("request_id", ["", "not-an-id"])
 def test_a_change_without_usable_operation_id_has_an_unknown_outcome(client, server, request_id):
     server.script = [answer(202, x_ms_request_id=request_id)]
-    with pytest.raises(OutcomeUnknown, match="x-ms-request-id"):
+    with pytest.raises(OutcomeUnknownError, match="x-ms-request-id"):
         client.suspend(ORDERS, client_request_id="n")
     assert len(server.asked) == 1
 
@@ -168,16 +169,16 @@ def free_port() -> int:
 @pytest.mark.parametrize("change", [True, False])
 def test_a_refused_connection_is_tried_again_because_nothing_was_sent(connect, pauses, change):
     client = connect(free_port())
-    with pytest.raises(Unreachable, match="Connection refused") as caught:
+    with pytest.raises(UnreachableError, match="Connection refused") as caught:
         client.suspend(ORDERS, client_request_id="n") if change else client.list_services()
     assert caught.value.advice == "retry"
     assert len(pauses) == TRIES - 1
 
 
 def test_an_unknown_host(credentials, pauses):
-    from biztalk_services.rest.client import BizTalkServicesClient
+    from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
 
-    with BizTalkServicesClient("sub", credentials, host="nowhere.invalid") as client, pytest.raises(Unreachable):
+    with BizTalkServicesClient("sub", credentials, host="nowhere.invalid") as client, pytest.raises(UnreachableError):
         client.list_services()
 
 
@@ -194,7 +195,7 @@ def test_a_change_to_something_that_speaks_no_tls_was_not_sent(connect, pauses):
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        with pytest.raises(Unreachable) as caught:
+        with pytest.raises(UnreachableError) as caught:
             connect(listener.getsockname()[1]).suspend(ORDERS, client_request_id="n")
         thread.join(5)
     assert caught.value.advice == "retry"
@@ -212,7 +213,7 @@ def test_a_connection_that_dies_in_the_handshake_sent_nothing(connect, pauses):
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        with pytest.raises(Unreachable):
+        with pytest.raises(UnreachableError):
             connect(listener.getsockname()[1]).suspend(ORDERS, client_request_id="n")
         thread.join(5)
     assert len(pauses) == TRIES - 1
@@ -221,6 +222,6 @@ def test_a_connection_that_dies_in_the_handshake_sent_nothing(connect, pauses):
 def test_every_trouble_is_a_domain_error_with_a_sentence(client, server):
     for step in [*NONSENSE.values(), answer(418), answer(999), answer(100)]:
         server.script = [hang_up_after(step)]
-        with pytest.raises(BizTalkServicesError) as caught:
+        with pytest.raises(BackupServiceError) as caught:
             client.get_service(ORDERS)
         assert str(caught.value).endswith(".")

@@ -6,8 +6,8 @@ import contextlib
 import json
 
 import pytest
-from biztalk_services.rest.messages import LARGEST_ANSWER, Unreadable
-from biztalk_services.rest.odata import DEEPEST, More, Page, parse_json, parse_odata_error, parse_page
+from biztalk_services.drivers.biztalk.wire.messages import LARGEST_ANSWER, UnreadableError
+from biztalk_services.drivers.biztalk.wire.odata import DEEPEST, More, Page, parse_json, parse_odata_error, parse_page
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,7 +125,7 @@ def test_where_lists_go_on():
     ],
 )
 def test_wrong_shapes_are_refused(content, says):
-    with pytest.raises(Unreadable, match=says):
+    with pytest.raises(UnreadableError, match=says):
         read(content)
 
 
@@ -150,7 +150,7 @@ def test_wrong_shapes_are_refused(content, says):
     ids=range(14),
 )
 def test_bodies_that_are_no_json_are_refused(body, says):
-    with pytest.raises(Unreadable, match=says) as caught:
+    with pytest.raises(UnreadableError, match=says) as caught:
         parse_json(body)
     assert caught.value.__context__ is None
 
@@ -163,14 +163,14 @@ def test_json_as_deep_as_is_read():
 @given(JSON)
 def test_any_json_is_read_or_refused(content):
     parse_odata_error(json.dumps(content).encode())
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableError):
         assert all("@id" in each for each in read(content).entities)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body):
     parse_odata_error(body)
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableError):
         parse_page(body)
 
 

@@ -9,24 +9,23 @@ import pickle
 from urllib.parse import parse_qs, quote, quote_plus
 
 import pytest
-from biztalk_services.rest import access_control
-from biztalk_services.rest.errors import (
-    AccessControlRefused,
-    AddressUnusable,
-    AuthenticationFailed,
-    BadRequest,
-    CertificateUnusable,
-    PreconditionFailed,
-    RequestUnusable,
-    ServerNotTrusted,
-    ServerTroubled,
-    ServiceNotFound,
-    Throttled,
-    Unreachable,
+from biztalk_services.drivers.biztalk.errors import AccessControlError, InvalidCertificateError
+from biztalk_services.drivers.biztalk.wire import access_control
+from biztalk_services.drivers.biztalk.wire.partner_addresses import PartnerAddresses
+from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
+from biztalk_services.drivers.biztalk.wire.server import TRIES
+from biztalk_services.model.errors import (
+    AuthenticationError,
+    BadRequestError,
+    InvalidAddressError,
+    InvalidRequestError,
+    PreconditionFailedError,
+    ServerError,
+    ServerNotTrustedError,
+    ServiceNotFoundError,
+    ThrottledError,
+    UnreachableError,
 )
-from biztalk_services.rest.partner_addresses import PartnerAddresses
-from biztalk_services.rest.partner_management import PartnerManagementClient
-from biztalk_services.rest.server import TRIES
 
 from tests.rest.partner_samples import (
     ACS,
@@ -114,7 +113,7 @@ def test_a_token_that_is_not_accepted_any_more_is_renewed_once(partners, open_se
 def test_a_new_token_that_is_not_accepted_is_told(partners, open_server, ask):
     refused = odata_error(401, f"not for {TOKEN}")
     open_server.script = [token(), refused, token(), refused]
-    with pytest.raises(AuthenticationFailed, match="belong together") as caught:
+    with pytest.raises(AuthenticationError, match="belong together") as caught:
         ask(partners)
     assert (caught.value.status, caught.value.advice) == (401, "stop")
     assert len(open_server.asked) == 4
@@ -123,7 +122,7 @@ def test_a_new_token_that_is_not_accepted_is_told(partners, open_server, ask):
 @both
 def test_a_service_that_forbids_is_not_asked_again(partners, open_server, ask):
     open_server.script = [token(), odata_error(403, "no")]
-    with pytest.raises(AuthenticationFailed):
+    with pytest.raises(AuthenticationError):
         ask(partners)
     assert len(open_server.asked) == 2
 
@@ -131,7 +130,7 @@ def test_a_service_that_forbids_is_not_asked_again(partners, open_server, ask):
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_refused_key_is_told_once(partners, open_server, status):
     open_server.script = [answer(status, "Error:Code:401:SubCode:T0:Detail:ACS50009: SWT token is invalid.")]
-    with pytest.raises(AccessControlRefused, match="not its symmetric key") as caught:
+    with pytest.raises(AccessControlError, match="not its symmetric key") as caught:
         partners.check()
     assert (caught.value.status, caught.value.advice) == (status, "stop")
     assert f"{status}: Error:Code:401:SubCode:T0:Detail:ACS50009" in str(caught.value)
@@ -141,7 +140,7 @@ def test_a_refused_key_is_told_once(partners, open_server, status):
 
 @pytest.mark.parametrize("nothing", [{"key": ""}, {"key": " "}, {"key": None}, {"issuer": ""}])
 def test_without_a_key_nothing_is_asked(nothing):
-    with pytest.raises(AccessControlRefused, match="no issuer or no key") as caught:
+    with pytest.raises(AccessControlError, match="no issuer or no key") as caught:
         PartnerManagementClient("orders", **({"namespace": "contoso-acs", "key": KEY} | nothing))
     assert "Canary" not in str(caught.value)
 
@@ -240,7 +239,7 @@ def test_merges_whatever_etag_there_is_when_none_is_given(partners, open_server)
 )
 def test_only_an_entity_of_this_service_is_changed(partners, open_server, place):
     open_server.script = [token(), NO_CONTENT]
-    with pytest.raises(AddressUnusable, match="is not the address of an entity"):
+    with pytest.raises(InvalidAddressError, match="is not the address of an entity"):
         partners.merge(place, CHANGES, None)
     assert open_server.asked == []
 
@@ -251,7 +250,7 @@ def test_only_an_entity_of_this_service_is_changed(partners, open_server, place)
 )
 def test_changes_that_cannot_be_sent(partners, open_server, changes):
     open_server.script = [token(), NO_CONTENT]
-    with pytest.raises(RequestUnusable, match=r"ProtocolSettings\(7\)"):
+    with pytest.raises(InvalidRequestError, match=r"ProtocolSettings\(7\)"):
         partners.merge(SETTINGS, changes, None)
     assert open_server.asked == []
 
@@ -262,13 +261,13 @@ def test_changes_that_cannot_be_sent(partners, open_server, changes):
 @pytest.mark.parametrize(
     ("status", "kind", "advice"),
     [
-        (400, BadRequest, "stop"),
-        (404, ServiceNotFound, "stop"),
-        (405, BadRequest, "stop"),
-        (412, PreconditionFailed, "stop"),
-        (429, Throttled, "retry"),
-        (500, ServerTroubled, "look"),
-        (503, ServerTroubled, "look"),
+        (400, BadRequestError, "stop"),
+        (404, ServiceNotFoundError, "stop"),
+        (405, BadRequestError, "stop"),
+        (412, PreconditionFailedError, "stop"),
+        (429, ThrottledError, "retry"),
+        (500, ServerError, "look"),
+        (503, ServerError, "look"),
     ],
 )
 def test_a_refused_change_is_told_once_and_sent_once(partners, open_server, status, kind, advice):
@@ -284,7 +283,8 @@ def test_a_refused_change_is_told_once_and_sent_once(partners, open_server, stat
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(400, BadRequest), (404, ServiceNotFound), (406, BadRequest), (415, BadRequest)]
+    ("status", "kind"),
+    [(400, BadRequestError), (404, ServiceNotFoundError), (406, BadRequestError), (415, BadRequestError)],
 )
 def test_a_refused_read_is_told_once(partners, open_server, status, kind):
     open_server.script = [token(), odata_error(status, "No")]
@@ -302,14 +302,14 @@ def test_retry_after_is_honoured_by_reads_and_tokens(partners, open_server, paus
 
 def test_a_long_retry_after_is_left_to_the_caller(partners, open_server, pauses):
     open_server.script = [token(), answer(503, Retry_After="120")]
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottledError) as caught:
         read(partners)
     assert (caught.value.retry_after, pauses) == (120.0, [])
 
 
 def test_a_throttled_change_is_not_repeated_here(partners, open_server, pauses):
     open_server.script = [token(), answer(503, Retry_After="1")]
-    with pytest.raises(Throttled):
+    with pytest.raises(ThrottledError):
         merge(partners)
     assert (len(open_server.asked), pauses) == (2, [])
 
@@ -317,7 +317,7 @@ def test_a_throttled_change_is_not_repeated_here(partners, open_server, pauses):
 @both
 def test_a_troubled_access_control_is_asked_again_because_a_token_changes_nothing(partners, open_server, ask):
     open_server.script = [answer(500)]
-    with pytest.raises(ServerTroubled) as caught:
+    with pytest.raises(ServerError) as caught:
         ask(partners)
     assert caught.value.advice == "retry"
     assert len(open_server.asked) == TRIES
@@ -325,7 +325,7 @@ def test_a_troubled_access_control_is_asked_again_because_a_token_changes_nothin
 
 @both
 def test_nobody_there(partner_client, pauses, ask):
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(UnreachableError) as caught:
         ask(partner_client(free_port()))
     assert caught.value.advice == "retry"
     assert len(pauses) == TRIES - 1
@@ -336,16 +336,16 @@ def test_a_server_that_we_do_not_trust_gets_no_key(partner_client, open_server, 
     other.write_text(identity("Other CA").certificate_pem)
     open_server.script = [token()]
     for bundle in (other, None):
-        with pytest.raises(ServerNotTrusted):
+        with pytest.raises(ServerNotTrustedError):
             partner_client(open_server.port, ca_bundle=bundle).check()
     assert open_server.asked == []
-    with pytest.raises(CertificateUnusable, match="CA bundle"):
+    with pytest.raises(InvalidCertificateError, match="CA bundle"):
         partner_client(open_server.port, ca_bundle=tmp_path / "absent.pem")
 
 
 def test_a_server_that_wants_a_client_certificate_is_another_one(ca, ca_file, tmp_path, partner_client):
     with ScriptedServer(identity("server", ca), ca_file, tmp_path, script=[token()]) as server:
-        with pytest.raises(AuthenticationFailed, match="client certificate"):
+        with pytest.raises(AuthenticationError, match="client certificate"):
             partner_client(server.port).check()
         assert server.asked == []
 
@@ -363,7 +363,7 @@ def test_the_real_hosts():
     assert real.target("Agreements", "$skip=1") == "/default/$PartnerManagement/Agreements?$skip=1"
     assert real.path_of("https://ORDERS.biztalk.windows.net/default/$partnermanagement/A(1)", "entity") == "A(1)"
     for foreign in ("https://x.example/default/$PartnerManagement/A(1)", "https://x.example/A(1)"):
-        with pytest.raises(AddressUnusable):
+        with pytest.raises(InvalidAddressError):
             real.path_of(foreign, "entity")
     client = PartnerManagementClient("orders", namespace="contoso-acs", key=KEY)
     assert repr(client) == "<PartnerManagementClient https://orders.biztalk.windows.net of service orders>"
@@ -393,24 +393,24 @@ def test_an_endpoint_serves_both_hosts(endpoint):
     ],
 )
 def test_an_endpoint_that_is_no_origin(endpoint):
-    with pytest.raises(AddressUnusable, match="https://host:port") as caught:
+    with pytest.raises(InvalidAddressError, match="https://host:port") as caught:
         PartnerManagementClient("orders", namespace="contoso-acs", key=KEY, endpoint=endpoint)
     assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", None, "a/b", "a@b", "..", "-a", "a b", "a\n", "x" * 65])
 def test_names_that_cannot_stand_in_a_host_name(name):
-    with pytest.raises(AddressUnusable, match="is not the name of a BizTalk service"):
+    with pytest.raises(InvalidAddressError, match="is not the name of a BizTalk service"):
         PartnerManagementClient(name, namespace="contoso-acs", key=KEY)
-    with pytest.raises(AddressUnusable, match="is not the name of an ACS namespace"):
+    with pytest.raises(InvalidAddressError, match="is not the name of an ACS namespace"):
         PartnerManagementClient("orders", namespace=name, key=KEY)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "Agreements(1)", "$metadata", "A?x", "A,B"])
 def test_names_that_are_no_set(partners, open_server, name):
-    with pytest.raises(AddressUnusable, match="is not the name of an entity set"):
+    with pytest.raises(InvalidAddressError, match="is not the name of an entity set"):
         partners.entities(name)
-    with pytest.raises(AddressUnusable, match="is not the name of an entity set"):
+    with pytest.raises(InvalidAddressError, match="is not the name of an entity set"):
         partners.entities("Agreements", expand=(name,))
     assert open_server.asked == []
 
@@ -424,7 +424,7 @@ def test_no_echo_of_key_or_token_is_repeated(partners, open_server, caplog, ask,
     caplog.set_level(logging.DEBUG)
     wrong = odata_error(400, f"Cannot use {secret} and wrap_password={secret}", f"Bad {secret}")
     open_server.script = [token(), odata_error(401, secret), token(), wrong]
-    with pytest.raises(BadRequest, match="Cannot use") as caught:
+    with pytest.raises(BadRequestError, match="Cannot use") as caught:
         ask(partners)
     context = caught.value.__context__
     told = f"{caught.value} {caught.value.code} {context!r} {caplog.text}"
@@ -435,7 +435,7 @@ def test_no_echo_of_key_or_token_is_repeated(partners, open_server, caplog, ask,
 def test_no_echo_of_the_key_by_access_control_is_repeated(partners, open_server, caplog, secret):
     caplog.set_level(logging.DEBUG)
     open_server.script = [answer(401, f"Cannot use {secret}")]
-    with pytest.raises(AccessControlRefused, match="Cannot use") as caught:
+    with pytest.raises(AccessControlError, match="Cannot use") as caught:
         partners.check()
     told = f"{caught.value} {caught.value.__context__!r} {caplog.text}"
     assert "Canary" not in told

@@ -9,10 +9,10 @@ import socket
 from urllib.parse import urlencode
 
 import pytest
-from biztalk_services.rest import partner_reading
-from biztalk_services.rest.errors import BizTalkServicesError, OutcomeUnknown, UnexpectedAnswer
-from biztalk_services.rest.messages import LARGEST_ANSWER
-from biztalk_services.rest.server import TRIES
+from biztalk_services.drivers.biztalk.wire import partner_reading
+from biztalk_services.drivers.biztalk.wire.messages import LARGEST_ANSWER
+from biztalk_services.drivers.biztalk.wire.server import TRIES
+from biztalk_services.model.errors import BackupServiceError, OutcomeUnknownError, UnexpectedResponseError
 
 from tests.rest.partner_samples import collection, entity, page, said, token, uri
 from tests.rest.scripted_server import answer, drip, reset, silence
@@ -47,7 +47,7 @@ NONSENSE = {
 @pytest.mark.parametrize("name", [*NONSENSE, "no content"])
 def test_a_read_of_nonsense_is_tried_again_and_then_told(partners, open_server, pauses, name):
     open_server.script = [token(), hang_up_after(NONSENSE.get(name, answer(204)))]
-    with pytest.raises(UnexpectedAnswer, match="read Agreements of service orders") as caught:
+    with pytest.raises(UnexpectedResponseError, match="read Agreements of service orders") as caught:
         partners.entities("Agreements")
     assert caught.value.advice == "retry"
     assert len(open_server.asked) == 1 + TRIES
@@ -76,7 +76,7 @@ NO_TOKENS = {
 def test_what_is_no_token_is_told_without_showing_it(partners, open_server, caplog, name):
     caplog.set_level("DEBUG")
     open_server.script = [hang_up_after(NO_TOKENS[name])]
-    with pytest.raises(UnexpectedAnswer, match="token of namespace contoso-acs") as caught:
+    with pytest.raises(UnexpectedResponseError, match="token of namespace contoso-acs") as caught:
         partners.entities("Agreements")
     assert len(open_server.asked) == TRIES
     told = f"{caught.value} {caught.value.__context__!r} {caplog.text}"
@@ -89,7 +89,7 @@ def test_what_is_no_token_is_told_without_showing_it(partners, open_server, capl
 )
 def test_a_change_whose_answer_is_lost_is_sent_once(partner_client, open_server, pauses, step):
     open_server.script = [token(), step]
-    with pytest.raises(OutcomeUnknown, match="Read the entity again") as caught:
+    with pytest.raises(OutcomeUnknownError, match="Read the entity again") as caught:
         partner_client(open_server.port, timeout=(0.5, 0.5)).merge("ProtocolSettings(7)", {"A": 1}, None)
     assert caught.value.advice == "look"
     assert len(open_server.asked) == 2
@@ -98,7 +98,7 @@ def test_a_change_whose_answer_is_lost_is_sent_once(partner_client, open_server,
 @pytest.mark.parametrize("name", ["redirect", "permanent redirect", "no http"])
 def test_a_change_answered_with_nonsense_is_sent_once_and_its_outcome_unknown(partners, open_server, name):
     open_server.script = [token(), hang_up_after(NONSENSE[name])]
-    with pytest.raises(OutcomeUnknown, match="Read the entity again"):
+    with pytest.raises(OutcomeUnknownError, match="Read the entity again"):
         partners.merge("ProtocolSettings(7)", {"A": 1}, None)
     assert len(open_server.asked) == 2
 
@@ -134,7 +134,7 @@ def test_a_reading_survives_passing_trouble(partners, open_server, trouble):
 )
 def test_a_next_page_that_leads_elsewhere_is_not_asked_for(partners, open_server, link):
     open_server.script = [token(), said({"d": {"results": [entity("Agreements(1)")], "__next": link}})]
-    with pytest.raises(UnexpectedAnswer, match="leads elsewhere") as caught:
+    with pytest.raises(UnexpectedResponseError, match="leads elsewhere") as caught:
         partners.entities("Agreements")
     assert caught.value.advice == "retry"
     assert len(open_server.asked) == 2
@@ -142,7 +142,7 @@ def test_a_next_page_that_leads_elsewhere_is_not_asked_for(partners, open_server
 
 def test_the_same_page_again_and_again_ends(partners, open_server):
     open_server.script = [token(), page(entity("Agreements(1)"), link="Agreements?$skip=1")]
-    with pytest.raises(UnexpectedAnswer, match="comes twice"):
+    with pytest.raises(UnexpectedResponseError, match="comes twice"):
         partners.entities("Agreements")
     assert len(open_server.asked) == 3
 
@@ -164,7 +164,7 @@ def test_pages_without_end_end(partners, open_server, monkeypatch, empty):
         lambda n: page(*([] if empty else [entity(f"Agreements({n})")]), link=f"Agreements?$skip={n}")
     )
     open_server.script = [token(), made]
-    with pytest.raises(UnexpectedAnswer, match="no end after 20 pages"):
+    with pytest.raises(UnexpectedResponseError, match="no end after 20 pages"):
         partners.entities("Agreements")
     assert len(open_server.asked) == 21
 
@@ -177,7 +177,7 @@ def test_expansions_without_end_end(partners, open_server, monkeypatch):
         return page(entity(f"Agreements({n})", Batches=inner, Others=inner))
 
     open_server.script = [token(), answers_for_ever(nested)]
-    with pytest.raises(UnexpectedAnswer, match="no end after 20 pages"):
+    with pytest.raises(UnexpectedResponseError, match="no end after 20 pages"):
         partners.entities("Agreements", expand=("Batches",))
 
 
@@ -187,13 +187,13 @@ def test_a_set_larger_than_is_read_ends(partners, open_server, monkeypatch):
         lambda n: page(entity(f"Agreements({n})", Description="x" * 20_000), link=f"Agreements?$skip={n}")
     )
     open_server.script = [token(), made]
-    with pytest.raises(UnexpectedAnswer, match="no end after 3 pages"):
+    with pytest.raises(UnexpectedResponseError, match="no end after 3 pages"):
         partners.entities("Agreements")
 
 
 @pytest.mark.parametrize("step", [*NONSENSE.values(), answer(304), answer(418), answer(999), answer(100)])
 def test_every_trouble_is_a_domain_error_with_a_sentence(partners, open_server, step):
     open_server.script = [token(), hang_up_after(step)]
-    with pytest.raises(BizTalkServicesError) as caught:
+    with pytest.raises(BackupServiceError) as caught:
         partners.entities("Agreements")
     assert str(caught.value).endswith(".")

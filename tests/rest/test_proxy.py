@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from biztalk_services.rest.errors import Unreachable
-from biztalk_services.rest.messages import ServiceAddress
+from biztalk_services.model.errors import UnreachableError
+from biztalk_services.model.service import ServiceRef
 
 from tests.rest.samples import REQUEST_ID
 from tests.rest.scripted_server import answer
 
-ORDERS = ServiceAddress("contoso-west", "orders")
+ORDERS = ServiceRef("contoso-west", "orders")
 
 
 class Proxy:
@@ -72,7 +72,7 @@ def test_requests_go_through_the_proxy_with_our_certificate(proxy, server, conne
     if proxy.status == 200:
         assert client.suspend(ORDERS, client_request_id="n") == REQUEST_ID
     else:
-        with pytest.raises(Unreachable, match="407"):
+        with pytest.raises(UnreachableError, match="407"):
             client.suspend(ORDERS, client_request_id="n")
         assert server.asked == []
     assert proxy.asked[0].startswith(f"CONNECT 127.0.0.1:{server.port} ")

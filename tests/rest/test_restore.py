@@ -11,22 +11,22 @@ import socket
 from xml.etree.ElementTree import fromstring
 
 import pytest
-from biztalk_services.rest.errors import (
-    AuthenticationFailed,
-    BadRequest,
-    BizTalkServicesError,
-    OperationNotAllowed,
-    OutcomeUnknown,
-    PreconditionFailed,
-    RequestUnusable,
-    ServerTroubled,
-    ServiceNotFound,
-    Throttled,
-    Unreachable,
+from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues, restore_body
+from biztalk_services.drivers.biztalk.wire.server import TRIES
+from biztalk_services.model.errors import (
+    AuthenticationError,
+    BackupServiceError,
+    BadRequestError,
+    InvalidRequestError,
+    OperationNotAllowedError,
+    OutcomeUnknownError,
+    PreconditionFailedError,
+    ServerError,
+    ServiceNotFoundError,
+    ThrottledError,
+    UnreachableError,
 )
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rest.restore_messages import RestoreValues, restore_body
-from biztalk_services.rest.server import TRIES
+from biztalk_services.model.service import ServiceRef
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ from tests.rest.samples import ETAG, REQUEST_ID, error
 from tests.rest.scripted_server import answer, drip, reset, silence
 from tests.rest.test_nonsense import NONSENSE, free_port, hang_up_after
 
-ORDERS = ServiceAddress("contoso-west", "orders")
+ORDERS = ServiceRef("contoso-west", "orders")
 RESOURCE = f"/{SUBSCRIPTION}/cloudservices/contoso-west/resources/biztalkservices/biztalk/orders"
 STORE = "BlobEndpoint=https://b/;AccountName=backups;AccountKey=canary-store==;DefaultEndpointsProtocol=https"
 PFX = base64.b64encode(b"canary pfx").decode()
@@ -137,7 +137,7 @@ def test_a_delete_names_the_service_and_what_it_must_still_be(client, server, if
 @pytest.mark.parametrize("field", [each.name for each in dataclasses.fields(RestoreValues)])
 @pytest.mark.parametrize("value", ["", " \n", "canary\x00", "canary\ud800", b"canary", 1.5])
 def test_a_value_that_cannot_be_sent_is_named_and_not_shown(field, value):
-    with pytest.raises(RequestUnusable, match=field) as caught:
+    with pytest.raises(InvalidRequestError, match=field) as caught:
         RestoreValues(**{field: value})
     assert "canary" not in repr(caught.value)
     assert caught.value.advice == "stop"
@@ -154,7 +154,7 @@ def test_a_value_that_cannot_be_sent_is_named_and_not_shown(field, value):
     ],
 )
 def test_values_that_make_no_sense(values, says):
-    with pytest.raises(RequestUnusable, match=says) as caught:
+    with pytest.raises(InvalidRequestError, match=says) as caught:
         RestoreValues(**values)
     assert "canary" not in repr(caught.value) + repr(caught.value.__context__)
 
@@ -165,7 +165,7 @@ def test_values_that_make_no_sense(values, says):
 )
 def test_a_restore_without_what_it_requires_is_not_sent(client, server, changes):
     server.script = [ACCEPTED]
-    with pytest.raises(RequestUnusable):
+    with pytest.raises(InvalidRequestError):
         restore(client, **changes)
     assert server.asked == []
 
@@ -177,14 +177,14 @@ def test_a_restore_without_what_it_requires_is_not_sent(client, server, changes)
 @pytest.mark.parametrize(
     ("status", "code", "kind", "advice"),
     [
-        (400, "BadRequest", BadRequest, "stop"),
-        (403, "AuthenticationFailed", AuthenticationFailed, "stop"),
-        (404, "ResourceNotFound", ServiceNotFound, "stop"),
-        (409, "ConflictError", OperationNotAllowed, "look"),
-        (429, "", Throttled, "retry"),
-        (500, "InternalError", ServerTroubled, "look"),
-        (503, "ServerBusy", Throttled, "retry"),
-        (503, "", ServerTroubled, "look"),
+        (400, "BadRequest", BadRequestError, "stop"),
+        (403, "AuthenticationFailed", AuthenticationError, "stop"),
+        (404, "ResourceNotFound", ServiceNotFoundError, "stop"),
+        (409, "ConflictError", OperationNotAllowedError, "look"),
+        (429, "", ThrottledError, "retry"),
+        (500, "InternalError", ServerError, "look"),
+        (503, "ServerBusy", ThrottledError, "retry"),
+        (503, "", ServerError, "look"),
     ],
 )
 def test_a_refusal_is_told_once_and_the_request_sent_once(client, server, change, status, code, kind, advice):
@@ -212,34 +212,34 @@ def test_a_refusal_is_told_once_and_the_request_sent_once(client, server, change
 )
 def test_a_name_that_is_not_free_is_explained_as_far_as_the_service_does(client, server, said, advised):
     server.script = [answer(409, error("ConflictError", said))]
-    with pytest.raises(OperationNotAllowed, match=advised) as caught:
+    with pytest.raises(OperationNotAllowedError, match=advised) as caught:
         restore(client)
     assert said.rstrip(".") in str(caught.value)
 
 
 def test_an_etag_that_is_compared_means_that_the_name_is_taken(client, server):
     server.script = [answer(412, error("PreconditionFailed", "ETag"))]
-    with pytest.raises(OperationNotAllowed, match="A service of this name exists") as caught:
+    with pytest.raises(OperationNotAllowedError, match="A service of this name exists") as caught:
         restore(client)
     assert caught.value.status == 412
 
 
 def test_a_restore_into_a_cloud_service_that_is_not_there(client, server):
     server.script = [answer(404, error("ResourceNotFound"))]
-    with pytest.raises(ServiceNotFound, match="a cloud service that exists"):
+    with pytest.raises(ServiceNotFoundError, match="a cloud service that exists"):
         restore(client)
 
 
 def test_a_delete_of_a_changed_service(client, server):
     server.script = [answer(412, error("PreconditionFailed"))]
-    with pytest.raises(PreconditionFailed, match="changed meanwhile"):
+    with pytest.raises(PreconditionFailedError, match="changed meanwhile"):
         client.delete(ORDERS, client_request_id="d", if_match=ETAG)
 
 
 def test_all_violations_of_a_restore_are_told(client, server):
     violations = " ".join(f"{number}. This value of the request is refused by a rule." for number in range(1, 21))
     server.script = [answer(400, error("BadRequest", violations))]
-    with pytest.raises(BadRequest, match=r"20\. This value of the request is refused by a rule"):
+    with pytest.raises(BadRequestError, match=r"20\. This value of the request is refused by a rule"):
         restore(client)
 
 
@@ -250,7 +250,7 @@ def test_all_violations_of_a_restore_are_told(client, server):
 @pytest.mark.parametrize("name", [name for name in NONSENSE if name not in ("no state", "no name", "path as name")])
 def test_an_answer_of_nonsense_leaves_the_outcome_unknown(client, server, change, name):
     server.script = [hang_up_after(NONSENSE[name])]
-    with pytest.raises(OutcomeUnknown, match="Look whether the service") as caught:
+    with pytest.raises(OutcomeUnknownError, match="Look whether the service") as caught:
         change(client)
     assert caught.value.advice == "look"
     assert len(server.asked) == 1
@@ -260,7 +260,7 @@ def test_an_answer_of_nonsense_leaves_the_outcome_unknown(client, server, change
 @pytest.mark.parametrize("step", [reset, silence(0), silence(1.5), drip(ACCEPTED, 0.1)], ids=range(4))
 def test_a_lost_answer_leaves_the_outcome_unknown(connect, server, pauses, change, step):
     server.script = [step]
-    with pytest.raises(OutcomeUnknown, match="no whole answer") as caught:
+    with pytest.raises(OutcomeUnknownError, match="no whole answer") as caught:
         change(connect(server.port, timeout=(0.5, 0.5)))
     assert caught.value.advice == "look"
     assert len(server.asked) == 1
@@ -268,7 +268,7 @@ def test_a_lost_answer_leaves_the_outcome_unknown(connect, server, pauses, chang
 
 @both
 def test_what_was_not_sent_is_tried_again(connect, pauses, change):
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(UnreachableError) as caught:
         change(connect(free_port()))
     assert caught.value.advice == "retry"
     assert len(pauses) == TRIES - 1
@@ -282,7 +282,7 @@ def test_a_change_is_not_risked_on_a_kept_connection(client, server, change):
             reset(connection)
 
     server.script = [answer_once_then_die, ACCEPTED]
-    with pytest.raises(BizTalkServicesError):
+    with pytest.raises(BackupServiceError):
         client.get_service(ORDERS)
     assert change(client) == REQUEST_ID
 
@@ -309,7 +309,7 @@ def test_no_echo_of_a_secret_is_repeated(client, server, caplog, secret, lead):
     caplog.set_level(logging.DEBUG)
     text = (lead + secret).replace("&", "&amp;").replace("<", "&lt;")
     server.script = [answer(400, error(f"Bad{secret}" if lead == "Cannot use " else "BadRequest", text))]
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(BadRequestError) as caught:
         restore(client)
     told = everything(caught.value) + caplog.text
     for part in (*SECRETS, secret[:8]):
@@ -320,10 +320,10 @@ def test_no_echo_of_a_secret_is_repeated(client, server, caplog, secret, lead):
 def test_no_secret_is_logged(client, server, caplog, step):
     caplog.set_level(logging.DEBUG)
     server.script = [step]
-    trouble: BizTalkServicesError | None = None
+    trouble: BackupServiceError | None = None
     try:
         restore(client)
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         trouble = error
     told = caplog.text + (everything(trouble) if trouble else "")
     assert "PUT" in told

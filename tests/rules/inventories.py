@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from biztalk_services.rest.messages import Service, ServiceAddress
-from biztalk_services.rules.control_number_use import EVER, ControlNumberUse, UseReport
-from biztalk_services.rules.entities import inventory_of
-from biztalk_services.rules.inventory import Inventory
+from biztalk_services.drivers.biztalk.entities import inventory_of
+from biztalk_services.model.control_number_use import EVER, ControlNumberUse, UseReport
+from biztalk_services.model.inventory import Inventory
+from biztalk_services.model.service import Service, ServiceRef
 
 NOW = datetime(2026, 1, 1, 2, tzinfo=UTC)
 SENDING = "Fabrikam X12 send"
@@ -25,7 +25,7 @@ USES = UseReport(
 
 def service(**changes: Any) -> Service:
     complete = Service(
-        address=ServiceAddress("contoso-west", "orders"),
+        address=ServiceRef("contoso-west", "orders"),
         state="Suspended",
         edition="premium",
         version="1.1.0",

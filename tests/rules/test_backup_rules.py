@@ -7,17 +7,12 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from biztalk_services.rest.messages import Service, ServiceAddress
-from biztalk_services.rest.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES
-from biztalk_services.rules.backup_rules import backup_name, backup_violations, has_backups, is_backup_name
-from biztalk_services.rules.state_chart import (
-    StateKind,
-    is_moving,
-    is_settled,
-    state_kind,
-    states_allowing,
-)
-from biztalk_services.rules.violations import RefusedError, Violation, refuse_if
+from biztalk_services.drivers.biztalk.backup_rules import backup_violations, has_backups
+from biztalk_services.drivers.biztalk.state_chart import StateKind, is_moving, is_settled, state_kind, states_allowing
+from biztalk_services.drivers.biztalk.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES
+from biztalk_services.model.backup import backup_name, is_backup_name
+from biztalk_services.model.checks import Check, RefusedError, refuse_if
+from biztalk_services.model.service import Service, ServiceRef
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +21,7 @@ CONTAINER_RULE = re.compile(r"^(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*$")
 
 
 def service(state: str = "Active", edition: str | None = "premium") -> Service:
-    return Service(ServiceAddress("contoso-west", "orders"), state, edition=edition, raw_state=f"Started/{state}")
+    return Service(ServiceRef("contoso-west", "orders"), state, edition=edition, raw_state=f"Started/{state}")
 
 
 def rules(*arguments: object, **options: object) -> list[str]:
@@ -100,7 +95,7 @@ def test_nothing_is_refused_without_a_violation():
     refuse_if([], "anything")
     with pytest.raises(ValueError, match="at least one"):
         RefusedError([])
-    assert RefusedError([Violation("r", "S.", "d")]).violations[0].rule == "r"
+    assert RefusedError([Check("r", "S.", "d")]).violations[0].rule == "r"
 
 
 @given(st.text(max_size=80), st.datetimes(timezones=st.timezones(), max_value=datetime(9999, 12, 1)))

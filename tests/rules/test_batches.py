@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from biztalk_services.rules.batches import COLUMNS, ActiveBatch, BatchReport, from_rows
+from biztalk_services.model.drain import COLUMNS, ActiveBatch, DrainStatus, from_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,12 +16,12 @@ OLDEST = datetime(2026, 1, 1, 1, 30, tzinfo=UTC)
 ROW = ("Fabrikam 850", "hourly", 5, "2026-01-01T01:30:00Z")
 
 
-def report(*rows: object, columns: tuple[str, ...] = COLUMNS) -> BatchReport:
+def report(*rows: object, columns: tuple[str, ...] = COLUMNS) -> DrainStatus:
     return from_rows(columns, rows, source="tracking database", checked_at=NOW)
 
 
 def test_no_row_is_empty():
-    assert report() == BatchReport(answer="empty", source="tracking database", checked_at=NOW)
+    assert report() == DrainStatus(answer="empty", source="tracking database", checked_at=NOW)
     assert report().sentence() == "No batch held messages at 2026-01-01 02:00:00 UTC (tracking database)."
 
 
@@ -109,13 +109,13 @@ def test_many_batches_are_summed_up():
 
 def test_contradictions_are_refused():
     with pytest.raises(ValueError, match="exactly when"):
-        BatchReport(answer="active", source="s", checked_at=NOW)
+        DrainStatus(answer="active", source="s", checked_at=NOW)
     with pytest.raises(ValueError, match="exactly when"):
-        BatchReport(answer="empty", batches=(ActiveBatch("a", "b", 1),), source="s", checked_at=NOW)
+        DrainStatus(answer="empty", batches=(ActiveBatch("a", "b", 1),), source="s", checked_at=NOW)
     with pytest.raises(ValueError, match="not an answer"):
-        BatchReport(answer="fine", source="s", checked_at=NOW)
+        DrainStatus(answer="fine", source="s", checked_at=NOW)
     with pytest.raises(ValueError, match="time zone"):
-        BatchReport(answer="empty", source="s", checked_at=NOW.replace(tzinfo=None))
+        DrainStatus(answer="empty", source="s", checked_at=NOW.replace(tzinfo=None))
 
 
 BATCH = st.builds(ActiveBatch, st.text(), st.text(), st.integers(1), st.none() | st.datetimes(timezones=st.just(UTC)))
@@ -123,14 +123,14 @@ BATCH = st.builds(ActiveBatch, st.text(), st.text(), st.integers(1), st.none() |
 
 @given(st.lists(BATCH, max_size=5), st.text(), st.none() | st.text(), st.datetimes(timezones=st.just(UTC)))
 def test_a_report_survives_json(batches, source, reason, checked_at):
-    original = BatchReport(
+    original = DrainStatus(
         answer="active" if batches else "unknown",
         batches=tuple(batches),
         source=source,
         reason=reason,
         checked_at=checked_at,
     )
-    assert BatchReport.from_dict(json.loads(json.dumps(original.to_dict()))) == original
+    assert DrainStatus.from_dict(json.loads(json.dumps(original.to_dict()))) == original
 
 
 @pytest.mark.parametrize(
@@ -138,4 +138,4 @@ def test_a_report_survives_json(batches, source, reason, checked_at):
 )
 def test_what_is_no_report_is_refused(values):
     with pytest.raises(ValueError, match=r"not a(n answer of a)? batch report"):
-        BatchReport.from_dict(values)
+        DrainStatus.from_dict(values)

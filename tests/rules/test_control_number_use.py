@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from biztalk_services.rules.control_number_use import (
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY
+from biztalk_services.model.control_number_use import (
     COLUMNS,
-    DEFAULT_CONTROL_NUMBER_QUERY,
     EVER,
     KINDS,
     ControlNumberUse,

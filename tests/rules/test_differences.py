@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from biztalk_services.rules.differences import Difference, differences
-from biztalk_services.rules.entities import inventory_of
-from biztalk_services.rules.inventory import Inventory, Item
+from biztalk_services.drivers.biztalk.entities import inventory_of
+from biztalk_services.model.differences import Difference, differences
+from biztalk_services.model.inventory import Inventory, Item
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,11 +11,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from biztalk_services.rest.redaction import HIDDEN, looks_secret
-from biztalk_services.rules.control_number_range import HIGHEST, UNREADABLE, Place, Range, ranges_of
-from biztalk_services.rules.control_number_use import ControlNumberUse
-from biztalk_services.rules.entities import ENTITY_SETS, flatten, inventory_of, protocol_settings_of
-from biztalk_services.rules.inventory import SCHEMA_VERSION, Inventory, InventoryUnusable, Item, is_secret
+from biztalk_services.drivers.biztalk.control_number_range import HIGHEST, UNREADABLE, Place, Range, ranges_of
+from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, flatten, inventory_of, protocol_settings_of
+from biztalk_services.model.control_number_use import ControlNumberUse
+from biztalk_services.model.inventory import SCHEMA_VERSION, InvalidInventoryError, Inventory, Item, is_secret
+from biztalk_services.model.redaction import HIDDEN, looks_secret
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -251,19 +251,19 @@ def test_the_written_form_is_stable():
 def test_a_missing_field_is_named(name):
     values = inventory().to_dict()
     del values[name]
-    with pytest.raises(InventoryUnusable, match=f"incomplete: {name} is missing"):
+    with pytest.raises(InvalidInventoryError, match=f"incomplete: {name} is missing"):
         Inventory.from_dict(values)
 
 
 @pytest.mark.parametrize("version", [2, 99])
 def test_a_newer_version_is_refused(version):
-    with pytest.raises(InventoryUnusable, match=f"schema version {version}; this program understands up to 1"):
+    with pytest.raises(InvalidInventoryError, match=f"schema version {version}; this program understands up to 1"):
         Inventory.from_dict(inventory().to_dict() | {"schema_version": version})
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"5", b"null", b"[" * 100_000, b'{"items": []}'])
 def test_what_is_no_inventory_is_refused(content):
-    with pytest.raises(InventoryUnusable, match="not an inventory"):
+    with pytest.raises(InvalidInventoryError, match="not an inventory"):
         Inventory.from_bytes(content)
 
 
@@ -302,13 +302,13 @@ def _with_item(change: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]
     ],
 )
 def test_a_field_of_the_wrong_kind_is_refused(name, value):
-    with pytest.raises(InventoryUnusable):
+    with pytest.raises(InvalidInventoryError):
         Inventory.from_dict(inventory().to_dict() | {name: value})
 
 
 def test_a_changed_item_is_noticed():
     items = _with_item(lambda item: item["attributes"].update(ProtocolName="EDIFACT"))
-    with pytest.raises(InventoryUnusable, match=f"agreement {SENDING} of this inventory was changed"):
+    with pytest.raises(InvalidInventoryError, match=f"agreement {SENDING} of this inventory was changed"):
         Inventory.from_dict(inventory().to_dict() | {"items": items})
 
 
@@ -328,15 +328,15 @@ def test_a_secret_cannot_get_in_anywhere(secret):
         "parts": {"partner management": secret},
     }
     for place, value in places.items():
-        with pytest.raises(InventoryUnusable, match="looks like it holds a secret") as caught:
+        with pytest.raises(InvalidInventoryError, match="looks like it holds a secret") as caught:
             inventory(**{place: value})
         assert "canary" not in str(caught.value)
         assert "Y2FuYXJ5" not in str(caught.value)
-    with pytest.raises(InventoryUnusable, match=r"Transport\.Password of partner x looks like a secret") as caught:
+    with pytest.raises(InvalidInventoryError, match=r"Transport\.Password of partner x looks like a secret") as caught:
         inventory(items=(Item("partner", "x", {"Transport.Password": "canary"}),))
     assert "canary" not in str(caught.value)
 
 
 def test_the_time_has_a_zone():
-    with pytest.raises(InventoryUnusable, match="taken_at"):
+    with pytest.raises(InvalidInventoryError, match="taken_at"):
         inventory(taken_at=datetime(2026, 1, 1))

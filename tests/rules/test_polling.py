@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.rules.polling import Patience, next_interval
+from biztalk_services.flows.polling import Patience, next_interval
 from hypothesis import given
 from hypothesis import strategies as st
 

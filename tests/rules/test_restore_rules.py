@@ -6,20 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from biztalk_services.rest.messages import Service, ServiceAddress
-from biztalk_services.rules.connection_strings import tracking_database
-from biztalk_services.rules.editions import ORDER, QUOTAS, is_lower
-from biztalk_services.rules.restore_rules import (
+from biztalk_services.drivers.biztalk.connection_strings import tracking_database
+from biztalk_services.drivers.biztalk.editions import ORDER, QUOTAS, is_lower
+from biztalk_services.drivers.biztalk.restore_rules import (
     CHART,
     EDITIONS,
     PROJECT,
     RESTORE,
     SEED,
     Intention,
-    Verdict,
     may_be_backed_up_first,
     verdicts,
 )
+from biztalk_services.model.checks import Verdict
+from biztalk_services.model.service import Service, ServiceRef
 
 WANTED = Intention(
     backup_subscription="5F3C",
@@ -49,7 +49,7 @@ RULES = (
 
 
 def service(name: str = "orders-new", state: str = "Active", cloud_service: str = "contoso-west", **changes: Any):
-    complete = Service(ServiceAddress(cloud_service, name), state, edition="standard", version="1.1.0")
+    complete = Service(ServiceRef(cloud_service, name), state, edition="standard", version="1.1.0")
     return replace(complete, **changes)
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.rest.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES
-from biztalk_services.rules.suspension import SETTLING, Owner, Suspension, Verdict, is_same_subscription, judge
+from biztalk_services.drivers.biztalk.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES
+from biztalk_services.flows.suspension import SETTLING, Suspension, Verdict, is_same_subscription, judge
+from biztalk_services.model.run import Owner
 from hypothesis import given
 from hypothesis import strategies as st
 

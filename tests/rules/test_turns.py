@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 import pytest
-from biztalk_services.rules.turns import may_start
+from biztalk_services.flows.slots import may_start
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rules import batches, control_number_use
-from biztalk_services.rules.batches import BatchReport
-from biztalk_services.rules.control_number_use import UseReport
+from biztalk_services.model import control_number_use
+from biztalk_services.model import drain as batches
+from biztalk_services.model.control_number_use import UseReport
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import BackupServiceError
 
 _COUNTS = ("highest", "latest", "used", "messages")
 
 
-class AnswerUnusable(BizTalkServicesError):
+class InvalidAnswerError(BackupServiceError):
     """A file does not hold the answer of a query."""
 
 
@@ -23,21 +24,21 @@ def control_numbers(file: Path, since: datetime) -> UseReport:
     """Which control numbers were given out since a moment, by the answer of the control number query.
 
     :param since: the ``:since`` that the query has to have been asked with, aware.
-    :raises AnswerUnusable: the file cannot be read, or was written before that moment.
+    :raises InvalidAnswerError: the file cannot be read, or was written before that moment.
     """
     columns, rows, written = _read(file)
     if written < since:
-        raise AnswerUnusable(
+        raise InvalidAnswerError(
             f"{file} was written before {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, the moment since which control "
             "numbers count. Ask the tracking database again."
         )
     return control_number_use.from_rows(columns, rows, source=f"file {file}", since=since, checked_at=written)
 
 
-def waiting_batches(file: Path) -> BatchReport:
+def waiting_batches(file: Path) -> DrainStatus:
     """Which batches hold messages, by the answer of the drain query.
 
-    :raises AnswerUnusable: the file cannot be read.
+    :raises InvalidAnswerError: the file cannot be read.
     """
     columns, rows, written = _read(file)
     return batches.from_rows(columns, rows, source=f"file {file}", checked_at=written)
@@ -50,9 +51,11 @@ def _read(file: Path) -> tuple[list[str], list[list[Any]], datetime]:
         with file.open(newline="", encoding="utf-8-sig") as content:
             lines = [line for line in csv.reader(content) if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnswerUnusable(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is no CSV'}.") from None
+        raise InvalidAnswerError(
+            f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is no CSV'}."
+        ) from None
     if not lines:
-        raise AnswerUnusable(f"{file} is empty; save the answer with its headings, also when it has no row.")
+        raise InvalidAnswerError(f"{file} is empty; save the answer with its headings, also when it has no row.")
     columns = [column.strip().lower() for column in lines[0]]
     return columns, [_typed(columns, line) for line in lines[1:]], written
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from biztalk_services.cli.credentials import storage, storage_options
 from biztalk_services.cli.printing import moment, printable, table
-from biztalk_services.rules.durations import spoken
+from biztalk_services.model.durations import spoken
 
 if TYPE_CHECKING:
-    from biztalk_services.catalog.catalog import Catalog, SetAside
-    from biztalk_services.catalog.reference import BackupReference
+    from biztalk_services.archive.backups import Catalog, QuarantinedBackup
+    from biztalk_services.model.backup import BackupReference
 
 LISTED, NOT_ALL_LISTED = 0, 1
 WHOLE, NOT_WHOLE = 0, 1
@@ -43,12 +43,12 @@ def list_backups(arguments: argparse.Namespace) -> int:
 
     :param arguments: ``service`` (name, or None for all), ``json``.
     :returns: exit code.
-    :raises BizTalkServicesError: the catalog cannot be read.
+    :raises BackupServiceError: the catalog cannot be read.
     """
     service = (arguments.service or "").rpartition("/")[2] or None
     catalog, unusable = _catalog(arguments), []
     backups = catalog.list(service, on_unusable=unusable.append)
-    aside = catalog.all_set_aside(service, on_unusable=unusable.append)
+    aside = catalog.list_quarantined(service, on_unusable=unusable.append)
     if arguments.json:
         told = {
             "backups": [_summary(each) for each in backups],
@@ -80,7 +80,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Print a backup reference.
 
     :returns: exit code.
-    :raises BizTalkServicesError: there is no such backup, or it cannot be read.
+    :raises BackupServiceError: there is no such backup, or it cannot be read.
     """
     reference = find(_catalog(arguments), arguments.backup)
     print(json.dumps(reference.to_dict(), indent=2))
@@ -105,14 +105,14 @@ def verify(arguments: argparse.Namespace) -> int:
     """Print what reading a backup back has found.
 
     :returns: exit code.
-    :raises BizTalkServicesError: there is no such backup, or it cannot be read.
+    :raises BackupServiceError: there is no such backup, or it cannot be read.
     """
-    from biztalk_services.catalog.verification import BackupNotWhole, compare_with_reference
+    from biztalk_services.archive.verification import BackupDamagedError, compare_with_reference
 
     reference = find(_catalog(arguments), arguments.backup)
     try:
         print(f"{reference.place}: {compare_with_reference(storage(arguments).client, reference)}")
-    except BackupNotWhole as error:
+    except BackupDamagedError as error:
         print(printable("\n".join([f"Backup {error.subject} is not whole:", *error.disagreements])))
         return NOT_WHOLE
     return WHOLE
@@ -124,7 +124,7 @@ def find(catalog: Catalog, name: str) -> BackupReference:
 
 
 def _catalog(arguments: argparse.Namespace) -> Catalog:
-    from biztalk_services.catalog.catalog import Catalog
+    from biztalk_services.archive.backups import Catalog
 
     return Catalog(storage(arguments).client, arguments.catalog)
 
@@ -152,7 +152,7 @@ def _summary(reference: BackupReference) -> Mapping[str, Any]:
     }
 
 
-def _listed(backups: list[BackupReference], aside: list[SetAside], where: str) -> str:
+def _listed(backups: list[BackupReference], aside: list[QuarantinedBackup], where: str) -> str:
     parts = []
     if backups:
         now = datetime.now(UTC)

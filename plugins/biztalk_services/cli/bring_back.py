@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import sleep
 
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.errors import BizTalkServicesError, OperationNotFound
-from biztalk_services.rest.messages import OperationStatus, Service, ServiceAddress
-from biztalk_services.rules.polling import next_interval
-from biztalk_services.rules.state_chart import StateKind, is_moving, state_kind, states_allowing
+from biztalk_services.drivers.biztalk.state_chart import StateKind, is_moving, state_kind, states_allowing
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.flows.polling import next_interval
+from biztalk_services.model.errors import BackupServiceError, OperationNotFoundError
+from biztalk_services.model.service import OperationStatus, Service, ServiceRef
 
 Tell = Callable[[str], None]
 
@@ -30,12 +30,12 @@ class Ending:
 
 def bring_back(
     client: BizTalkServicesClient,
-    services: Sequence[ServiceAddress],
+    services: Sequence[ServiceRef],
     *,
     request_id: str,
     deadline: datetime,
     tell: Tell,
-) -> Iterator[tuple[ServiceAddress, Ending]]:
+) -> Iterator[tuple[ServiceRef, Ending]]:
     """Bring services back; each ending comes as soon as it is known.
 
     :param request_id: our name for the requests, to which the service is added.
@@ -59,7 +59,7 @@ def bring_back(
 class _Return:
     """One service on its way back."""
 
-    def __init__(self, client: BizTalkServicesClient, address: ServiceAddress, request_id: str, tell: Tell) -> None:
+    def __init__(self, client: BizTalkServicesClient, address: ServiceRef, request_id: str, tell: Tell) -> None:
         self.address = address
         self.retry_after = 0.0
         self._client = client
@@ -73,7 +73,7 @@ class _Return:
         self.retry_after = 0.0
         try:
             return self._step(self._client.get_service(self.address))
-        except BizTalkServicesError as trouble:
+        except BackupServiceError as trouble:
             if trouble.advice == "stop":
                 return Ending(False, f"{self.address} is not back: {trouble}")
             self.retry_after = trouble.retry_after or 0.0
@@ -110,7 +110,7 @@ class _Return:
         """After a resume was accepted, and the service stands still without being Active."""
         try:
             operation = self._client.operation_status(self.address, operation_id)
-        except OperationNotFound:
+        except OperationNotFoundError:
             operation = None
         running = operation is not None and operation.result == "InProgress"
         failed = operation is not None and operation.result == "Failed"

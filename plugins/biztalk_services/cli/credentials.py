@@ -11,15 +11,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biztalk_services.rest.client import DEFAULT_HOST, BizTalkServicesClient
-from biztalk_services.rest.credentials import ManagementCredentials
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.partner_management import PartnerManagementClient
-from biztalk_services.rest.redaction import redact, secrets_of
+from biztalk_services.drivers.biztalk.wire.client import DEFAULT_HOST, BizTalkServicesClient
+from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.redaction import redact, secrets_of
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
-    from biztalk_services.catalog.storage import StorageAccount
+    from biztalk_services.archive.storage import StorageAccount
 
 CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 PASSPHRASE = "BIZTALK_KEY_PASSPHRASE"
@@ -27,7 +27,7 @@ _RETRIES = {"retry_total": 2, "initial_backoff": 1, "increment_base": 1, "random
 """A person waits: a few seconds, not the minute that Azure's library takes by itself."""
 
 
-class CredentialsMissing(BizTalkServicesError):
+class MissingCredentialsError(BackupServiceError):
     """A command was given too little to begin with; nothing was asked of anybody."""
 
 
@@ -80,12 +80,12 @@ def add(group: Any, option: str, *, help: str, default: Any = None, **how: Any) 
 def subscription(arguments: argparse.Namespace) -> BizTalkServicesClient:
     """The client of the subscription.
 
-    :raises CredentialsMissing: subscription or certificate was not given.
-    :raises BizTalkServicesError: what was given cannot be used.
+    :raises MissingCredentialsError: subscription or certificate was not given.
+    :raises BackupServiceError: what was given cannot be used.
     """
     for name, what in (("subscription", "subscription id"), ("certificate", "management certificate")):
         if not getattr(arguments, name):
-            raise CredentialsMissing(f"There is no {what}: give --{name}, or set BIZTALK_{name.upper()}.")
+            raise MissingCredentialsError(f"There is no {what}: give --{name}, or set BIZTALK_{name.upper()}.")
     return BizTalkServicesClient(
         arguments.subscription,
         ManagementCredentials(
@@ -107,7 +107,7 @@ def storage_is_given(arguments: argparse.Namespace) -> bool:
 def storage(arguments: argparse.Namespace) -> StorageAccount:
     """The storage account of backups and catalog.
 
-    :raises CredentialsMissing: there is no connection string, or it is none.
+    :raises MissingCredentialsError: there is no connection string, or it is none.
     """
     return account_behind(*_connection_string(arguments), arguments.storage_api_version)
 
@@ -117,11 +117,11 @@ def account_behind(connection_string: str, origin: str, api_version: str | None)
 
     :param origin: where it comes from.
     :param api_version: of the storage protocol; None: the newest.
-    :raises CredentialsMissing: it is no connection string.
+    :raises MissingCredentialsError: it is no connection string.
     """
     from azure.storage.blob import BlobServiceClient
 
-    from biztalk_services.catalog.storage import StorageAccount
+    from biztalk_services.archive.storage import StorageAccount
 
     version = {"api_version": api_version} if api_version else {}
     try:
@@ -130,7 +130,7 @@ def account_behind(connection_string: str, origin: str, api_version: str | None)
         )
     except (ValueError, TypeError, AttributeError) as error:
         reason = redact(str(error), secrets_of(connection_string), limit=200).rstrip(".")
-        raise CredentialsMissing(
+        raise MissingCredentialsError(
             f"The connection string in {origin} leads to no storage account ({reason}). Copy it again from the "
             "account's access keys."
         ) from None
@@ -142,11 +142,11 @@ def partner_management(arguments: argparse.Namespace, service: str, namespace: s
 
     :param service: its name.
     :param namespace: its ACS namespace, where the options do not name another.
-    :raises CredentialsMissing: there is no key of the namespace.
-    :raises BizTalkServicesError: what was given cannot be used.
+    :raises MissingCredentialsError: there is no key of the namespace.
+    :raises BackupServiceError: what was given cannot be used.
     """
     if not arguments.acs_key_file:
-        raise CredentialsMissing(
+        raise MissingCredentialsError(
             f"There is no key of the ACS namespace {namespace}: give --acs-key-file, or set BIZTALK_ACS_KEY_FILE."
         )
     return PartnerManagementClient(
@@ -163,15 +163,15 @@ def secret_file(path: Path, what: str) -> str:
     """The text of a file with one secret, without blanks around it.
 
     :param what: what it should hold, to complete the sentence "The ... cannot be read".
-    :raises CredentialsMissing: it cannot be read, or is empty.
+    :raises MissingCredentialsError: it cannot be read, or is empty.
     """
     try:
         text = path.expanduser().read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise CredentialsMissing(f"The {what} cannot be read from {path}: {reason}.") from None
+        raise MissingCredentialsError(f"The {what} cannot be read from {path}: {reason}.") from None
     if not text:
-        raise CredentialsMissing(f"The {what} cannot be read from {path}: the file is empty.")
+        raise MissingCredentialsError(f"The {what} cannot be read from {path}: the file is empty.")
     return text
 
 
@@ -182,6 +182,6 @@ def _connection_string(arguments: argparse.Namespace) -> tuple[str, str]:
         return secret_file(file, "connection string of the storage account"), str(file)
     if given := os.environ.get(CONNECTION_STRING, "").strip():
         return given, CONNECTION_STRING
-    raise CredentialsMissing(
+    raise MissingCredentialsError(
         f"There is no storage account to look into: set {CONNECTION_STRING}, or give --storage-connection-file."
     )

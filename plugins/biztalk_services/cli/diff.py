@@ -8,9 +8,9 @@ from pathlib import Path
 
 from biztalk_services.cli.credentials import storage, storage_is_given, storage_options
 from biztalk_services.cli.printing import printable, table
-from biztalk_services.rules.backup_rules import is_backup_name
-from biztalk_services.rules.differences import Difference, differences, shown
-from biztalk_services.rules.inventory import Inventory, InventoryUnusable
+from biztalk_services.model.backup import is_backup_name
+from biztalk_services.model.differences import Difference, differences, shown
+from biztalk_services.model.inventory import InvalidInventoryError, Inventory
 
 SAME, DIFFERENT = 0, 1
 _HEADINGS = ("what", "change", "before", "after")
@@ -45,7 +45,7 @@ def diff(arguments: argparse.Namespace) -> int:
 
     :param arguments: ``before`` and ``after`` (paths or names of backups), ``json``, ``allow``.
     :returns: exit code.
-    :raises BizTalkServicesError: one of the two cannot be read.
+    :raises BackupServiceError: one of the two cannot be read.
     """
     before, after = (_inventory(given, arguments) for given in (arguments.before, arguments.after))
     found = differences(before, after, allowed=arguments.allow)
@@ -65,11 +65,11 @@ def _inventory(given: str, arguments: argparse.Namespace) -> Inventory:
     if path.exists() or not is_backup_name(given):
         return _read(path)
     if not storage_is_given(arguments):
-        raise InventoryUnusable(
+        raise InvalidInventoryError(
             f"{given} cannot be read: there is no such file. To look for a backup of this name, the storage account "
             "is needed; python -m biztalk_services diff --help says how to give it."
         )
-    from biztalk_services.catalog.catalog import Catalog
+    from biztalk_services.archive.backups import Catalog
 
     catalog = Catalog(storage(arguments).client, arguments.catalog)
     return catalog.inventory(catalog.find(given).service, given)
@@ -79,9 +79,9 @@ def _read(path: Path) -> Inventory:
     try:
         return Inventory.from_bytes(path.read_bytes())
     except OSError as error:
-        raise InventoryUnusable(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from None
-    except InventoryUnusable as error:
-        raise InventoryUnusable(f"{path}: {error}") from None
+        raise InvalidInventoryError(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from None
+    except InvalidInventoryError as error:
+        raise InvalidInventoryError(f"{path}: {error}") from None
 
 
 def _row(difference: Difference) -> tuple[str, str, str, str]:

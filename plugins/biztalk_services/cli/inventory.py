@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from biztalk_services.cli.credentials import management_options, partner_management, partner_options, subscription
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.entities import ENTITY_SETS, inventory_of
+from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, inventory_of
+from biztalk_services.model.service import ServiceRef
 
 WRITTEN, NOT_WRITTEN = 0, 2
 
@@ -33,10 +33,10 @@ def inventory(arguments: argparse.Namespace) -> int:
     """Write the inventory.
 
     :returns: exit code.
-    :raises BizTalkServicesError: the service cannot be read.
+    :raises BackupServiceError: the service cannot be read.
     """
     with subscription(arguments) as client:
-        service = client.get_service(ServiceAddress.parse(arguments.service))
+        service = client.get_service(ServiceRef.parse(arguments.service))
     namespace = service.settings.get("AccessControlNamespace", "")
     with partner_management(arguments, service.address.name, namespace) as partners:
         entities = partners.all_entities(ENTITY_SETS)

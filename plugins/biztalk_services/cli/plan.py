@@ -6,17 +6,11 @@ import argparse
 import json
 from pathlib import Path
 
-from biztalk_services.cli.credentials import (
-    management_options,
-    partner_options,
-    storage,
-    storage_options,
-    subscription,
-)
+from biztalk_services.cli.credentials import management_options, partner_options, storage, storage_options, subscription
 from biztalk_services.cli.printing import printable
-from biztalk_services.plans.document import document
-from biztalk_services.plans.planner import make_plan
-from biztalk_services.plans.request import EXACT, RAISE, REFUSE, REPLACE, REPORT, RestoreRequest
+from biztalk_services.flows.plan_document import document
+from biztalk_services.flows.plan_restore import make_plan
+from biztalk_services.model.restore_request import EXACT, RAISE, REFUSE, REPLACE, REPORT, RestoreRequest
 
 POSSIBLE, REFUSED = 0, 1
 
@@ -69,7 +63,7 @@ def plan(arguments: argparse.Namespace) -> int:
     """Print the plan.
 
     :returns: exit code.
-    :raises BizTalkServicesError: there is no such backup, or subscription or catalog do not answer.
+    :raises BackupServiceError: there is no such backup, or subscription or catalog do not answer.
     """
     from biztalk_services.cli.world import ShellWorld
 

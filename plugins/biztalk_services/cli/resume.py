@@ -21,14 +21,16 @@ from biztalk_services.cli.credentials import (
     subscription,
 )
 from biztalk_services.cli.printing import moment, printable
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.suspension import Owner, Verdict, is_same_subscription, judge
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.flows.suspension import Verdict, is_same_subscription, judge
+from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.model.run import Owner
+from biztalk_services.model.service import ServiceRef
 
 if TYPE_CHECKING:
-    from biztalk_services.catalog.tickets import Ticket, Tickets
-    from biztalk_services.rest.messages import Service
+    from biztalk_services.archive.suspensions import SuspensionRecords
+    from biztalk_services.model.records import SuspensionRecord
+    from biztalk_services.model.service import Service
 
 BACK, NOT_BACK = 0, 1
 
@@ -60,7 +62,7 @@ def resume(arguments: argparse.Namespace) -> int:
 
     :param arguments: ``service`` (address) or ``overdue``; ``deadline_minutes``.
     :returns: exit code.
-    :raises BizTalkServicesError: nothing could be asked.
+    :raises BackupServiceError: nothing could be asked.
     """
     deadline = datetime.now(UTC) + timedelta(minutes=arguments.deadline_minutes)
     with subscription(arguments) as client:
@@ -68,13 +70,13 @@ def resume(arguments: argparse.Namespace) -> int:
 
 
 def _named(client: BizTalkServicesClient, arguments: argparse.Namespace, deadline: datetime) -> int:
-    service = client.get_service(ServiceAddress.parse(arguments.service))
+    service = client.get_service(ServiceRef.parse(arguments.service))
     tickets, found = None, []
     if storage_is_given(arguments):
         try:
             tickets = _tickets(arguments)
             found = _of(client, tickets.look(str(service.address))[0])
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             _warn(f"Our suspension tickets cannot be read, and stay open. {error}")
     else:
         _warn("Without the storage account our suspension ticket, if there is one, stays open.")
@@ -96,12 +98,12 @@ def _overdue(client: BizTalkServicesClient, arguments: argparse.Namespace, deadl
         _warn(sentence)
     ours = _of(client, found)
     services = {str(service.address).lower(): service for service in client.list_services()}
-    due: dict[ServiceAddress, list[Ticket]] = {}
+    due: dict[ServiceRef, list[SuspensionRecord]] = {}
     all_known = not unusable
     for ticket in ours:
         try:
             service = services.get(ticket.service.lower()) or _unlisted(client, ticket)
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             _warn(f"{ticket.service} is not listed, and whether it is there is not known. {error}")
             all_known = False
             continue
@@ -118,18 +120,18 @@ def _overdue(client: BizTalkServicesClient, arguments: argparse.Namespace, deadl
     return code if all_known else NOT_BACK
 
 
-def _unlisted(client: BizTalkServicesClient, ticket: Ticket) -> Service | None:
+def _unlisted(client: BizTalkServicesClient, ticket: SuspensionRecord) -> Service | None:
     """The service that a list did not show: one list is no proof that it is gone."""
     try:
-        return client.get_service(ServiceAddress.parse(ticket.service))
-    except ServiceNotFound:
+        return client.get_service(ServiceRef.parse(ticket.service))
+    except ServiceNotFoundError:
         return None
 
 
 def _bring_back(
     client: BizTalkServicesClient,
-    tickets: Tickets | None,
-    due: Mapping[ServiceAddress, Sequence[Ticket]],
+    tickets: SuspensionRecords | None,
+    due: Mapping[ServiceRef, Sequence[SuspensionRecord]],
     deadline: datetime,
 ) -> int:
     code, request_id = BACK, f"shell:{uuid4().hex}"
@@ -142,30 +144,32 @@ def _bring_back(
     return code
 
 
-def _judged(ticket: Ticket, service: Service | None, others: Sequence[Ticket]) -> tuple[Verdict, str]:
+def _judged(
+    ticket: SuspensionRecord, service: Service | None, others: Sequence[SuspensionRecord]
+) -> tuple[Verdict, str]:
     """What is to be done about a suspension of whose run nothing is known, and why."""
-    from biztalk_services.catalog.tickets import is_superseded, suspension_of
+    from biztalk_services.archive.suspensions import is_superseded, suspension_of
 
     suspension = suspension_of(ticket, service, owner=Owner.UNKNOWN, superseded=is_superseded(ticket, others))
     return judge(suspension, now=datetime.now(UTC), grace=timedelta())
 
 
-def _close(tickets: Tickets, ticket: Ticket, why: str) -> None:
+def _close(tickets: SuspensionRecords, ticket: SuspensionRecord, why: str) -> None:
     try:
         tickets.close(ticket, by=f"{_person()}, by hand", how=why)
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         _warn(f"The suspension ticket of {ticket.service} stays open. {error}")
     else:
         _say(f"The suspension ticket of {ticket.service} is closed: {why}.")
 
 
-def _tickets(arguments: argparse.Namespace) -> Tickets:
-    from biztalk_services.catalog.tickets import Tickets
+def _tickets(arguments: argparse.Namespace) -> SuspensionRecords:
+    from biztalk_services.archive.suspensions import SuspensionRecords
 
-    return Tickets(storage(arguments).client, arguments.catalog)
+    return SuspensionRecords(storage(arguments).client, arguments.catalog)
 
 
-def _of(client: BizTalkServicesClient, tickets: Sequence[Ticket]) -> list[Ticket]:
+def _of(client: BizTalkServicesClient, tickets: Sequence[SuspensionRecord]) -> list[SuspensionRecord]:
     """The tickets on services of this subscription."""
     return [each for each in tickets if is_same_subscription(each.subscription_id, client.subscription_id)]
 

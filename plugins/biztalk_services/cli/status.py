@@ -17,15 +17,14 @@ from biztalk_services.cli.credentials import (
     subscription,
 )
 from biztalk_services.cli.printing import moment, printable, table
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rules.durations import spoken
-from biztalk_services.rules.suspension import is_same_subscription
+from biztalk_services.flows.suspension import is_same_subscription
+from biztalk_services.model.durations import spoken
+from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
-    from biztalk_services.catalog.claims import Claim
-    from biztalk_services.catalog.reference import BackupReference
-    from biztalk_services.catalog.tickets import Ticket
-    from biztalk_services.rest.messages import Service
+    from biztalk_services.model.backup import BackupReference
+    from biztalk_services.model.records import Lock, SuspensionRecord
+    from biztalk_services.model.service import Service
 
 WELL, NOT_WELL, NOT_ALL_SEEN = 0, 1, 2
 _HEADINGS = ("service", "state", "edition")
@@ -42,8 +41,8 @@ class Records:
     """
 
     backups: dict[str, BackupReference] = field(default_factory=dict)
-    claims: dict[str, Claim] = field(default_factory=dict)
-    tickets: dict[str, Ticket] = field(default_factory=dict)
+    claims: dict[str, Lock] = field(default_factory=dict)
+    tickets: dict[str, SuspensionRecord] = field(default_factory=dict)
     unusable: list[str] = field(default_factory=list)
 
 
@@ -66,7 +65,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Print how every service stands.
 
     :returns: exit code.
-    :raises BizTalkServicesError: the services cannot be read.
+    :raises BackupServiceError: the services cannot be read.
     """
     now = datetime.now(UTC)
     with subscription(arguments) as client:
@@ -76,7 +75,7 @@ def status(arguments: argparse.Namespace) -> int:
         try:
             records = _records(arguments, services)
             trouble = records.unusable
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             trouble = [f"What our records say cannot be read. {error}"]
     rows = [_row(service, records, now) for service in services] + _gone(services, records, now)
     if arguments.json:
@@ -91,13 +90,13 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _records(arguments: argparse.Namespace, services: list[Service]) -> Records:
-    from biztalk_services.catalog.catalog import Catalog
-    from biztalk_services.catalog.claims import Claims
-    from biztalk_services.catalog.tickets import Tickets
+    from biztalk_services.archive.backups import Catalog
+    from biztalk_services.archive.locks import Locks
+    from biztalk_services.archive.suspensions import SuspensionRecords
 
     client = storage(arguments).client
-    claims = Claims(client, arguments.catalog)
-    tickets, unusable = Tickets(client, arguments.catalog).look()
+    claims = Locks(client, arguments.catalog)
+    tickets, unusable = SuspensionRecords(client, arguments.catalog).look()
     found = Records(unusable=unusable)
     found.tickets = {ticket.service.lower(): ticket for ticket in tickets if _is_ours(ticket, arguments)}
     for reference in Catalog(client, arguments.catalog).list(on_unusable=lambda error: unusable.append(str(error))):
@@ -109,7 +108,7 @@ def _records(arguments: argparse.Namespace, services: list[Service]) -> Records:
     return found
 
 
-def _is_ours(record: BackupReference | Ticket, arguments: argparse.Namespace) -> bool:
+def _is_ours(record: BackupReference | SuspensionRecord, arguments: argparse.Namespace) -> bool:
     return is_same_subscription(record.subscription_id, arguments.subscription)
 
 
@@ -156,7 +155,7 @@ def _backup(reference: BackupReference | None, now: datetime) -> dict[str, Any] 
     }
 
 
-def _claim(claim: Claim | None) -> dict[str, Any] | None:
+def _claim(claim: Lock | None) -> dict[str, Any] | None:
     return claim and {
         "dag_id": claim.run.dag_id,
         "run_id": claim.run.run_id,
@@ -166,7 +165,7 @@ def _claim(claim: Claim | None) -> dict[str, Any] | None:
     }
 
 
-def _ticket(ticket: Ticket | None, now: datetime) -> dict[str, Any] | None:
+def _ticket(ticket: SuspensionRecord | None, now: datetime) -> dict[str, Any] | None:
     return ticket and {
         "dag_id": ticket.run.dag_id,
         "run_id": ticket.run.run_id,

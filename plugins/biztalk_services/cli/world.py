@@ -7,38 +7,38 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from biztalk_services.catalog.storage import StorageAccount
-from biztalk_services.catalog.world import StoredWorld
-from biztalk_services.cli.answers import AnswerUnusable, control_numbers, waiting_batches
+from biztalk_services.archive.storage import StorageAccount
+from biztalk_services.cli.answers import InvalidAnswerError, control_numbers, waiting_batches
 from biztalk_services.cli.credentials import account_behind, partner_management, secret_file
-from biztalk_services.plans.given_values import (
-    ValueUnusable,
+from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of
+from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, inventory_of
+from biztalk_services.drivers.biztalk.given_values import (
+    InvalidValueError,
     access_control_value,
     certificate_value,
     needed,
     store_value,
 )
-from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.plans.values import (
+from biztalk_services.drivers.biztalk.values import (
     ACCESS_CONTROL,
     ARCHIVE,
     CERTIFICATE,
     CERTIFICATE_OF_BACKUP,
     MONITORING,
-    CheckNotPossible,
+    CheckNotPossibleError,
     GivenValue,
     MissingValue,
     StoredValue,
     Value,
 )
-from biztalk_services.rest.client import BizTalkServicesClient
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.messages import Service
-from biztalk_services.rules.batches import BatchReport
-from biztalk_services.rules.connection_strings import TRACKING, parts_of
-from biztalk_services.rules.control_number_use import UseReport
-from biztalk_services.rules.entities import ENTITY_SETS, inventory_of
-from biztalk_services.rules.inventory import Inventory
+from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+from biztalk_services.flows.archived_plan_inputs import StoredWorld
+from biztalk_services.model.control_number_use import UseReport
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.inventory import Inventory
+from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.service import Service
 
 OPTIONS = {
     ACCESS_CONTROL: "acs_key_file",
@@ -52,7 +52,7 @@ OPTIONS = {
 
 class ShellWorld(StoredWorld):
     """
-    The :class:`biztalk_services.plans.planner.World` of a shell. Nobody can say there whether another run has ended.
+    The :class:`biztalk_services.flows.plan_restore.World` of a shell. Nobody can say there whether another run has ended.
 
     :param client: of the subscription
     :param account: of backups and catalog
@@ -75,10 +75,10 @@ class ShellWorld(StoredWorld):
         entities, trouble, namespace = None, None, service.settings.get(ACCESS_CONTROL, "")
         try:
             if (self._arguments.namespace or namespace).lower() != namespace.lower():
-                raise ValueUnusable(f"The key that was given is not that of its ACS namespace {namespace}.")
+                raise InvalidValueError(f"The key that was given is not that of its ACS namespace {namespace}.")
             with partner_management(self._arguments, service.address.name, namespace) as partners:
                 entities = partners.all_entities(ENTITY_SETS)
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             trouble = str(error)
         return inventory_of(service, entities, taken_at=datetime.now(UTC), trouble=trouble)
 
@@ -87,15 +87,15 @@ class ShellWorld(StoredWorld):
         try:
             if file := self._arguments.control_numbers_file:
                 return control_numbers(file, since)
-        except AnswerUnusable as error:
+        except InvalidAnswerError as error:
             trouble = str(error)
         return UseReport(source="shell", trouble=trouble, since=since, checked_at=datetime.now(UTC))
 
-    def batches(self, service: str) -> BatchReport:
+    def batches(self, service: str) -> DrainStatus:
         if file := self._arguments.batches_file:
             return waiting_batches(file)
         reason = "nobody asked the tracking database; ask it yourself, and give the answer with --batches-file"
-        return BatchReport(answer="unknown", source="shell", reason=reason, checked_at=datetime.now(UTC))
+        return DrainStatus(answer="unknown", source="shell", reason=reason, checked_at=datetime.now(UTC))
 
     def values(
         self, request: RestoreRequest, stored: dict[str, str], target: str, living: Sequence[Service]
@@ -119,7 +119,7 @@ class ShellWorld(StoredWorld):
     ) -> GivenValue:
         namespace = self._arguments.namespace or stored.get(ACCESS_CONTROL, "")
         if not namespace:
-            raise ValueUnusable("Nobody recorded the ACS namespace of the backup; give --namespace.")
+            raise InvalidValueError("Nobody recorded the ACS namespace of the backup; give --namespace.")
         key = secret_file(file, "key of the ACS namespace")
         return access_control_value(
             origin,
@@ -136,7 +136,7 @@ class ShellWorld(StoredWorld):
 
     def _certificate(self, file: Path, origin: str, target: str) -> GivenValue:
         if not self._arguments.ssl_password_file:
-            raise ValueUnusable("There is no password of the PFX file; give --ssl-password-file.")
+            raise InvalidValueError("There is no password of the PFX file; give --ssl-password-file.")
         password = secret_file(self._arguments.ssl_password_file, "password of the PFX file")
         return certificate_value(origin, file, password, target)
 
@@ -146,7 +146,7 @@ def _value(setting: str, file: Path | None, stored: str, made: Callable[[Path, s
         return StoredValue(setting, stored, wanted="", how=f"Give --{OPTIONS[setting].replace('_', '-')}")
     try:
         return made(file, f"file {file}")
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         return MissingValue(setting, f"file {file}", str(error))
 
 
@@ -158,13 +158,13 @@ def _tracking(file: Path, origin: str) -> GivenValue:
     database = parts.get("initial catalog") or parts.get("database")
     user, password = parts.get("user id") or parts.get("uid"), parts.get("password") or parts.get("pwd")
     if not (server and database and user and password):
-        raise ValueUnusable(
+        raise InvalidValueError(
             f"The connection string in {file} has to name server (Data Source), database (Initial Catalog), user (User "
             "ID) and password (Password) as the service uses them."
         )
 
     def check() -> str:
-        raise CheckNotPossible(
+        raise CheckNotPossibleError(
             "Nobody asks a SQL server from a shell; whether this works shows when the restore checks it, which it does "
             "before anything is restored."
         )

@@ -10,9 +10,9 @@ from airflow.sdk import BaseHook
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from biztalk_services.rest.client import BizTalkServicesClient
-    from biztalk_services.rest.messages import OperationStatus, Service, ServiceAddress
-    from biztalk_services.rest.restore_messages import RestoreValues
+    from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+    from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues
+    from biztalk_services.model.service import OperationStatus, Service, ServiceRef
 
 
 class BizTalkServicesHook(BaseHook):
@@ -48,11 +48,11 @@ class BizTalkServicesHook(BaseHook):
         """
         The client behind this hook.
 
-        :raises CertificateUnusable: there is no management certificate, it cannot be used, or ``certificate`` holds
+        :raises InvalidCertificateError: there is no management certificate, it cannot be used, or ``certificate`` holds
             more than certificates in PEM
         """
-        from biztalk_services.rest.client import BizTalkServicesClient
-        from biztalk_services.rest.credentials import ManagementCredentials
+        from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
+        from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
 
         extra: dict[str, Any] = self.connection.extra_dejson
         optional = {
@@ -84,25 +84,25 @@ class BizTalkServicesHook(BaseHook):
         """All BizTalk services of the subscription."""
         return self.client.list_services()
 
-    def get_service(self, address: ServiceAddress) -> Service:
+    def get_service(self, address: ServiceRef) -> Service:
         """
         The service as it is now.
 
-        :raises ServiceNotFound: there is none at this address
+        :raises ServiceNotFoundError: there is none at this address
         """
         return self.client.get_service(address)
 
-    def suspend(self, address: ServiceAddress, *, client_request_id: str) -> str:
+    def suspend(self, address: ServiceRef, *, client_request_id: str) -> str:
         """Ask the service to suspend; returns the operation id. Harmless when it is suspended already (dn232419)."""
         return self.client.suspend(address, client_request_id=client_request_id)
 
-    def resume(self, address: ServiceAddress, *, client_request_id: str) -> str:
+    def resume(self, address: ServiceRef, *, client_request_id: str) -> str:
         """Ask the service to resume; returns the operation id."""
         return self.client.resume(address, client_request_id=client_request_id)
 
     def begin_backup(
         self,
-        address: ServiceAddress,
+        address: ServiceRef,
         *,
         store_connection_string: str,
         backup_name: str,
@@ -120,7 +120,7 @@ class BizTalkServicesHook(BaseHook):
 
     def restore(
         self,
-        address: ServiceAddress,
+        address: ServiceRef,
         *,
         store_connection_string: str,
         backup_name: str,
@@ -136,15 +136,15 @@ class BizTalkServicesHook(BaseHook):
             client_request_id=client_request_id,
         )
 
-    def delete(self, address: ServiceAddress, *, client_request_id: str, if_match: str | None) -> str:
+    def delete(self, address: ServiceRef, *, client_request_id: str, if_match: str | None) -> str:
         """Ask for the deletion of a service; returns the operation id."""
         return self.client.delete(address, client_request_id=client_request_id, if_match=if_match)
 
-    def operation_status(self, address: ServiceAddress, operation_id: str) -> OperationStatus:
+    def operation_status(self, address: ServiceRef, operation_id: str) -> OperationStatus:
         """
         How far an operation is.
 
-        :raises OperationNotFound: the service does not know it (any more)
+        :raises OperationNotFoundError: the service does not know it (any more)
         """
         return self.client.operation_status(address, operation_id)
 
@@ -157,10 +157,10 @@ class BizTalkServicesHook(BaseHook):
 
 
 def _without_key(certificate: str | None) -> str | None:
-    from biztalk_services.rest.errors import CertificateUnusable
+    from biztalk_services.drivers.biztalk.errors import InvalidCertificateError
 
     if certificate and ("-----BEGIN CERTIFICATE-----" not in certificate or "PRIVATE KEY" in certificate):
-        raise CertificateUnusable(
+        raise InvalidCertificateError(
             "The field certificate takes certificates as PEM text and nothing else, because Airflow shows it to all "
             "who may read connections. Put the private key into the password, or the path of a PEM or PFX file that "
             "holds both into certificate_path."

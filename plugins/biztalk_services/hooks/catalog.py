@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.hooks.storage import storage_account
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
-    from biztalk_services.catalog.catalog import Catalog
+    from biztalk_services.archive.backups import Catalog
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def catalog_of(storage_conn_id: str, catalog_container: str) -> Catalog:
     :param storage_conn_id: connection to the account
     :param catalog_container: container of the catalog
     """
-    from biztalk_services.catalog.catalog import Catalog
+    from biztalk_services.archive.backups import Catalog
 
     return Catalog(storage_account(storage_conn_id).client, catalog_container)
 
@@ -33,18 +33,18 @@ def see_published(published: Mapping[str, Any], *, storage_conn_id: str, catalog
     when its backup is whole.
 
     :param published: the reference, as it was pushed when it was published
-    :raises BackupNotWhole: the backup is lost, too
-    :raises ReferenceUnusable: what is in its place cannot be read
+    :raises BackupDamagedError: the backup is lost, too
+    :raises InvalidReferenceError: what is in its place cannot be read
     :raises StorageError: the account was not reached or refused
     """
-    from biztalk_services.catalog.catalog import NotInCatalog
-    from biztalk_services.catalog.reference import BackupReference
-    from biztalk_services.catalog.verification import compare_with_reference
+    from biztalk_services.archive.backups import NotInCatalogError
+    from biztalk_services.archive.verification import compare_with_reference
+    from biztalk_services.model.backup import BackupReference
 
     catalog = catalog_of(storage_conn_id, catalog_container)
     try:
         catalog.read(published["service"], published["container"])
-    except NotInCatalog as lost:
+    except NotInCatalogError as lost:
         reference = BackupReference.from_dict(published)
         whole = compare_with_reference(storage_account(storage_conn_id).client, reference)
         catalog.publish(reference)
@@ -60,7 +60,7 @@ def why_lost(published: Mapping[str, Any], *, storage_conn_id: str, catalog_cont
     """
     try:
         see_published(published, storage_conn_id=storage_conn_id, catalog_container=catalog_container)
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         return (
             f"The reference of backup {published['container']} was published, and cannot be read now: {error} When the "
             "storage account is well again, clear the report: it looks again."

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from biztalk_services.drivers.biztalk.control_number_plan import Settlement, settle
+from biztalk_services.drivers.biztalk.control_number_range import ranges_of
+from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, inventory_of, protocol_settings_of
+from biztalk_services.drivers.biztalk.numbers_table import rows_of
 from biztalk_services.hooks.inventory import partner_management
-from biztalk_services.rules.control_number_range import ranges_of
-from biztalk_services.rules.control_number_use import UseReport
-from biztalk_services.rules.entities import ENTITY_SETS, inventory_of, protocol_settings_of
-from biztalk_services.rules.numbers_table import rows_of
-from biztalk_services.rules.settlement import Settlement, settle
+from biztalk_services.model.control_number_use import UseReport
 
 if TYPE_CHECKING:
-    from biztalk_services.plans.request import RestoreRequest
-    from biztalk_services.rest.messages import Service
-    from biztalk_services.rules.inventory import Inventory
+    from biztalk_services.model.inventory import Inventory
+    from biztalk_services.model.restore_request import RestoreRequest
+    from biztalk_services.model.service import Service
     from biztalk_services.settings import Settings
 
 
@@ -39,7 +39,7 @@ def settle_control_numbers(
     :param apply: whether to change the service.
     :returns: rows as :class:`biztalk_services.operators.settle.BizTalkSettleControlNumbersOperator` tells them, and
         sentences on what a person has to settle.
-    :raises BizTalkServicesError: partner management did not answer or refused.
+    :raises BackupServiceError: partner management did not answer or refused.
     """
     with partner_management(service, request.acs_conn_id or settings.acs_conn_id) as client:
         entities = client.all_entities(ENTITY_SETS)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, inventory_of
+from biztalk_services.drivers.biztalk.errors import AccessControlError
 from biztalk_services.hooks.partner_management import access_control
 from biztalk_services.hooks.tracking import used_since
-from biztalk_services.rest.errors import AccessControlRefused, BizTalkServicesError
-from biztalk_services.rules.control_number_use import EVER
-from biztalk_services.rules.entities import ENTITY_SETS, inventory_of
+from biztalk_services.model.control_number_use import EVER
+from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
-    from biztalk_services.rest.messages import Service
-    from biztalk_services.rest.partner_management import PartnerManagementClient
-    from biztalk_services.rules.inventory import Inventory
+    from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
+    from biztalk_services.model.inventory import Inventory
+    from biztalk_services.model.service import Service
     from biztalk_services.settings import Settings
 
 
@@ -28,14 +29,14 @@ def partner_management(service: Service, conn_id: str) -> PartnerManagementClien
 
     :param service: as it is now.
     :param conn_id: connection to its Access Control namespace; ``{namespace}`` stands for the name of the namespace.
-    :raises AccessControlRefused: there is no such connection.
+    :raises AccessControlError: there is no such connection.
     """
     namespace = service.settings.get("AccessControlNamespace", "")
     conn_id = conn_id.replace("{namespace}", namespace.lower())
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        raise AccessControlRefused(
+        raise AccessControlError(
             f"Partner management of service {service.address} cannot be asked: there is no connection {conn_id} to "
             f"its Access Control namespace {namespace or '(which it does not name)'}."
         ) from None
@@ -58,7 +59,7 @@ def inventory_now(
     try:
         with partner_management(service, acs_conn_id or settings.acs_conn_id) as client:
             entities = client.all_entities(ENTITY_SETS)
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         trouble = str(error)
     uses = used_since(service.address.name, EVER, settings)
     return inventory_of(service, entities, taken_at=datetime.now(UTC), counts=counts, uses=uses, trouble=trouble)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from biztalk_services.rest.partner_management import PartnerManagementClient
+    from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
 
 
 def namespace_of(connection: Connection) -> str:
@@ -27,7 +27,7 @@ def access_control(connection: Connection, service: str) -> PartnerManagementCli
     :param connection: to the Access Control namespace that guards the service.
     :param service: name of the service.
     """
-    from biztalk_services.rest.partner_management import PartnerManagementClient
+    from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
 
     endpoint = connection.host or None
     if endpoint and connection.port:

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from biztalk_services.hooks.partner_management import access_control, namespace_of
-from biztalk_services.hooks.storage import storage_account
-from biztalk_services.plans.given_values import (
-    ValueUnusable,
+from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of
+from biztalk_services.drivers.biztalk.given_values import (
+    InvalidValueError,
     access_control_value,
     certificate_value,
     needed,
     store_value,
 )
-from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.plans.values import (
+from biztalk_services.drivers.biztalk.values import (
     ACCESS_CONTROL,
     ARCHIVE,
     CERTIFICATE,
@@ -31,15 +29,17 @@ from biztalk_services.plans.values import (
     Value,
     same_thing,
 )
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.redaction import redact
-from biztalk_services.rules.connection_strings import TRACKING, parts_of
+from biztalk_services.hooks.partner_management import access_control, namespace_of
+from biztalk_services.hooks.storage import storage_account
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.redaction import redact
+from biztalk_services.model.restore_request import RestoreRequest
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from biztalk_services.rest.messages import Service
+    from biztalk_services.model.service import Service
 
 _NEEDS_QUOTES = re.compile(r";|^[\"']|^\s|\s$")
 
@@ -105,7 +105,7 @@ def _value(setting: str, named: str, found: str, stored: str, given) -> Value:
         return StoredValue(setting, stored, found)
     try:
         value = given(connection)
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         return MissingValue(setting, f"connection {conn_id}", str(error))
     if not named and not same_thing(setting, value.shown, stored):
         sentence = (
@@ -123,7 +123,7 @@ def _found(pattern: str, part: str, value: str | None) -> str:
 def _access_control(connection: Connection, target: str, living: Sequence[Service]) -> GivenValue:
     namespace, key = namespace_of(connection), connection.password or ""
     if not namespace or not key:
-        raise ValueUnusable(
+        raise InvalidValueError(
             f"Connection {connection.conn_id} does not say the Access Control namespace (extra: namespace) or has no "
             "key (password); add it."
         )
@@ -160,7 +160,7 @@ def _tracking(connection: Connection) -> GivenValue:
             else "holds a semicolon, a quotation mark at the beginning or a blank at an end, which a plain connection "
             "string cannot carry"
         )
-        raise ValueUnusable(
+        raise InvalidValueError(
             f"Connection {connection.conn_id} {why}; it has to name server (host), database (schema), user and "
             "password as the service uses them."
         )
@@ -172,7 +172,7 @@ def _tracking(connection: Connection) -> GivenValue:
             BaseHook.get_connection(through).get_hook().run("SELECT 1", handler=lambda cursor: cursor.fetchall())
         except Exception as error:
             said = redact(str(error), (connection.password,), limit=200).rstrip(".")
-            raise ValueUnusable(
+            raise InvalidValueError(
                 f"The database cannot be reached through connection {through}: {type(error).__name__}: {said}. Check "
                 "server, database, user and password."
             ) from None
@@ -186,7 +186,7 @@ def _store(connection: Connection, setting: str) -> GivenValue:
     try:
         account = storage_account(connection.conn_id)
     except Exception as error:
-        raise ValueUnusable(
+        raise InvalidValueError(
             f"Connection {connection.conn_id} does not lead to a storage account ({type(error).__name__}); it has to "
             "be one of Azure Blob Storage, with account name (login) and key (password)."
         ) from None
@@ -197,7 +197,7 @@ def _certificate(connection: Connection, target: str) -> GivenValue:
     """The PFX file at ``certificate_path`` (extra), opened by the password."""
     path, password = connection.extra_dejson.get("certificate_path"), connection.password
     if not path or not password:
-        raise ValueUnusable(
+        raise InvalidValueError(
             f"Connection {connection.conn_id} does not name the PFX file of the SSL certificate (extra: "
             "certificate_path), or has no password of it; add it."
         )

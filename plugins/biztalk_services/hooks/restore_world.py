@@ -7,32 +7,32 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from biztalk_services.catalog.world import StoredWorld
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_DRAIN_QUERY
+from biztalk_services.flows.archived_plan_inputs import StoredWorld
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.inventory import inventory_now
 from biztalk_services.hooks.restore_values import restore_values
 from biztalk_services.hooks.runs import has_ended, run_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.hooks.tracking import read_batches, used_since
-from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.catalog.claims import Claim
+    from biztalk_services.drivers.biztalk.values import Value
     from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
-    from biztalk_services.plans.request import RestoreRequest
-    from biztalk_services.plans.values import Value
-    from biztalk_services.rest.messages import Service
-    from biztalk_services.rules.batches import BatchReport
-    from biztalk_services.rules.control_number_use import UseReport
-    from biztalk_services.rules.inventory import Inventory
+    from biztalk_services.model.control_number_use import UseReport
+    from biztalk_services.model.drain import DrainStatus
+    from biztalk_services.model.inventory import Inventory
+    from biztalk_services.model.records import Lock
+    from biztalk_services.model.restore_request import RestoreRequest
+    from biztalk_services.model.service import Service
 
 
 class AirflowWorld(StoredWorld):
     """
-    The :class:`biztalk_services.plans.planner.World` of a run.
+    The :class:`biztalk_services.flows.plan_restore.World` of a run.
 
     :param context: of the task
     :param conn_id: connection to the subscription
@@ -63,7 +63,7 @@ class AirflowWorld(StoredWorld):
     def control_numbers_since(self, service: str, since: datetime) -> UseReport:
         return used_since(service, since, self._settings)
 
-    def batches(self, service: str) -> BatchReport:
+    def batches(self, service: str) -> DrainStatus:
         query = self._settings.drain_query or DEFAULT_DRAIN_QUERY
         return read_batches(self._settings.tracking_conn_id_of(service), query, service)
 
@@ -72,7 +72,7 @@ class AirflowWorld(StoredWorld):
     ) -> Sequence[Value]:
         return restore_values(request, stored, target, self._settings, living)
 
-    def claim(self, service: str) -> Claim | None:
+    def claim(self, service: str) -> Lock | None:
         """That of a run that has ended, or of this one, is in nobody's way."""
         claim = super().claim(service)
         return None if claim is None or claim.run == run_of(self._ti) or has_ended(self._ti, claim.run) else claim

@@ -6,8 +6,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from biztalk_services.rules.run import Run
-from biztalk_services.rules.suspension import Owner
+from biztalk_services.model.run import Owner, Run
 
 _ENDED = ("success", "failed")
 

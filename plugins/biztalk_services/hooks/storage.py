@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from biztalk_services.catalog.storage import StorageAccount
+    from biztalk_services.archive.storage import StorageAccount
 
 
 def storage_account(conn_id: str) -> StorageAccount:
@@ -19,17 +19,17 @@ def storage_account(conn_id: str) -> StorageAccount:
     """
     from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
 
-    from biztalk_services.catalog.storage import StorageAccount
+    from biztalk_services.archive.storage import StorageAccount
 
     return StorageAccount(WasbHook(wasb_conn_id=conn_id).get_conn())
 
 
 def taken(account: StorageAccount, container: str) -> str | None:
     """Why a backup cannot have this container: there is one already. None when it is free."""
-    from biztalk_services.catalog.storage import ContainerTaken
+    from biztalk_services.archive.storage import ContainerExistsError
 
     try:
         account.check_container_is_free(container)
-    except ContainerTaken as error:
+    except ContainerExistsError as error:
         return str(error)
     return None

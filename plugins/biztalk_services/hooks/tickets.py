@@ -8,39 +8,44 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.storage import storage_account
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.catalog.tickets import Ticket, Tickets
-    from biztalk_services.rules.run import Run
+    from biztalk_services.archive.suspensions import SuspensionRecords
+    from biztalk_services.model.records import SuspensionRecord
+    from biztalk_services.model.run import Run
 
 log = logging.getLogger(__name__)
 
 
-def tickets_of(storage_conn_id: str, catalog_container: str) -> Tickets:
+def tickets_of(storage_conn_id: str, catalog_container: str) -> SuspensionRecords:
     """
     The tickets beside a catalog.
 
     :param storage_conn_id: connection to the storage account
     :param catalog_container: container of the catalog
     """
-    from biztalk_services.catalog.tickets import Tickets
+    from biztalk_services.archive.suspensions import SuspensionRecords
 
-    return Tickets(storage_account(storage_conn_id).client, catalog_container)
+    return SuspensionRecords(storage_account(storage_conn_id).client, catalog_container)
 
 
-def new_ticket(context: Context, service: str, *, subscription_id: str, reason: str, within: timedelta) -> Ticket:
+def new_ticket(
+    context: Context, service: str, *, subscription_id: str, reason: str, within: timedelta
+) -> SuspensionRecord:
     """
     A ticket of the run that is under way, not written yet.
 
     :param within: how soon the service has to be back
     """
-    from biztalk_services.catalog.tickets import Ticket
+    from biztalk_services.model.records import SuspensionRecord
 
     now = datetime.now(UTC)
-    return Ticket(service, subscription_id, run_of(context["ti"]), reason, opened_at=now, back_by=now + within)
+    return SuspensionRecord(
+        service, subscription_id, run_of(context["ti"]), reason, opened_at=now, back_by=now + within
+    )
 
 
 def close_tickets(service: str, run: Run, *, how: str, storage_conn_id: str, catalog_container: str) -> None:
@@ -52,5 +57,5 @@ def close_tickets(service: str, run: Run, *, how: str, storage_conn_id: str, cat
     """
     try:
         tickets_of(storage_conn_id, catalog_container).close_all(service, by=str(run), how=how, run=run)
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         log.warning("%s", error)

@@ -8,49 +8,50 @@ from typing import Any
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from biztalk_services.rest.errors import Advice, BizTalkServicesError
-from biztalk_services.rest.redaction import redact
-from biztalk_services.rules import control_number_use
-from biztalk_services.rules.batches import BatchReport, from_rows
-from biztalk_services.rules.control_number_use import DEFAULT_CONTROL_NUMBER_QUERY, UseReport, since_text
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY
+from biztalk_services.model import control_number_use
+from biztalk_services.model.control_number_use import UseReport, since_text
+from biztalk_services.model.drain import DrainStatus, from_rows
+from biztalk_services.model.errors import Advice, BackupServiceError
+from biztalk_services.model.redaction import redact
 from biztalk_services.settings import Settings
 
 
-class BatchesUnknown(BizTalkServicesError):
+class DrainUnknownError(BackupServiceError):
     """Nobody can say whether batches hold messages; ``report`` says why. Advice ``stop``: nor will anybody later."""
 
     default_advice = "retry"
 
-    def __init__(self, report: BatchReport, *, advice: Advice | None = None) -> None:
+    def __init__(self, report: DrainStatus, *, advice: Advice | None = None) -> None:
         super().__init__(report.sentence(), advice=advice)
         self.report = report
 
 
-def read_batches(conn_id: str, query: str, service: str) -> BatchReport:
+def read_batches(conn_id: str, query: str, service: str) -> DrainStatus:
     """
     Which batches of a service hold messages now: *empty* or *active*.
 
     :param conn_id: SQL connection to the tracking database
     :param query: the drain query: columns agreement, batch, messages, oldest; may use a parameter named ``service``
     :param service: name of the service
-    :raises BatchesUnknown: the connection does not exist, the database does not answer, the query or its answer is
+    :raises DrainUnknownError: the connection does not exist, the database does not answer, the query or its answer is
         wrong
     """
     source = f"tracking database of connection {conn_id}"
 
-    def unknown(reason: str) -> BatchReport:
-        return BatchReport(answer="unknown", source=source, reason=reason, checked_at=datetime.now(UTC))
+    def unknown(reason: str) -> DrainStatus:
+        return DrainStatus(answer="unknown", source=source, reason=reason, checked_at=datetime.now(UTC))
 
     try:
         columns, rows = _asked(conn_id, query, {"service": service})
     except AirflowNotFoundException:
-        raise BatchesUnknown(unknown(f"There is no connection {conn_id}."), advice="stop") from None
+        raise DrainUnknownError(unknown(f"There is no connection {conn_id}."), advice="stop") from None
     except Exception as error:
         reason = f"The {source} cannot be asked: {type(error).__name__}: {redact(str(error), limit=200)}."
-        raise BatchesUnknown(unknown(reason)) from None
+        raise DrainUnknownError(unknown(reason)) from None
     report = from_rows(columns, rows, source=source, checked_at=datetime.now(UTC))
     if report.answer == "unknown":
-        raise BatchesUnknown(report)
+        raise DrainUnknownError(report)
     return report
 
 

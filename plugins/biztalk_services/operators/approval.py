@@ -9,8 +9,8 @@ from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.operators.step import AdvicePolicy, failure_told
-from biztalk_services.rest.errors import BizTalkServicesError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +20,7 @@ PLAN_HASH = "plan_hash"
 """XCom key: which plan was approved."""
 
 
-class NotApproved(BizTalkServicesError):
+class NotApprovedError(BackupServiceError):
     """The plan was rejected, or nobody answered in time; nothing was changed."""
 
 
@@ -58,11 +58,11 @@ class BizTalkApprovePlanOperator(ApprovalOperator):
                 # What Airflow does with a rejection, skip what follows, would leave the run green.
                 answer = super(ApprovalOperator, self).execute_complete(context, event)
             except HITLTimeoutError:
-                raise NotApproved(
+                raise NotApprovedError(
                     f"Nobody approved the plan within {timedelta(hours=float(self.hours))}. {NOTHING_CHANGED}"
                 ) from None
             if answer["chosen_options"] != [self.APPROVE]:
                 who = (answer["responded_by_user"] or {}).get("name") or "somebody"
-                raise NotApproved(f"The plan was rejected by {who}. {NOTHING_CHANGED}")
+                raise NotApprovedError(f"The plan was rejected by {who}. {NOTHING_CHANGED}")
         context["ti"].xcom_push(key=PLAN_HASH, value=context["task_state_store"].get("shown"))
         return answer

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from biztalk_services.drivers.biztalk.backup_rules import backup_checks
+from biztalk_services.drivers.biztalk.state_chart import may_be
+from biztalk_services.flows.backup import record_violations
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.storage import storage_account, taken
 from biztalk_services.links.backup import BackupContainerLink
+from biztalk_services.model.backup import is_backup_name
+from biztalk_services.model.checks import Check, refuse_if_broken
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.catalog_step import CatalogStep, ChangingStep
 from biztalk_services.operators.claim import claim
 from biztalk_services.operators.step import request_id
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.backup_rules import backup_violations, is_backup_name, record_violations
-from biztalk_services.rules.state_chart import may_be
-from biztalk_services.rules.violations import Violation, refuse_if
 from biztalk_services.settings import Settings
 from biztalk_services.triggers.wait import told
 
@@ -48,23 +50,23 @@ class BizTalkCheckBackupOperator(CatalogStep):
         self.backup_label = backup_label
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
+        hook, address, store = hook_for(self.conn_id), ServiceRef.parse(self.service), context["task_state_store"]
         service = hook.get_service(address)
         account = storage_account(self.storage_conn_id)
         account.connection_string()
         account.check()
         violations = [
-            *backup_violations(service, backup_name=self.backup_name),
+            *backup_checks(service, backup_name=self.backup_name),
             *record_violations(
                 service, catalog_container=self.catalog_container, backup_label=self.backup_label or None
             ),
         ]
         if is_backup_name(self.backup_name) and store.get("name_found_free") != self.backup_name:
             if why := taken(account, self.backup_name):
-                violations.append(Violation("backup-name-free", why, "Backup BizTalk Service (dn232427)"))
+                violations.append(Check("backup-name-free", False, why, "Backup BizTalk Service (dn232427)"))
             else:
                 store.set("name_found_free", self.backup_name, retention=NEVER_EXPIRE)
-        refuse_if(violations, f"the backup of service {self.service}")
+        refuse_if_broken(violations, f"the backup of service {self.service}")
         claim(
             context,
             address.name,
@@ -111,7 +113,7 @@ class BizTalkBackupOperator(ChangingStep):
         self.still = still
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
+        hook, address, store = hook_for(self.conn_id), ServiceRef.parse(self.service), context["task_state_store"]
         begun, intent = (self._own(store.get(key)) for key in ("begun", "intent"))
         if begun:
             self.log.info(

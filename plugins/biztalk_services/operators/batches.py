@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from biztalk_services.hooks.tracking import BatchesUnknown, read_batches
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_DRAIN_QUERY
+from biztalk_services.hooks.tracking import DrainUnknownError, read_batches
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.step import BizTalkStep
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY, BatchReport
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +21,7 @@ RECORD, FAIL = "record", "fail"
 """What to do when a message slipped into a batch before the service stood still."""
 
 
-class MessagesSlippedIn(BizTalkServicesError):
+class BatchesRefilledError(BackupServiceError):
     """Between the last look and the suspension messages went into a batch, and the run does not accept that."""
 
 
@@ -47,12 +48,12 @@ class BizTalkLookAgainOperator(BizTalkStep):
     def run_step(self, context: Context) -> dict[str, Any]:
         try:
             report = read_batches(
-                self.tracking_conn_id, self.query or DEFAULT_DRAIN_QUERY, ServiceAddress.parse(self.service).name
+                self.tracking_conn_id, self.query or DEFAULT_DRAIN_QUERY, ServiceRef.parse(self.service).name
             )
-        except BatchesUnknown as unknown:
+        except DrainUnknownError as unknown:
             report = unknown.report
         except AirflowTaskTimeout:
-            report = BatchReport(
+            report = DrainStatus(
                 answer="unknown",
                 source=f"tracking database of connection {self.tracking_conn_id}",
                 reason=f"It did not answer within {self.execution_timeout}",
@@ -60,7 +61,7 @@ class BizTalkLookAgainOperator(BizTalkStep):
             )
         self.log.info(report.sentence())
         if report.answer == "active" and self.when_slipped_in == FAIL:
-            raise MessagesSlippedIn(
+            raise BatchesRefilledError(
                 f"While {self.service} was being suspended, messages slipped into a batch, which this run does not "
                 f"accept: {report.sentence()} The backup does not count; run it again."
             )

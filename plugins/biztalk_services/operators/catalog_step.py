@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from biztalk_services.hooks.catalog import catalog_of
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.claim import claim
 from biztalk_services.operators.step import BizTalkStep, failure_told
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.catalog.catalog import Catalog
+    from biztalk_services.archive.backups import Catalog
 
 
 class CatalogStep(BizTalkStep):
@@ -57,7 +57,7 @@ class ChangingStep(CatalogStep):
         with failure_told(context):
             claim(
                 context,
-                ServiceAddress.parse(self.service).name,
+                ServiceRef.parse(self.service).name,
                 purpose=self.purpose,
                 hold=Settings.load().longest_step,
                 storage_conn_id=self.storage_conn_id,
@@ -71,16 +71,16 @@ class ChangingStep(CatalogStep):
 
         :param state: of the service now
         :param still: XCom of the wait until it stood still
-        :raises NoLongerStill: it does not any more
+        :raises NotQuiescedError: it does not any more
         """
         if state != still["state"]:
-            raise NoLongerStill(
+            raise NotQuiescedError(
                 f"Service {self.service} was {still['state']} and is {state} now, so nothing was asked of it: somebody "
                 "has changed its state meanwhile, and messages may have passed through it. Start another run."
             )
 
 
-class NoLongerStill(BizTalkServicesError):
+class NotQuiescedError(BackupServiceError):
     """The service does not stand still any more; nothing was asked of it."""
 
     default_advice = "look"

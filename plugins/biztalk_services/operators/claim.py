@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.hooks.runs import has_ended, run_of
 from biztalk_services.hooks.storage import storage_account
-from biztalk_services.rest.errors import BizTalkServicesError
+from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,14 +26,15 @@ def claim(
     :param service: name of the service
     :param purpose: ``backup`` or ``restore``
     :param hold: how long the claim lasts, should nobody give it up
-    :raises ServiceClaimed: another run that has not ended works on it
+    :raises ServiceLockedError: another run that has not ended works on it
     """
-    from biztalk_services.catalog.claims import Claim, Claims
+    from biztalk_services.archive.locks import Locks
+    from biztalk_services.model.records import Lock
 
     ti = context["ti"]
-    claims = Claims(storage_account(storage_conn_id).client, catalog_container)
+    claims = Locks(storage_account(storage_conn_id).client, catalog_container)
     until = datetime.now(UTC) + hold
-    claims.take(Claim(service, run_of(ti), purpose, until), has_ended=lambda run: has_ended(ti, run))
+    claims.take(Lock(service, run_of(ti), purpose, until), has_ended=lambda run: has_ended(ti, run))
 
 
 def give_up(context: Context, services: Collection[str], *, storage_conn_id: str, catalog_container: str) -> None:
@@ -42,13 +43,13 @@ def give_up(context: Context, services: Collection[str], *, storage_conn_id: str
 
     :param services: names of the services
     """
-    from biztalk_services.catalog.claims import Claims
+    from biztalk_services.archive.locks import Locks
 
     if not services:
         return
     try:
-        claims = Claims(storage_account(storage_conn_id).client, catalog_container)
+        claims = Locks(storage_account(storage_conn_id).client, catalog_container)
         for service in services:
             claims.give_up(service, run_of(context["ti"]))
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         log.warning("%s", error)

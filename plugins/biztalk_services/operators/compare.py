@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.catalog_step import CatalogStep
-from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class BizTalkCompareInventoriesOperator(CatalogStep):
     Says what was added, removed and changed between two backups of a service, or between a backup and the living
     service.
 
-    XCom: ``same``, ``differences`` (as :meth:`biztalk_services.rules.differences.Difference.to_dict`). What differs
+    XCom: ``same``, ``differences`` (as :meth:`biztalk_services.model.differences.Difference.to_dict`). What differs
     does not fail the step.
 
     **Idempotency:** only reads.
@@ -36,9 +36,9 @@ class BizTalkCompareInventoriesOperator(CatalogStep):
 
     def run_step(self, context: Context) -> dict[str, Any]:
         from biztalk_services.hooks.inventory import inventory_now
-        from biztalk_services.rules.differences import differences
+        from biztalk_services.model.differences import differences
 
-        address = ServiceAddress.parse(self.service)
+        address = ServiceRef.parse(self.service)
         catalog = self.catalog
         before = catalog.inventory(address.name, self.backup_name)
         if self.later_backup_name:

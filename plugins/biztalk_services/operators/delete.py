@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from biztalk_services.drivers.biztalk.state_chart import may_be
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.catalog import see_published
 from biztalk_services.hooks.storage import storage_account
+from biztalk_services.model.errors import (
+    NOT_TAKEN,
+    BackupServiceError,
+    OutcomeUnknownError,
+    ServerError,
+    ServiceNotFoundError,
+)
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.catalog_step import ChangingStep
 from biztalk_services.operators.step import request_id
-from biztalk_services.rest.errors import (
-    NOT_TAKEN,
-    BizTalkServicesError,
-    OutcomeUnknown,
-    ServerTroubled,
-    ServiceNotFound,
-)
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.state_chart import may_be
 from biztalk_services.triggers.wait import told
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class BizTalkDeleteServiceOperator(ChangingStep):
         return None if self.etag in (None, "", "None") else self.etag
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
+        hook, address, store = hook_for(self.conn_id), ServiceRef.parse(self.service), context["task_state_store"]
         if store.get("asked"):
             self._require_under_way(hook, address)
             return {"operation_id": None}
@@ -71,7 +71,7 @@ class BizTalkDeleteServiceOperator(ChangingStep):
         name = request_id(context, "delete")
         try:
             operation_id = hook.delete(address, client_request_id=name, if_match=self.expected_etag)
-        except (OutcomeUnknown, ServerTroubled) as lost:
+        except (OutcomeUnknownError, ServerError) as lost:
             self.log.warning("%s", lost)
             self._require_under_way(hook, address)
             return {"operation_id": None}
@@ -82,31 +82,31 @@ class BizTalkDeleteServiceOperator(ChangingStep):
         return {"operation_id": operation_id}
 
     def _require_whole(self, safety_backup: Mapping[str, Any]) -> None:
-        from biztalk_services.catalog.reference import BackupReference
-        from biztalk_services.catalog.verification import BackupNotWhole, compare_with_reference
+        from biztalk_services.archive.verification import BackupDamagedError, compare_with_reference
+        from biztalk_services.model.backup import BackupReference
 
         reference = BackupReference.from_dict(safety_backup)
         try:
             self.log.info(compare_with_reference(storage_account(self.storage_conn_id).client, reference))
-        except BackupNotWhole as error:
-            raise SafetyBackupLost(f"Service {self.service} is not deleted. {error}") from None
+        except BackupDamagedError as error:
+            raise SafetyBackupLostError(f"Service {self.service} is not deleted. {error}") from None
         see_published(safety_backup, storage_conn_id=self.storage_conn_id, catalog_container=self.catalog_container)
 
-    def _require_under_way(self, hook: BizTalkServicesHook, address: ServiceAddress) -> None:
+    def _require_under_way(self, hook: BizTalkServicesHook, address: ServiceRef) -> None:
         try:
             state = hook.get_service(address).state
-        except ServiceNotFound:
+        except ServiceNotFoundError:
             return
         if not may_be(state, "Deleting"):
-            raise DeletionNotUnderWay(
+            raise DeletionNotStartedError(
                 f"The deletion of service {self.service} was asked for, and it is {state}. It is not asked for "
                 "again; look at the service, and start another restore."
             )
 
 
-class SafetyBackupLost(BizTalkServicesError):
+class SafetyBackupLostError(BackupServiceError):
     """The backup of what was to be deleted is not whole any more; nothing was deleted."""
 
 
-class DeletionNotUnderWay(BizTalkServicesError):
+class DeletionNotStartedError(BackupServiceError):
     """A deletion was asked for, and the service is not being deleted."""

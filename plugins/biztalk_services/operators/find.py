@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from biztalk_services.drivers.biztalk.backup_rules import lacks_backups
 from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.model.backup import backup_name
+from biztalk_services.model.checks import Check, RefusedError, refuse_if_broken
 from biztalk_services.operators.step import AdvicePolicy, failure_told
-from biztalk_services.rules.backup_rules import backup_name, lacks_backups
-from biztalk_services.rules.violations import RefusedError, Violation, refuse_if
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.rest.messages import Service
+    from biztalk_services.model.service import Service
 
 ALL_SERVICES = "all_services"
 """XCom key: every chosen service, also those that have no backups."""
@@ -77,7 +78,7 @@ class BizTalkFindServicesOperator(BaseOperator):
         if unknown:
             there = ", ".join(service.address.name for service in existing) or "none at all"
             sentence = f"The subscription has no service {', '.join(unknown)}; it has {there}. Nothing was done."
-            raise RefusedError([Violation("service-exists", sentence, "form of the run")], "the run")
+            raise RefusedError([Check("service-exists", False, sentence, "form of the run")], "the run")
         return [service for service in existing if service.address.name.lower() in wanted]
 
 
@@ -89,7 +90,7 @@ def _refuse_late_start(planned: datetime, settings: Settings) -> None:
             f"late; services are not suspended later than {settings.latest_start_minutes} minutes after that (option "
             "latest_start_minutes). Start a run by hand when the missed backups are wanted now."
         )
-        raise RefusedError([Violation("latest-start", sentence, "configuration")], "the run")
+        raise RefusedError([Check("latest-start", False, sentence, "configuration")], "the run")
 
 
 def _refuse_same_names(services: Sequence[Service]) -> None:
@@ -98,8 +99,8 @@ def _refuse_same_names(services: Sequence[Service]) -> None:
     for service in services:
         by_name.setdefault(service.address.name.lower(), []).append(service)
     violations = [
-        Violation(
-            "names-differ",
+        Check(
+            "names-differ", False,
             f"{' and '.join(str(service.address) for service in same)} have the same name, so that their backups would "
             "meet. Leave one of them out (option exclude), and back it up by another Airflow.",
             "catalog layout",
@@ -107,7 +108,7 @@ def _refuse_same_names(services: Sequence[Service]) -> None:
         for same in by_name.values()
         if len(same) > 1
     ]
-    refuse_if(violations, "the run")
+    refuse_if_broken(violations, "the run")
 
 
 def _described(service: Service) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.catalog_step import CatalogStep
-from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class BizTalkRecordInventoryOperator(CatalogStep):
     def run_step(self, context: Context) -> dict[str, Any]:
         from biztalk_services.hooks.inventory import inventory_now
 
-        hook, address = hook_for(self.conn_id), ServiceAddress.parse(self.service)
+        hook, address = hook_for(self.conn_id), ServiceRef.parse(self.service)
         service = hook.get_service(address)
         inventory = inventory_now(service, Settings.load())
         unread = {part: why for part, why in inventory.parts.items() if why}

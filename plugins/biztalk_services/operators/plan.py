@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from biztalk_services.flows.plan_document import document
+from biztalk_services.flows.plan_restore import make_plan
+from biztalk_services.model.backup import backup_name
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.plan import RestorePlan
+from biztalk_services.model.restore_request import RestoreRequest
 from biztalk_services.operators.claim import claim
 from biztalk_services.operators.step import AdvicePolicy, failure_told
-from biztalk_services.plans.document import document
-from biztalk_services.plans.plan import RestorePlan
-from biztalk_services.plans.planner import make_plan
-from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rules.backup_rules import backup_name
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.catalog.reference import BackupReference
     from biztalk_services.hooks.restore_world import AirflowWorld
+    from biztalk_services.model.backup import BackupReference
 
 
-class RestoreRefused(BizTalkServicesError):
+class RestoreRefusedError(BackupServiceError):
     """A restore that breaks rules; nothing was done."""
 
 
-class PlanOutdated(BizTalkServicesError):
+class PlanOutdatedError(BackupServiceError):
     """Things are not any more as they were when the plan was made; nothing was done."""
 
 
@@ -37,7 +37,7 @@ class BizTalkPlanRestoreOperator(BaseOperator):
     """
     Makes the plan of a restore: every rule with its verdict, every value checked, everything that would be lost.
 
-    XCom ``return_value``: the plan (:class:`biztalk_services.plans.plan.RestorePlan`); ``document``: the same to read
+    XCom ``return_value``: the plan (:class:`biztalk_services.model.plan.RestorePlan`); ``document``: the same to read
     (Markdown); ``request``, ``reference``: what it is about; ``stored``: the backup's settings without secrets;
     ``safety``: ``backup_name`` and ``tracking_conn_id`` for the backup of the living service; ``resumption``: whether
     to resume at the end, in the words of a suspension.
@@ -46,7 +46,7 @@ class BizTalkPlanRestoreOperator(BaseOperator):
 
     **Idempotency:** only reads.
 
-    :param request: fields of :class:`biztalk_services.plans.request.RestoreRequest`; None: the form of the run.
+    :param request: fields of :class:`biztalk_services.model.restore_request.RestoreRequest`; None: the form of the run.
         ``backup`` may be a name, empty for the newest, or a backup reference
     :param conn_id: connection to the subscription
     :param storage_conn_id: connection to the storage account of backup and catalog
@@ -150,13 +150,13 @@ class BizTalkConfirmPlanOperator(BaseOperator):
         self.catalog_container = catalog_container
 
     def execute(self, context: Context) -> dict[str, str]:
-        from biztalk_services.catalog.reference import BackupReference
         from biztalk_services.hooks.restore_world import AirflowWorld
+        from biztalk_services.model.backup import BackupReference
 
         approved, settings = RestorePlan.from_dict(self.plan), Settings.load()
         with failure_told(context):
             if approved.hash != self.approved_hash:
-                raise PlanOutdated(
+                raise PlanOutdatedError(
                     "The plan was made again after it was approved, and nobody has approved the new one; nothing was "
                     "changed. Clear the step approval to have it read, or start another restore."
                 )
@@ -164,7 +164,7 @@ class BizTalkConfirmPlanOperator(BaseOperator):
             reference = BackupReference.from_dict(self.reference)
             plan = make_plan(RestoreRequest(**self.request), reference, world)
             if plan.hash != approved.hash:
-                raise PlanOutdated(
+                raise PlanOutdatedError(
                     "The plan that was approved is not what would be done now; nothing was changed. What is different: "
                     + "; ".join(plan.changes_since(approved))
                     + ". Start another restore, and read its plan."
@@ -186,17 +186,17 @@ def find_backup(world: AirflowWorld, form: dict[str, Any]) -> tuple[BackupRefere
     The backup that a form means, and its choices.
 
     :param form: ``backup`` is a name, empty for the newest of ``service``, or a whole reference.
-    :raises NotInCatalog: there is no such backup.
-    :raises ReferenceUnusable: it is one of no version that is understood here.
-    :raises RestoreRefused: the reference is one of another service.
+    :raises NotInCatalogError: there is no such backup.
+    :raises InvalidReferenceError: it is one of no version that is understood here.
+    :raises RestoreRefusedError: the reference is one of another service.
     """
-    from biztalk_services.catalog.reference import BackupReference
+    from biztalk_services.model.backup import BackupReference
 
     if isinstance(form.get("backup"), Mapping):
         reference = BackupReference.from_dict(form["backup"])
         reference = world.catalog.read(reference.service, reference.container)
         if (form.get("service") or reference.service).strip().lower() != reference.service.lower():
-            raise RestoreRefused(
+            raise RestoreRefusedError(
                 f"The form names service {form['service']}, and the backup {reference.place} is one of service "
                 f"{reference.service}. Correct one of the two."
             )
@@ -208,7 +208,7 @@ def find_backup(world: AirflowWorld, form: dict[str, Any]) -> tuple[BackupRefere
 
 def _refuse_what_breaks_rules(plan: RestorePlan) -> None:
     if plan.objections:
-        raise RestoreRefused(
+        raise RestoreRefusedError(
             f"Refused the restore of {plan.backup['place']} as {plan.target['service']}; nothing was changed. "
             + " ".join(plan.objections)
         )

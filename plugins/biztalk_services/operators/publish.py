@@ -10,20 +10,20 @@ from biztalk_services.assets import BACKUPS
 from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.links.backup import CatalogEntryLink
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.catalog_step import CatalogStep
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.batches import BatchReport
 from biztalk_services.triggers.wait import told
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.catalog.catalog import Catalog
-    from biztalk_services.catalog.reference import BackupReference
+    from biztalk_services.archive.backups import Catalog
+    from biztalk_services.model.backup import BackupReference
 
 
-class BackupInconsistent(BizTalkServicesError):
+class BackupInconsistentError(BackupServiceError):
     """The service was changed while it was being backed up."""
 
 
@@ -45,13 +45,13 @@ class BizTalkVerifyBackupOperator(CatalogStep):
         self.backup_name = backup_name
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        from biztalk_services.catalog.verification import read_back
+        from biztalk_services.drivers.biztalk.verification import read_back
 
         backup = read_back(
             storage_account(self.storage_conn_id).client,
             self.backup_name,
             self.backup_name,
-            service_name=ServiceAddress.parse(self.service).name,
+            service_name=ServiceRef.parse(self.service).name,
         )
         against = (
             "have the size and SHA-256 that the descriptor says"
@@ -74,7 +74,7 @@ class BizTalkPublishBackupOperator(CatalogStep):
     Writes the backup reference into the catalog, the last step that makes a backup valid, and pushes it. Just before
     that the backup is read back once more, now by the reference.
 
-    XCom ``return_value``: the reference (:class:`biztalk_services.catalog.reference.BackupReference`);
+    XCom ``return_value``: the reference (:class:`biztalk_services.model.backup.BackupReference`);
     ``reference_url``: where it lies. The asset ``biztalk-services-backups`` gets an event with the reference's place.
 
     A backup during which the service was changed (its ETag differs) is set aside in the catalog, and the step fails.
@@ -100,8 +100,8 @@ class BizTalkPublishBackupOperator(CatalogStep):
         self.backup_label = backup_label
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        from biztalk_services.catalog.reference import BackupReference, Drain, Verification
-        from biztalk_services.catalog.verification import StoredBlob, compare_with_reference
+        from biztalk_services.archive.verification import compare_with_reference
+        from biztalk_services.model.backup import BackupReference, Drain, StoredBlob, Verification
 
         ti = context["ti"]
         said = {
@@ -110,7 +110,7 @@ class BizTalkPublishBackupOperator(CatalogStep):
         }
         checked, begun, ended, verified = (said[what] for what in ("checked", "begun", "ended", "verified"))
         etags = [said[what]["etag"] for what in ("begun", "ended", "recorded")]
-        before, after = (BatchReport.from_dict(said[what]) for what in ("drained", "looked_again"))
+        before, after = (DrainStatus.from_dict(said[what]) for what in ("drained", "looked_again"))
         reference = BackupReference(
             account=begun["account"],
             container=begun["container"],
@@ -156,8 +156,8 @@ class BizTalkPublishBackupOperator(CatalogStep):
             f"Nobody can say that service {self.service} was not changed while it was being backed up: its ETag was "
             f"{before} before, {after} after, and {recorded} when its inventory was taken."
         )
-        url = catalog.set_aside(reference, reason)
-        raise BackupInconsistent(
+        url = catalog.quarantine(reference, reason)
+        raise BackupInconsistentError(
             f"{reason} Backup {reference.place} is inconsistent and does not count; it is noted at {url}. Keep "
             "management operations away from the service during the night, and run the backup again."
         )

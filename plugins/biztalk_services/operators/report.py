@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from biztalk_services.flows.outcomes import BACKED_UP, FAILED, NO_BACKUP, Outcome, failed_steps
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.catalog import why_lost
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.claim import give_up
 from biztalk_services.operators.find import ALL_SERVICES
 from biztalk_services.operators.step import AdvicePolicy, failure_told
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.outcomes import BACKED_UP, FAILED, NO_BACKUP, Outcome, failed_steps
 from biztalk_services.triggers.wait import FAILURE, told
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class NotAllBackedUp(BizTalkServicesError):
+class BackupsFailedError(BackupServiceError):
     """At least one service was not backed up, or did not come back."""
 
 
@@ -31,7 +31,7 @@ class BizTalkReportOperator(BaseOperator):
     Says for each service of the run what happened; fails the run when one was not backed up or did not come back, when
     a reference that was published is lost, or when there was no service.
 
-    XCom: a list of outcomes (:class:`biztalk_services.rules.outcomes.Outcome`), pushed before the run is failed.
+    XCom: a list of outcomes (:class:`biztalk_services.flows.outcomes.Outcome`), pushed before the run is failed.
 
     **Idempotency:** only reads, and gives up the claims of the run.
 
@@ -77,7 +77,7 @@ class BizTalkReportOperator(BaseOperator):
             chosen = ti.xcom_pull(task_ids=self.find, key=ALL_SERVICES)
             if chosen is None:
                 reason = ti.xcom_pull(task_ids=self.find, key=FAILURE) or f"See the log of {self.find}."
-                raise NotAllBackedUp(f"The services of the run could not be found, and nothing was done. {reason}")
+                raise BackupsFailedError(f"The services of the run could not be found, and nothing was done. {reason}")
             outcomes = self._outcomes(ti, chosen)
             ti.xcom_push(key="return_value", value=[outcome.to_dict() for outcome in outcomes])
             for outcome in outcomes:
@@ -129,8 +129,8 @@ class BizTalkReportOperator(BaseOperator):
 
     def _state_now(self, service: str) -> str | None:
         try:
-            return hook_for(self.conn_id).get_service(ServiceAddress.parse(service)).state
-        except BizTalkServicesError as error:
+            return hook_for(self.conn_id).get_service(ServiceRef.parse(service)).state
+        except BackupServiceError as error:
             self.log.warning("The state of %s is not known now: %s", service, error)
             return None
 
@@ -139,16 +139,16 @@ def judge(outcomes: Sequence[Outcome]) -> None:
     """
     Pass when at least one service was backed up and none failed.
 
-    :raises NotAllBackedUp: otherwise, naming the services and what went wrong
+    :raises BackupsFailedError: otherwise, naming the services and what went wrong
     """
     failed = [outcome for outcome in outcomes if outcome.outcome == FAILED]
     if failed:
         stories = " ".join(f"{outcome.service} ({outcome.failed_step}): {outcome.reason}" for outcome in failed)
-        raise NotAllBackedUp(
+        raise BackupsFailedError(
             f"{len(failed)} of {len(outcomes)} services were not backed up or did not come back. {stories}"
         )
     if not any(outcome.outcome == BACKED_UP for outcome in outcomes):
-        raise NotAllBackedUp(
+        raise BackupsFailedError(
             "No service was backed up: none of the chosen ones has an edition with backups, or none was chosen. Check "
             "the options include and exclude of [biztalk_services] and the form of the run."
         )

@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from biztalk_services.flows.plan_restore import sent
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.restore_values import restore_values
 from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.storage import storage_account
 from biztalk_services.hooks.tickets import tickets_of
+from biztalk_services.model.errors import BackupServiceError, OperationNotAllowedError, ServiceNotFoundError
+from biztalk_services.model.plan import RestorePlan
+from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.catalog_step import ChangingStep
 from biztalk_services.operators.step import request_id
-from biztalk_services.plans.plan import RestorePlan
-from biztalk_services.plans.planner import sent
-from biztalk_services.plans.request import RestoreRequest
-from biztalk_services.rest.errors import BizTalkServicesError, OperationNotAllowed, ServiceNotFound
-from biztalk_services.rest.messages import ServiceAddress
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
-    from biztalk_services.rest.messages import Service
+    from biztalk_services.model.service import Service
 
 _QUICKEST, _SLOWEST = 3.0, 60.0
 """Seconds between two looks whether the name is free: at most a twentieth of the time already waited, within these."""
 
 
-class NameNotFree(BizTalkServicesError):
+class NameNotFreeError(BackupServiceError):
     """The service is deleted, and its name is still held."""
 
     default_advice = "retry"
@@ -69,7 +69,7 @@ class BizTalkRestoreOperator(ChangingStep):
         self.name_deadline_minutes = name_deadline_minutes
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
+        hook, address, store = hook_for(self.conn_id), ServiceRef.parse(self.service), context["task_state_store"]
         if begun := store.get("begun"):
             self.log.info("The restore was begun by an earlier try: operation %s.", begun["operation_id"])
             return begun
@@ -77,7 +77,7 @@ class BizTalkRestoreOperator(ChangingStep):
         living = _living(hook, address)
         if intent is None:
             if living is not None:
-                raise OperationNotAllowed(
+                raise OperationNotAllowedError(
                     f"Service {self.service} lives ({living.state}), so nothing can be restored to its name. "
                     "Nothing was asked for; look at the service, and start another restore.",
                     advice="stop",
@@ -91,12 +91,12 @@ class BizTalkRestoreOperator(ChangingStep):
         tickets.close_all(self.service, by=str(run_of(context["ti"])), how="deleted; its name is used again")
         try:
             operation_id = self._ask(hook, address, context)
-        except OperationNotAllowed as held:
+        except OperationNotAllowedError as held:
             raise self._not_free(intent, held) from None
         self.log.info("Asked for the restore of %s: operation %s.", self.service, operation_id)
         return self._begun(store, intent, operation_id)
 
-    def _ask(self, hook: BizTalkServicesHook, address: ServiceAddress, context: Context) -> str:
+    def _ask(self, hook: BizTalkServicesHook, address: ServiceRef, context: Context) -> str:
         plan, request = RestorePlan.from_dict(self.plan), RestoreRequest(**self.request)
         values = restore_values(request, self.stored or {}, address.name, Settings.load())
         return hook.restore(
@@ -107,21 +107,21 @@ class BizTalkRestoreOperator(ChangingStep):
             client_request_id=request_id(context, "restore"),
         )
 
-    def _not_free(self, intent: dict[str, Any], held: OperationNotAllowed) -> BizTalkServicesError:
+    def _not_free(self, intent: dict[str, Any], held: OperationNotAllowedError) -> BackupServiceError:
         waited = (datetime.now(UTC) - datetime.fromisoformat(intent["requested_at"])).total_seconds()
         if waited >= timedelta(minutes=self.name_deadline_minutes).total_seconds():
-            return NameNotFree(
+            return NameNotFreeError(
                 f"The name of service {self.service} is still not free {waited / 60:.0f} minutes after the restore "
                 f"was first asked for; nothing was restored. {held}",
                 advice="stop",
             )
         pause = min(max(waited / 20, _QUICKEST), _SLOWEST)
-        return NameNotFree(f"The name of service {self.service} is not free yet. {held}", retry_after=pause)
+        return NameNotFreeError(f"The name of service {self.service} is not free yet. {held}", retry_after=pause)
 
     def _adopted(self, store: Any, intent: dict[str, Any], living: Service) -> dict[str, Any]:
         ours = living.last_operation and (living.last_operation.operation_type or "").lower() == "restore"
         if not ours:
-            raise OperationNotAllowed(
+            raise OperationNotAllowedError(
                 f"Service {self.service} came about while its restore was being asked for, and not by a restore; it is "
                 f"{living.state}. Nothing more was asked for; look at the service.",
                 advice="stop",
@@ -136,8 +136,8 @@ class BizTalkRestoreOperator(ChangingStep):
         return begun
 
 
-def _living(hook: BizTalkServicesHook, address: ServiceAddress) -> Service | None:
+def _living(hook: BizTalkServicesHook, address: ServiceRef) -> Service | None:
     try:
         return hook.get_service(address)
-    except ServiceNotFound:
+    except ServiceNotFoundError:
         return None

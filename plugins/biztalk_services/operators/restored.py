@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from biztalk_services.drivers.biztalk.connection_strings import TRACKING
+from biztalk_services.drivers.biztalk.state_chart import states_allowing
+from biztalk_services.drivers.biztalk.values import ACCESS_CONTROL, ARCHIVE, MONITORING, same_thing
+from biztalk_services.flows.outcomes import failed_steps
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.catalog import catalog_of, why_lost
 from biztalk_services.hooks.storage import storage_account
+from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.model.restore_request import REPLACE, REPORT
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.approval import NOTHING_CHANGED
 from biztalk_services.operators.claim import give_up
 from biztalk_services.operators.step import AdvicePolicy, failure_told
-from biztalk_services.plans.request import REPLACE, REPORT
-from biztalk_services.plans.values import ACCESS_CONTROL, ARCHIVE, MONITORING, same_thing
-from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.connection_strings import TRACKING
-from biztalk_services.rules.outcomes import failed_steps
-from biztalk_services.rules.state_chart import states_allowing
 from biztalk_services.triggers.wait import FAILURE, told
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _CONNECTIONS = {
 """Field of the form -> setting that the connection is about."""
 
 
-class NotRestored(BizTalkServicesError):
+class RestoreFailedError(BackupServiceError):
     """The restore did not come to a good end; the message says where the service stands and what to do."""
 
 
@@ -101,7 +101,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
                     catalog_container=self.catalog_container,
                 )
             if outcome["outcome"] in (FAILED, REFUSED):
-                raise NotRestored(outcome["reason"])
+                raise RestoreFailedError(outcome["reason"])
             self.log.info(outcome["reason"])
 
     def _outcome(self, context: Context, states: Mapping[str, str | None]) -> dict[str, Any]:
@@ -167,10 +167,10 @@ class BizTalkReportRestoreOperator(BaseOperator):
 
     def _state_now(self, service: str) -> str | None:
         try:
-            return hook_for(self.conn_id).get_service(ServiceAddress.parse(service)).state
-        except ServiceNotFound:
+            return hook_for(self.conn_id).get_service(ServiceRef.parse(service)).state
+        except ServiceNotFoundError:
             return None
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             self.log.warning("The state of %s is not known now: %s", service, error)
             return _UNKNOWN
 
@@ -196,7 +196,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
         catalog = catalog_of(self.storage_conn_id, self.catalog_container)
         try:
             settings = catalog.inventory(safety["service"], safety["container"]).settings
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             self.log.warning("%s", error)
             return {}
         shown = {value["setting"]: value["shown"] for value in plan["values"]}
@@ -208,7 +208,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
 
     def _keep(self, context: Context, outcome: dict[str, Any]) -> None:
         """A failure that cannot be recorded is told all the same."""
-        from biztalk_services.catalog.restores import Restores
+        from biztalk_services.archive.restores import Restores
 
         name = outcome["service"].rpartition("/")[2]
         ti = context["ti"]
@@ -218,7 +218,7 @@ class BizTalkReportRestoreOperator(BaseOperator):
         plan = ti.xcom_pull(task_ids="plan")
         try:
             url = records.record(name, when, outcome | {"schema_version": 1, "run": run, "plan": plan})
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             if outcome["outcome"] == RESTORED:
                 raise
             self.log.warning("The restore could not be recorded: %s", error)

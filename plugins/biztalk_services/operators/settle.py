@@ -5,27 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from biztalk_services.drivers.biztalk.values import CERTIFICATE, ONLY_IN_BACKUP, same_thing
 from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.inventory import CONTROL_NUMBERS
+from biztalk_services.model.plan import RestorePlan
+from biztalk_services.model.restore_request import EXACT, RAISE, RestoreRequest
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.catalog_step import CatalogStep, ChangingStep
-from biztalk_services.plans.plan import RestorePlan
-from biztalk_services.plans.request import EXACT, RAISE, RestoreRequest
-from biztalk_services.plans.values import CERTIFICATE, ONLY_IN_BACKUP, same_thing
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.inventory import CONTROL_NUMBERS
 from biztalk_services.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.rest.messages import Service
+    from biztalk_services.model.service import Service
 
 
-class RestoredDifferent(BizTalkServicesError):
+class RestoreMismatchError(BackupServiceError):
     """The restored service does not hold what the backup held."""
 
 
-class ControlNumbersUnsettled(BizTalkServicesError):
+class ControlNumbersOpenError(BackupServiceError):
     """Control numbers that a person has to settle before the service is resumed."""
 
 
@@ -52,11 +52,11 @@ class _RestoredStep(CatalogStep):
 
     def recorded(self) -> Any:
         """The inventory of the backup; None when nobody recorded one."""
-        from biztalk_services.catalog.catalog import NotInCatalog
+        from biztalk_services.archive.backups import NotInCatalogError
 
         try:
             return self.catalog.inventory(self.reference["service"], self.reference["container"])
-        except NotInCatalog:
+        except NotInCatalogError:
             return None
 
 
@@ -73,15 +73,15 @@ class BizTalkVerifyRestoreOperator(_RestoredStep):
 
     def run_step(self, context: Context) -> dict[str, Any]:
         from biztalk_services.hooks.inventory import inventory_now
-        from biztalk_services.rules.differences import differences
+        from biztalk_services.model.differences import differences
 
         recorded = self.recorded()
         if recorded is None:
-            raise RestoredDifferent(
+            raise RestoreMismatchError(
                 f"Service {self.service} is restored, but nobody recorded what was in backup "
                 f"{self.reference['container']}, so it cannot be compared. Look at it before it is resumed."
             )
-        service = hook_for(self.conn_id).get_service(ServiceAddress.parse(self.service))
+        service = hook_for(self.conn_id).get_service(ServiceRef.parse(self.service))
         now = inventory_now(service, Settings.load(), acs_conn_id=self.chosen.acs_conn_id)
         plan = RestorePlan.from_dict(self.plan)
         found = differences(recorded, now, allowed=overridden(plan, self.chosen))
@@ -91,7 +91,7 @@ class BizTalkVerifyRestoreOperator(_RestoredStep):
         wrong += not_as_asked(plan, service)
         context["ti"].xcom_push(key="differences", value=wrong)
         if wrong:
-            raise RestoredDifferent(
+            raise RestoreMismatchError(
                 f"Service {self.service} is not what was backed up as {self.reference['container']}: "
                 f"{' '.join(wrong)} It is Suspended; look at it before it is resumed."
             )
@@ -127,7 +127,7 @@ class BizTalkSettleControlNumbersOperator(_RestoredStep, ChangingStep):
 
         settings, raising = Settings.load(), self.chosen.control_numbers == RAISE
         rows, unsettled = settle_control_numbers(
-            hook_for(self.conn_id).get_service(ServiceAddress.parse(self.service)),
+            hook_for(self.conn_id).get_service(ServiceRef.parse(self.service)),
             self.chosen,
             self.recorded(),
             used_since(self.reference["service"], datetime.fromisoformat(self.reference["started_at"]), settings),
@@ -138,7 +138,7 @@ class BizTalkSettleControlNumbersOperator(_RestoredStep, ChangingStep):
         for row in rows:
             self.log.info("%s %s: %s", row["agreement"], row["kind"], row["sentence"])
         if raising and unsettled:
-            raise ControlNumbersUnsettled(
+            raise ControlNumbersOpenError(
                 f"Control numbers of {self.service} are not settled, and it is Suspended: {' '.join(unsettled)}"
             )
         return {"numbers": rows}

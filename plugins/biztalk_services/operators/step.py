@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, RetryPolicy
 from airflow.sdk.definitions.retry_policy import RetryDecision
 
-from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
+from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
 from biztalk_services.triggers.wait import FAILURE
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class AdvicePolicy(RetryPolicy):
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
-        if not isinstance(exception, BizTalkServicesError):
+        if not isinstance(exception, BackupServiceError):
             return RetryDecision.default()
-        if exception.advice == "stop" and (isinstance(exception, ServiceNotFound) or not self.insist):
+        if exception.advice == "stop" and (isinstance(exception, ServiceNotFoundError) or not self.insist):
             return RetryDecision.fail(reason="Trying again would not help.")
         delay = timedelta(seconds=exception.retry_after) if exception.retry_after else None
         return RetryDecision.retry(delay=delay, reason=f"The error advises to {exception.advice}.")
@@ -48,7 +48,7 @@ def failure_told(context: Context) -> Iterator[None]:
     """Leave the sentence of a domain error in XCom, for the report at the end of the run."""
     try:
         yield
-    except BizTalkServicesError as error:
+    except BackupServiceError as error:
         context["ti"].xcom_push(key=FAILURE, value=str(error))
         raise
 

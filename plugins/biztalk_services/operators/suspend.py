@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from biztalk_services.drivers.biztalk.state_chart import is_moving, may_be
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.runs import run_of
 from biztalk_services.hooks.storage import storage_account, taken
 from biztalk_services.hooks.tickets import close_tickets, new_ticket, tickets_of
+from biztalk_services.model.errors import (
+    NOT_TAKEN,
+    BackupServiceError,
+    OperationNotAllowedError,
+    OperationNotFoundError,
+    ServiceNotFoundError,
+)
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.operators.catalog_step import ChangingStep
 from biztalk_services.operators.step import AdvicePolicy, failure_told, request_id
-from biztalk_services.rest.errors import (
-    NOT_TAKEN,
-    BizTalkServicesError,
-    OperationNotAllowed,
-    OperationNotFound,
-    ServiceNotFound,
-)
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.state_chart import is_moving, may_be
 from biztalk_services.sensors.wait import WaitSensor
 from biztalk_services.triggers.back import BackTrigger
 from biztalk_services.triggers.wait import told
@@ -29,11 +29,11 @@ from biztalk_services.triggers.wait import told
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.catalog.tickets import Tickets
+    from biztalk_services.archive.suspensions import SuspensionRecords
     from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
 
 
-class ServiceNotActive(BizTalkServicesError):
+class ServiceNotRunningError(BackupServiceError):
     """The service is in a state from which it would not come back as it was."""
 
 
@@ -83,15 +83,17 @@ class BizTalkSuspendOperator(ChangingStep):
     def execute(self, context: Context) -> dict[str, Any]:
         try:
             return super().execute(context)
-        except BizTalkServicesError as error:
-            from biztalk_services.catalog.claims import ServiceClaimed
+        except BackupServiceError as error:
+            from biztalk_services.archive.locks import ServiceLockedError
 
-            if _asked_before(context, self.service) and not isinstance(error, (ServiceNotFound, ServiceClaimed)):
+            if _asked_before(context, self.service) and not isinstance(
+                error, (ServiceNotFoundError, ServiceLockedError)
+            ):
                 error.advice = "look"
             raise
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        hook, address, store = hook_for(self.conn_id), ServiceAddress.parse(self.service), context["task_state_store"]
+        hook, address, store = hook_for(self.conn_id), ServiceRef.parse(self.service), context["task_state_store"]
         asked, state = _asked_before(context, self.service), hook.get_service(address).state
         if asked and self._tickets.all_closed(self.service, run_of(context["ti"])):
             store.delete("asked")
@@ -107,12 +109,12 @@ class BizTalkSuspendOperator(ChangingStep):
             self.log.info("An earlier try suspended %s: it is %s.", self.service, state)
             return self._told(asked["found_state"], by_us=True, expected="Suspended", operation_id=None)
         if is_moving(state):
-            raise OperationNotAllowed(
+            raise OperationNotAllowedError(
                 f"Service {self.service} is {state}: another operation is under way, so it was not asked to suspend. "
                 "It is asked when that has ended; should it not end, look at the service's operation log."
             )
         if not asked and state != "Active":
-            raise ServiceNotActive(
+            raise ServiceNotRunningError(
                 f"Service {self.service} is {state} now and was not asked to suspend: it would be Active afterwards, "
                 "which it was not before. Bring it into a settled state, and run the backup again."
             )
@@ -122,7 +124,7 @@ class BizTalkSuspendOperator(ChangingStep):
             self._open_ticket(context, hook.subscription_id)
             ticketed = True
             operation_id = hook.suspend(address, client_request_id=request_id(context, "suspend"))
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             if not asked and (not ticketed or isinstance(error, NOT_TAKEN) or error.advice == "stop"):
                 store.delete("asked")
                 self._close_ticket(context)
@@ -146,7 +148,7 @@ class BizTalkSuspendOperator(ChangingStep):
         )
 
     @property
-    def _tickets(self) -> Tickets:
+    def _tickets(self) -> SuspensionRecords:
         return tickets_of(self.storage_conn_id, self.catalog_container)
 
     def _backup_was_begun(self) -> bool:
@@ -154,7 +156,7 @@ class BizTalkSuspendOperator(ChangingStep):
 
     def _refuse_while_another_run_suspends(self) -> None:
         if tickets := self._tickets.look(self.service)[0]:
-            raise OperationNotAllowed(
+            raise OperationNotAllowedError(
                 f"Service {self.service} is suspended by {tickets[-1].run}, which has to bring it back; when that has "
                 "ended, the watchdog does. It is looked at again after that."
             )
@@ -225,7 +227,7 @@ class BizTalkResumeOperator(WaitSensor):
         )
 
     def _ask(self, context: Context) -> None:
-        hook, address = hook_for(self.conn_id), ServiceAddress.parse(self.service)
+        hook, address = hook_for(self.conn_id), ServiceRef.parse(self.service)
         state = hook.get_service(address).state
         if state == "Active":
             self._refuse_while_suspension_is_pending(hook, address)
@@ -240,15 +242,15 @@ class BizTalkResumeOperator(WaitSensor):
         asked = _asked_before(context, self.service)
         return asked and asked["operation_id"]
 
-    def _refuse_while_suspension_is_pending(self, hook: BizTalkServicesHook, address: ServiceAddress) -> None:
+    def _refuse_while_suspension_is_pending(self, hook: BizTalkServicesHook, address: ServiceRef) -> None:
         if not (operation_id := self.suspension["operation_id"]):
             return
         try:
             suspension = hook.operation_status(address, operation_id)
-        except OperationNotFound:
+        except OperationNotFoundError:
             return
         if suspension.result == "InProgress":
-            raise OperationNotAllowed(
+            raise OperationNotAllowedError(
                 f"Service {self.service} is still Active, but its suspension, operation {operation_id}, is under way; "
                 "it is asked to resume when that has ended."
             )
@@ -278,11 +280,13 @@ class BizTalkBringBackUnlessDeletedOperator(BizTalkResumeOperator):
             return self._gone(context, gone["gone_at"])
         with failure_told(context):
             try:
-                state = hook_for(self.conn_id).get_service(ServiceAddress.parse(self.service)).state
-            except ServiceNotFound:
+                state = hook_for(self.conn_id).get_service(ServiceRef.parse(self.service)).state
+            except ServiceNotFoundError:
                 return self._gone(context, datetime.now(UTC).isoformat())
             if state == "Deleting":
-                raise OperationNotAllowed(f"Service {self.service} is being deleted; it is looked at again after that.")
+                raise OperationNotAllowedError(
+                    f"Service {self.service} is being deleted; it is looked at again after that."
+                )
         return super().execute(context)
 
     def _gone(self, context: Context, seen_at: str) -> dict[str, Any]:

@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from biztalk_services.flows.suspension import Verdict, is_same_subscription, judge
 from biztalk_services.hooks.biztalk_services import hook_for
 from biztalk_services.hooks.runs import owner, run_of
 from biztalk_services.hooks.tickets import tickets_of
+from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.model.run import Owner
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.notifications.alert import AlertNotifier
 from biztalk_services.operators.step import request_id
-from biztalk_services.rest.errors import BizTalkServicesError, ServiceNotFound
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.suspension import Owner, Verdict, is_same_subscription, judge
 from biztalk_services.triggers.service import failed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from biztalk_services.catalog.tickets import Ticket, Tickets
-    from biztalk_services.rest.messages import Service
+    from biztalk_services.archive.suspensions import SuspensionRecords
+    from biztalk_services.model.records import SuspensionRecord
+    from biztalk_services.model.service import Service
 
 _RESUMED, _GONE = "resumed", "not-found"
 
 
-class LeftSuspended(BizTalkServicesError):
+class LeftSuspendedError(BackupServiceError):
     """A service of ours is not back, and the watchdog cannot bring it back."""
 
 
@@ -59,7 +61,7 @@ class _TicketStep(BaseOperator):
         self.grace = timedelta(minutes=grace_minutes)
 
     @cached_property
-    def tickets(self) -> Tickets:
+    def tickets(self) -> SuspensionRecords:
         return tickets_of(self.storage_conn_id, self.catalog_container)
 
 
@@ -75,7 +77,7 @@ class BizTalkFindSuspensionsOperator(_TicketStep):
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        from biztalk_services.catalog.tickets import is_superseded
+        from biztalk_services.archive.suspensions import is_superseded
 
         everybodys, unusable = self.tickets.look()
         ours = hook_for(self.conn_id).subscription_id
@@ -118,16 +120,16 @@ class BizTalkBringBackOperator(_TicketStep):
     def execute(self, context: Context) -> dict[str, Any]:
         if self.found["trouble"]:
             self._alert_once_an_hour(context, None, self.found["trouble"])
-            raise LeftSuspended(self.found["trouble"], advice="stop")
+            raise LeftSuspendedError(self.found["trouble"], advice="stop")
         ticket = self._ticket()
         try:
             return self._look_after(context, ticket)
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             self._alert_once_an_hour(context, ticket, f"{_left(ticket)} and is not back: {error}")
             raise
 
-    def _look_after(self, context: Context, ticket: Ticket) -> dict[str, Any]:
-        from biztalk_services.catalog.tickets import suspension_of
+    def _look_after(self, context: Context, ticket: SuspensionRecord) -> dict[str, Any]:
+        from biztalk_services.archive.suspensions import suspension_of
 
         service = self._service(ticket)
         state = service and service.state
@@ -136,7 +138,7 @@ class BizTalkBringBackOperator(_TicketStep):
         )
         verdict, why = judge(suspension, now=datetime.now(UTC), grace=self.grace)
         if verdict is Verdict.CALL:
-            raise LeftSuspended(f"{why[0].upper()}{why[1:]}. Look at its operation log; bring it back by hand.")
+            raise LeftSuspendedError(f"{why[0].upper()}{why[1:]}. Look at its operation log; bring it back by hand.")
         if state is None and self.tickets.note(ticket, _GONE, by=str(run_of(context["ti"]))):
             verdict, why = Verdict.LEAVE, "it was not found; an absence is believed at the second look"
         if verdict is Verdict.RESUME:
@@ -146,33 +148,33 @@ class BizTalkBringBackOperator(_TicketStep):
         self.log.info("%s: %s, because %s.", ticket.service, verdict, why)
         return {"service": ticket.service, "state": state, "verdict": verdict, "why": why}
 
-    def _resume(self, context: Context, ticket: Ticket, service: Service, why: str) -> None:
+    def _resume(self, context: Context, ticket: SuspensionRecord, service: Service, why: str) -> None:
         operation_id = hook_for(self.conn_id).resume(service.address, client_request_id=request_id(context, "resume"))
         self.log.info("Asked %s to resume: operation %s.", ticket.service, operation_id)
         if not self.tickets.note(ticket, _RESUMED, by=str(run_of(context["ti"]))):
-            raise LeftSuspended(
+            raise LeftSuspendedError(
                 f"It was asked to resume before, and is {service.state}. {_failure(service)}. It was asked once more."
             )
         self._alert(context, f"{_left(ticket)}: {why}. It was asked to resume")
 
-    def _close(self, context: Context, ticket: Ticket, why: str) -> None:
+    def _close(self, context: Context, ticket: SuspensionRecord, why: str) -> None:
         resumed = self.tickets.is_noted(ticket, _RESUMED)
         self.tickets.close(ticket, by=str(run_of(context["ti"])), how=why)
         if resumed:
             self._alert(context, f"{_left(ticket)}. That is over: {why}")
 
-    def _ticket(self) -> Ticket:
-        from biztalk_services.catalog.tickets import Ticket
+    def _ticket(self) -> SuspensionRecord:
+        from biztalk_services.model.records import SuspensionRecord
 
-        return Ticket.from_dict(self.found["ticket"])
+        return SuspensionRecord.from_dict(self.found["ticket"])
 
-    def _service(self, ticket: Ticket) -> Service | None:
+    def _service(self, ticket: SuspensionRecord) -> Service | None:
         try:
-            return hook_for(self.conn_id).get_service(ServiceAddress.parse(ticket.service))
-        except ServiceNotFound:
+            return hook_for(self.conn_id).get_service(ServiceRef.parse(ticket.service))
+        except ServiceNotFoundError:
             return None
 
-    def _alert_once_an_hour(self, context: Context, ticket: Ticket | None, sentence: str) -> None:
+    def _alert_once_an_hour(self, context: Context, ticket: SuspensionRecord | None, sentence: str) -> None:
         """Tell it unless it was told in this hour. Where that cannot be noted it is told too often, not too seldom."""
         what, by = f"failed-{datetime.now(UTC):%Y%m%d%H}", str(run_of(context["ti"]))
         try:
@@ -180,7 +182,7 @@ class BizTalkBringBackOperator(_TicketStep):
                 new = self.tickets.note(ticket, what, by=by)
             else:
                 new = self.tickets.note_unusable(sentence, what, by=by)
-        except BizTalkServicesError as error:
+        except BackupServiceError as error:
             self.log.warning("%s", error)
             new = True
         if new:
@@ -191,7 +193,7 @@ class BizTalkBringBackOperator(_TicketStep):
         AlertNotifier(subject=sentence).notify(context)
 
 
-def _left(ticket: Ticket) -> str:
+def _left(ticket: SuspensionRecord) -> str:
     return f"Service {ticket.service} was left suspended by {ticket.run} ({ticket.reason})"
 
 

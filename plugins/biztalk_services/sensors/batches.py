@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.batches import DEFAULT_DRAIN_QUERY
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_DRAIN_QUERY
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.sensors.wait import WaitSensor
 from biztalk_services.triggers.batches import REFUSE, BatchDrainTrigger
 
@@ -46,7 +46,7 @@ class BizTalkBatchDrainSensor(WaitSensor):
     def build_trigger(self, context: Context, **wait: Any) -> BatchDrainTrigger:
         said = str(self.batches_are_empty).lower() == "true"
         return BatchDrainTrigger(
-            service=ServiceAddress.parse(self.service).name,
+            service=ServiceRef.parse(self.service).name,
             tracking_conn_id=self.tracking_conn_id,
             query=self.query or DEFAULT_DRAIN_QUERY,
             when_unknown=self.when_unknown,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.operators.step import BY_SERVICE, AdvicePolicy, failure_told
-from biztalk_services.rest.errors import BizTalkServicesError
 from biztalk_services.triggers.wait import Missed, Reached, WaitTrigger
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _GRACE = timedelta(minutes=1)
 """How much later than the trigger's own deadline Airflow ends the deferral, should the trigger not do it."""
 
 
-class WaitMissed(BizTalkServicesError):
+class WaitFailedError(BackupServiceError):
     """What was waited for did not come."""
 
 
@@ -68,7 +68,7 @@ class WaitSensor(BaseSensorOperator):
         with failure_told(context):
             ending = _first_look(trigger, deadline)
             if isinstance(ending, Missed):
-                raise WaitMissed(ending.sentence)
+                raise WaitFailedError(ending.sentence)
         if isinstance(ending, Reached):
             return ending.value
         return self.defer(
@@ -77,7 +77,7 @@ class WaitSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any) -> None:
         """Never reached while triggers end their tasks; says so should that change."""
-        raise WaitMissed(
+        raise WaitFailedError(
             f"The wait for {self.service} came back to the worker with {event!r} instead of ending in the triggerer."
         )
 
@@ -95,7 +95,7 @@ class WaitSensor(BaseSensorOperator):
 def _first_look(trigger: WaitTrigger, deadline: datetime) -> Reached | Missed | None:
     try:
         ending = trigger.look()
-    except BizTalkServicesError as trouble:
+    except BackupServiceError as trouble:
         if trouble.advice == "stop":
             return trigger.refused(trouble)
         trigger.log.warning("%s", trouble)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from biztalk_services.hooks.tickets import close_tickets
-from biztalk_services.rules.run import Run
+from biztalk_services.model.run import Run
 from biztalk_services.triggers.service import StateTrigger
 from biztalk_services.triggers.wait import Missed, Reached
 

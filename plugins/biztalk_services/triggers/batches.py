@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from biztalk_services.hooks.tracking import read_batches
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rules.batches import BatchReport
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.triggers.wait import Missed, Reached, WaitTrigger
 
 REFUSE, PROCEED = "refuse", "proceed"
@@ -67,7 +67,7 @@ class BatchDrainTrigger(WaitTrigger):
     def overdue(self) -> Missed:
         return Missed(f"{super().overdue().sentence} {self._last_seen()} {_RELEASE}")
 
-    def refused(self, trouble: BizTalkServicesError) -> Reached | Missed:
+    def refused(self, trouble: BackupServiceError) -> Reached | Missed:
         """
         What follows when the database has no answer.
 
@@ -92,8 +92,8 @@ class BatchDrainTrigger(WaitTrigger):
     out_of_patience = refused
 
     def _last_seen(self) -> str:
-        return BatchReport.from_dict(self.seen).sentence() if self.seen else ""
+        return DrainStatus.from_dict(self.seen).sentence() if self.seen else ""
 
-    def _without_database(self, answer: str, source: str, trouble: BizTalkServicesError) -> Reached:
-        report = BatchReport(answer=answer, source=source, reason=str(trouble), checked_at=datetime.now(UTC))
+    def _without_database(self, answer: str, source: str, trouble: BackupServiceError) -> Reached:
+        report = DrainStatus(answer=answer, source=source, reason=str(trouble), checked_at=datetime.now(UTC))
         return Reached(report.to_dict())

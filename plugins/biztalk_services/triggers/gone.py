@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from biztalk_services.rest.errors import ServiceNotFound
+from biztalk_services.model.errors import ServiceNotFoundError
 from biztalk_services.triggers.service import ServiceTrigger, failed
 from biztalk_services.triggers.wait import Missed, Reached
 
@@ -29,7 +29,7 @@ class GoneTrigger(ServiceTrigger):
     def look(self) -> Reached | Missed | None:
         try:
             service = self.see()
-        except ServiceNotFound as gone:
+        except ServiceNotFoundError as gone:
             self.log.info("%s", gone)
             return Reached({"gone_at": datetime.now(UTC).isoformat()})
         deletion = self.operation(self.operation_id) if self.operation_id else None

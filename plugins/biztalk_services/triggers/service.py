@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from biztalk_services.drivers.biztalk.state_chart import StateKind, is_moving, state_kind
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook, hook_for
-from biztalk_services.rest.errors import OperationNotFound
-from biztalk_services.rest.messages import ServiceAddress
-from biztalk_services.rules.state_chart import StateKind, is_moving, state_kind
+from biztalk_services.model.errors import OperationNotFoundError
+from biztalk_services.model.service import ServiceRef
 from biztalk_services.triggers.wait import Missed, Reached, WaitTrigger
 
 if TYPE_CHECKING:
-    from biztalk_services.rest.messages import OperationStatus, Service
+    from biztalk_services.model.service import OperationStatus, Service
 
 
 class ServiceTrigger(WaitTrigger):
@@ -37,8 +37,8 @@ class ServiceTrigger(WaitTrigger):
         return hook_for(self.conn_id)
 
     @property
-    def address(self) -> ServiceAddress:
-        return ServiceAddress.parse(self.service)
+    def address(self) -> ServiceRef:
+        return ServiceRef.parse(self.service)
 
     def see(self) -> Service:
         """The service as it is now; a change of its state is told to the log."""
@@ -52,7 +52,7 @@ class ServiceTrigger(WaitTrigger):
         """How an operation is; None when the service does not know it (any more)."""
         try:
             return self.hook.operation_status(self.address, operation_id)
-        except OperationNotFound as error:
+        except OperationNotFoundError as error:
             self.log.warning("%s", error)
             return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from biztalk_services.rules.turns import may_start
+from biztalk_services.flows.slots import may_start
 from biztalk_services.triggers.wait import Reached, WaitTrigger
 
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from biztalk_services.rest.errors import BizTalkServicesError
-from biztalk_services.rules.polling import Patience, next_interval
+from biztalk_services.flows.polling import Patience, next_interval
+from biztalk_services.model.errors import BackupServiceError
 
 FAILURE = "failure"
 """XCom key under which a failed task leaves the sentence that says why."""
@@ -79,18 +79,18 @@ class WaitTrigger(BaseTrigger):
         """
         See whether the wait is over; None when it is not. Blocks; runs on a worker and in a thread of the triggerer.
 
-        :raises BizTalkServicesError: no proper answer came
+        :raises BackupServiceError: no proper answer came
         """
 
     @abstractmethod
     def waiting_for(self) -> str:
         """What is waited for, to complete the sentence "waited for ..."."""
 
-    def refused(self, trouble: BizTalkServicesError) -> Reached | Missed:
+    def refused(self, trouble: BackupServiceError) -> Reached | Missed:
         """The ending when the answer was one that looking again will not change."""
         return Missed(str(trouble))
 
-    def out_of_patience(self, trouble: BizTalkServicesError) -> Reached | Missed:
+    def out_of_patience(self, trouble: BackupServiceError) -> Reached | Missed:
         """The ending when no proper answer came for too long, or none at the deadline."""
         return Missed(
             f"Gave up waiting for {self.waiting_for()}: no proper answer in time. The last trouble: {trouble}"
@@ -120,7 +120,7 @@ class WaitTrigger(BaseTrigger):
             await asyncio.sleep(max(0.0, min(interval, (deadline - now).total_seconds())))
             try:
                 ending = await look()
-            except BizTalkServicesError as trouble:
+            except BackupServiceError as trouble:
                 if trouble.advice == "stop":
                     return self.refused(trouble)
                 self.log.warning("%s", trouble)
