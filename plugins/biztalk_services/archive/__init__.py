@@ -1,1 +1,1 @@
-"""Backups and backup references in blob storage. Knows no Airflow."""
+"""Backups and what is recorded of them, in blob storage. Knows no Airflow and no kind of service."""

@@ -5,28 +5,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobServiceClient
-
-from biztalk_services.archive.storage import json_bytes, storage_errors, write_once
+from biztalk_services.archive.blobs import Blobs
 
 _FOLDER = "restores"
 _MOST_READ = 20
 
 
-class Restores:
-    """The records in the container of a catalog: ``restores/<service in lower case>/<when>.json``.
+class RestoreRecords:
+    """The records in the container of an archive: ``restores/<service in lower case>/<when>.json``.
 
-    :param client: of the storage account.
-    :param container: container of the catalog.
+    :param blobs: the container.
     """
 
-    def __init__(self, client: BlobServiceClient, container: str) -> None:
-        self._container = client.get_container_client(container)
-        self._place = f"{client.account_name}/{container}"
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
 
     def record(self, service: str, when: str, values: dict[str, Any]) -> str:
-        """Write a record, once; answers its URL.
+        """Write a record, once; returns its URL.
 
         :param service: name of the restored service.
         :param when: moment of the run, fit for a blob's name (``20261125-081700``).
@@ -34,30 +29,24 @@ class Restores:
         :raises StorageError: the account was not reached or refused.
         """
         path = f"{_FOLDER}/{service.lower()}/{when}.json"
-        with storage_errors(f"record a restore in {self._place}"):
-            write_once(self._container, path, json_bytes(values))
-        return self._container.get_blob_client(path).url.partition("?")[0]
+        self._blobs.write_once(path, values)
+        return self._blobs.url(path)
 
     def durations(self, service: str) -> list[float]:
-        """Seconds that the last restores of a service took that went well, the newest first; empty when none did.
-        Records that cannot be read are passed over.
+        """Seconds that the last successful restores of a service took, the newest first; empty when there were none.
+        Records that cannot be read are ignored.
 
         :raises StorageError: the account was not reached or refused.
         """
-        with storage_errors(f"read the restores of service {service} in {self._place}"):
-            try:
-                blobs = self._container.list_blobs(name_starts_with=f"{_FOLDER}/{service.lower()}/")
-                names = sorted((blob.name for blob in blobs), reverse=True)[:_MOST_READ]
-                seconds = [_seconds(self._container.download_blob(name).readall()) for name in names]
-            except ResourceNotFoundError:
-                return []
+        paths = self._blobs.list(f"{_FOLDER}/{service.lower()}")[::-1][:_MOST_READ]
+        seconds = (_seconds(self._blobs.read(path)) for path in paths)
         return [each for each in seconds if each]
 
 
-def _seconds(content: bytes) -> float | None:
-    """How long a restore took that went well; None for every other record."""
+def _seconds(content: bytes | None) -> float | None:
+    """How long a successful restore took; None for every other record."""
     try:
-        record = json.loads(content)
+        record = json.loads(content or b"")
     except ValueError:
         return None
     if not isinstance(record, dict) or record.get("outcome") != "restored":

@@ -1,0 +1,1 @@
+"""One folder a kind of service, behind one protocol."""

@@ -19,8 +19,8 @@ _LONGEST_SHOWN = 80
 class Difference:
     """One thing that is not the same before and after, or of which nobody can say so.
 
-    :param kind: of the item; or ``service``, ``settings``, ``counts``, ``parts``.
-    :param name: of the item; or of the service, the setting, what is counted, the part.
+    :param kind: of the item; or ``service``, ``settings``, ``parts``.
+    :param name: of the item; or of the service, the setting, the part.
     :param attribute: path of the attribute; None for the whole.
     :param change: what happened to it from before to after.
     :param before: its value before, None where there was none; of an item that is not comparable, why.
@@ -38,18 +38,18 @@ class Difference:
 
     @property
     def path(self) -> str:
-        """What ``allowed`` names: ``settings.Edition``, ``counts.bridges``, ``parts.control numbers``, ``service``, or
+        """What ``allowed`` names: ``settings.Edition``, ``parts.control numbers``, ``service``, or
         ``agreement[Fabrikam X12 send].Description``."""
         if self.kind == "service":
             return self.kind
-        if self.kind in ("settings", "counts", "parts"):
+        if self.kind in ("settings", "parts"):
             return f"{self.kind}.{self.name}"
         return f"{self.kind}[{self.name}]" + (f".{self.attribute}" if self.attribute else "")
 
     @property
     def what(self) -> str:
         """What differs, for people."""
-        named = {"service": "service", "settings": f"setting {self.name}", "counts": f"number of {self.name}"}
+        named = {"service": "service", "settings": f"setting {self.name}"}
         what = named.get(self.kind, self.name if self.kind == "parts" else f"{self.kind} {self.name}")
         return redact(f"{what}: {self.attribute}" if self.attribute else what, limit=300)
 
@@ -64,7 +64,7 @@ class Difference:
                 if reason is not None
             )
             told = f"{what} cannot be compared" + (f" ({redact(reasons.rstrip('.'))})" if reasons else "")
-        elif self.attribute is None and self.kind not in ("service", "settings", "counts"):
+        elif self.attribute is None and self.kind not in ("service", "settings"):
             told = f"{what} was {self.change}"
         elif self.change == "changed":
             told = f"{what} changed from {before} to {after}"
@@ -91,14 +91,13 @@ def differences(before: Inventory, after: Inventory, *, allowed: Collection[str]
 
     Edition and version are compared as ``settings.Edition`` and ``settings.ServiceVersion``. Times are not compared.
     Nor are control numbers, which go on with the traffic: :mod:`biztalk_services.drivers.biztalk.control_numbers` settles them.
-    Where neither inventory counts, there is nothing to compare in the counts.
 
     :param before: as it should be, usually of the backup.
     :param after: as it is.
     :param allowed: paths of differences that are expected, as in :attr:`Difference.path`, or of something that
         contains them (``settings``, ``agreement[Fabrikam X12 send]``); they are marked, not left out.
     """
-    found = [*_service(before, after), *_parts(before, after), *_settings(before, after), *_counts(before, after)]
+    found = [*_service(before, after), *_parts(before, after), *_settings(before, after)]
     if not (before.parts.get(PARTNER_MANAGEMENT) or after.parts.get(PARTNER_MANAGEMENT)):
         found += _items(before, after)
     return tuple(
@@ -136,22 +135,6 @@ def _settings(before: Inventory, after: Inventory) -> Iterator[Difference]:
     )
     for name, change in _changes(old, new):
         yield Difference("settings", name, None, change, old.get(name), new.get(name))
-
-
-def _counts(before: Inventory, after: Inventory) -> Iterator[Difference]:
-    if not before.counts and not after.counts:
-        return
-    if not before.counts or not after.counts:
-        sides = [None if side.counts else "Nothing was counted." for side in (before, after)]
-        yield Difference("counts", "items", None, "not comparable", *sides)
-        return
-    for kind in sorted({*before.counts, *after.counts}):
-        old, new = before.counts.get(kind), after.counts.get(kind)
-        if old is None or new is None:
-            sides = [None if count is not None else "It was not counted." for count in (old, new)]
-            yield Difference("counts", kind, None, "not comparable", *sides)
-        elif old != new:
-            yield Difference("counts", kind, None, "changed", old, new)
 
 
 def _items(before: Inventory, after: Inventory) -> Iterator[Difference]:

@@ -1,23 +1,15 @@
-"""Do batches of a service hold messages? They are never part of a backup, and lost when it is restored.
-
-Source: "BizTalk Services: Backup and Restore", Create a Backup, step 1. No call of the service tells; a query against
-its tracking database does (the drain query, one row a batch that holds messages).
-"""
+"""Do batches of a service hold messages? Such messages are never part of a backup, and lost when it is restored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from biztalk_services.model import cells
+from biztalk_services.model.errors import Advice, BackupServiceError
+from biztalk_services.model.plain import from_plain, to_plain
 
-Response = Literal["empty", "active", "unknown"]
-
-COLUMNS = ("agreement", "batch", "messages", "oldest")
-"""Columns of the drain query; further ones are passed over."""
-
+Answer = Literal["empty", "active", "unknown"]
 
 _MOST_NAMED = 10
 
@@ -48,13 +40,13 @@ class DrainStatus:
 
     :param answer: ``empty``, ``active`` or ``unknown``.
     :param batches: those that hold messages, as far as known.
-    :param source: who says so.
-    :param reason: why nothing certain is known, or what else is to be said; None otherwise.
-    :param checked_at: aware time of the look.
+    :param source: where this is from.
+    :param reason: why nothing certain is known, or a further remark; None otherwise.
+    :param checked_at: aware time of the check.
     :raises ValueError: answer and batches contradict each other, or the time is naive.
     """
 
-    answer: Response
+    answer: Answer
     batches: tuple[ActiveBatch, ...] = ()
     source: str
     reason: str | None = None
@@ -62,109 +54,48 @@ class DrainStatus:
 
     def __post_init__(self) -> None:
         if self.answer not in ("empty", "active", "unknown"):
-            raise ValueError(f"{self.answer!r} is not an answer of a batch report: it is empty, active or unknown.")
+            raise ValueError(f"{self.answer!r} is not a drain status: it is empty, active or unknown.")
         if (self.answer == "active") != bool(self.batches):
-            raise ValueError("A batch report names batches exactly when its answer is active.")
+            raise ValueError("A drain status names batches exactly when its answer is active.")
         if self.checked_at.tzinfo is None:
-            raise ValueError("The time of a batch report needs a time zone.")
+            raise ValueError("The time of a drain status needs a time zone.")
 
     def sentence(self) -> str:
-        """The report in one sentence."""
-        when = f"{self.checked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        """The status in one sentence."""
+        when = f"{self.checked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({self.source})"
         if self.answer == "empty":
-            return f"No batch held messages at {when} ({self.source})."
+            return f"No batch held messages at {when}."
         if self.answer == "unknown":
-            reason = (self.reason or "no reason was given").rstrip(".")
-            return f"Nobody can say whether batches held messages at {when} ({self.source}): {reason}."
+            return f"Batch status unknown at {when}: {(self.reason or 'no reason was given').rstrip('.')}."
         named = "; ".join(str(batch) for batch in self.batches[:_MOST_NAMED])
         more = len(self.batches) - _MOST_NAMED
         messages = sum(batch.messages for batch in self.batches)
         return (
-            f"{_count(len(self.batches), 'batch', 'batches')} held {_count(messages, 'message')} at {when} "
-            f"({self.source}): "
+            f"{_count(len(self.batches), 'batch', 'batches')} held {_count(messages, 'message')} at {when}: "
             f"{named}{f'; and {more} more' if more > 0 else ''}."
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601."""
-        batches = [asdict(batch) | {"oldest": _iso(batch.oldest)} for batch in self.batches]
-        return {
-            "answer": self.answer,
-            "batches": batches,
-            "source": self.source,
-            "reason": self.reason,
-            "checked_at": _iso(self.checked_at),
-        }
+        return dict(to_plain(self))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DrainStatus:
-        """The report behind ``to_dict``.
+    def from_dict(cls, values: Any) -> DrainStatus:
+        """The status behind ``to_dict``.
 
-        :raises ValueError: not such a report.
+        :raises ValueError: the values are not such a status.
         """
-        try:
-            return cls(
-                answer=values["answer"],
-                batches=tuple(
-                    ActiveBatch(row["agreement"], row["batch"], row["messages"], cells.moment(row["oldest"], "oldest"))
-                    for row in values["batches"]
-                ),
-                source=values["source"],
-                reason=values["reason"],
-                checked_at=datetime.fromisoformat(values["checked_at"]),
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"This is not a batch report: {error} is missing or of the wrong kind.") from None
+        return from_plain(cls, values)
 
 
-def from_rows(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, source: str, checked_at: datetime
-) -> DrainStatus:
-    """The report behind the answer of a drain query.
+class DrainUnknownError(BackupServiceError):
+    """The batch status is unknown; ``status`` says why. Advice ``stop``: another check will not help."""
 
-    Rows with a count of 0 are passed over. A row that cannot be understood makes the answer ``unknown``, unless another
-    row shows a batch that certainly holds messages: then it is ``active``, with the reason beside it.
+    default_advice = "retry"
 
-    :param columns: names of the columns, any case, any order.
-    :param rows: their values.
-    :param source: who says so.
-    :param checked_at: aware time of the look.
-    """
-    names = [str(column).strip().lower() for column in columns]
-    missing = [column for column in COLUMNS if column not in names]
-    if missing:
-        reason = (
-            f"The drain query answers the columns {', '.join(names) or 'none'}; {', '.join(missing)} is missing. "
-            f"It has to answer {', '.join(COLUMNS)}"
-        )
-        return DrainStatus(answer="unknown", source=source, reason=reason, checked_at=checked_at)
-    batches: list[ActiveBatch] = []
-    troubles: list[str] = []
-    for number, row in enumerate(rows, start=1):
-        try:
-            if len(row) != len(names):
-                raise ValueError(f"it has {len(row)} values for {len(names)} columns")
-            batch = _batch(dict(zip(names, row, strict=True)))
-        except (ValueError, TypeError, OverflowError) as error:
-            troubles.append(f"Row {number} of the drain query cannot be understood: {error}")
-        else:
-            batches += [batch] if batch.messages else []
-    reason = "; ".join(troubles[:3]) + (f"; and {len(troubles) - 3} more" if len(troubles) > 3 else "") or None
-    answer: Response = "active" if batches else "unknown" if troubles else "empty"
-    return DrainStatus(answer=answer, batches=tuple(batches), source=source, reason=reason, checked_at=checked_at)
-
-
-def _batch(row: Mapping[str, Any]) -> ActiveBatch:
-    return ActiveBatch(
-        cells.name(row["agreement"], "agreement"),
-        cells.name(row["batch"], "batch"),
-        cells.count(row["messages"], "messages"),
-        cells.moment(row["oldest"], "oldest"),
-    )
-
-
-def _iso(value: datetime | None) -> str | None:
-    return value.isoformat() if value else None
+    def __init__(self, status: DrainStatus, *, advice: Advice | None = None) -> None:
+        super().__init__(status.sentence(), advice=advice)
+        self.status = status
 
 
 def _count(number: int, one: str, several: str | None = None) -> str:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from biztalk_services.model.control_number_use import ControlNumberUse
+from biztalk_services.model.control_numbers import ControlNumberUse
 from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.plain import from_plain, texts_in
 from biztalk_services.model.redaction import HIDDEN, looks_secret
 
 SCHEMA_VERSION = 1
@@ -72,8 +73,6 @@ class Inventory:
     :param taken_at: aware time.
     :param items: sorted by kind and name; incomplete when the part ``partner management`` could not be read.
     :param settings: its settings without secrets, as in :class:`biztalk_services.model.service.Service`.
-    :param counts: how many of each kind the descriptor of its backup counts, None where it does not; empty without a
-        backup.
     :param control_numbers: what was given out up to then, as far as the tracking database knows.
     :param parts: one of ``PARTS`` -> None, or the sentence why it could not be read.
     :raises InvalidInventoryError: a time without zone, two items of the same kind and name, or what looks like a secret.
@@ -85,7 +84,6 @@ class Inventory:
     taken_at: datetime
     items: tuple[Item, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
-    counts: Mapping[str, int | None] = field(default_factory=dict)
     control_numbers: tuple[ControlNumberUse, ...] = ()
     parts: Mapping[str, str | None] = field(default_factory=lambda: dict.fromkeys(PARTS))
 
@@ -101,7 +99,7 @@ class Inventory:
                 "An inventory has an attribute that is not a text, number, truth value or null."
             )
         for name, value in self.to_dict().items():
-            if any(looks_secret(text) for text in _texts(value)):
+            if any(looks_secret(text) for text in texts_in(value)):
                 raise InvalidInventoryError(f"{name} of an inventory looks like it holds a secret. Leave it out.")
         for item in self.items:
             for path, value in item.attributes.items():
@@ -127,7 +125,6 @@ class Inventory:
             "taken_at": self.taken_at.isoformat(),
             "items": [item.to_dict() for item in self.items],
             "settings": dict(self.settings),
-            "counts": dict(self.counts),
             "control_numbers": [use.to_dict() for use in self.control_numbers],
             "parts": dict(self.parts),
         }
@@ -163,16 +160,12 @@ class Inventory:
                 f"This inventory has schema version {version}; this program understands up to {SCHEMA_VERSION}. "
                 "Use the version that wrote it, or a newer one."
             )
-        names = [each.name for each in fields(cls)]
-        missing = [name for name in names if name not in values]
-        if missing:
-            raise InvalidInventoryError(f"This inventory is incomplete: {', '.join(missing)} is missing.")
         try:
-            return cls(**{name: _READERS[name](values[name]) for name in names})
+            for item in values["items"]:
+                _require_unchanged(item)
+            return from_plain(cls, values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidInventoryError(
-                f"This inventory cannot be read: {error} is missing or of the wrong kind."
-            ) from None
+            raise InvalidInventoryError(f"This inventory cannot be read: {error} is missing or wrong.") from None
 
 
 def is_secret(path: str, value: Scalar) -> bool:
@@ -187,53 +180,9 @@ def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, (str, int, bool)) or (isinstance(value, float) and value - value == 0)
 
 
-def _item(value: Mapping[str, Any]) -> Item:
-    item = Item(_text(value["kind"]), _text(value["name"]), dict(value["attributes"]))
-    if item.sha256 != value["sha256"]:
+def _require_unchanged(item: Mapping[str, Any]) -> None:
+    if Item(item["kind"], item["name"], dict(item["attributes"])).sha256 != item["sha256"]:
         raise InvalidInventoryError(
-            f"{item.kind} {item.name} of this inventory was changed after it was written: its attributes do not match "
-            "its SHA-256. Restore the file."
+            f"{item['kind']} {item['name']} of this inventory was changed after it was written: its attributes do not "
+            "match its SHA-256. Restore the file."
         )
-    return item
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60}")
-    return value
-
-
-def _optional_text(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _count(value: Any) -> int | None:
-    if value is not None and type(value) is not int:
-        raise TypeError(f"{value!r:.60}")
-    return value
-
-
-_READERS = {
-    "service": _text,
-    "edition": _optional_text,
-    "product_version": _optional_text,
-    "taken_at": datetime.fromisoformat,
-    "items": lambda value: tuple(_item(each) for each in value),
-    "settings": lambda value: {_text(name): _text(text) for name, text in value.items()},
-    "counts": lambda value: {_text(kind): _count(count) for kind, count in value.items()},
-    "control_numbers": lambda value: tuple(ControlNumberUse.from_dict(use) for use in value),
-    "parts": lambda value: {_text(part): _optional_text(sentence) for part, sentence in value.items()},
-}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in plain JSON values, names included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, part in value.items():
-            yield name
-            yield from _texts(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
+from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.checks import Check
+from biztalk_services.model.control_numbers import NumberRow
+from biztalk_services.model.plain import from_plain, to_plain
+from biztalk_services.model.requests import RestoreRequest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-Check = Literal["passed", "failed", "not possible"]
+ValueCheck = Literal["passed", "failed", "not possible"]
 
-_MOVING = ("made_at", "losses", "control_numbers", "expected_seconds")
+_VOLATILE = ("made_at", "losses", "control_numbers", "expected_seconds")
 """Parts that change by themselves while a plan is being read: the clock, traffic, other restores."""
 
 
@@ -24,7 +28,7 @@ _MOVING = ("made_at", "losses", "control_numbers", "expected_seconds")
 class PlannedValue:
     """One value that the restored service will work with.
 
-    :param setting: element name of the setting.
+    :param setting: name of the setting.
     :param shown: the value without its secret.
     :param origin: where it comes from (``connection biztalk_acs_x``, ``backup``).
     :param check: whether it works: ``passed``, ``failed``, or ``not possible``.
@@ -34,8 +38,38 @@ class PlannedValue:
     setting: str
     shown: str
     origin: str
-    check: Check
+    check: ValueCheck
     sentence: str
+
+
+@dataclass(frozen=True)
+class RestoreTarget:
+    """What the backup becomes.
+
+    :param service: address of the restored service.
+    :param description: edition and size, for people.
+    :param settings: what the driver has decided of it, plain JSON without secrets.
+    """
+
+    service: str
+    description: str
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.service.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class ExistingService:
+    """The service that has the target's name when the plan is made.
+
+    :param state: its state.
+    :param etag: its ETag, None when not reported.
+    """
+
+    state: str
+    etag: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,32 +77,35 @@ class RestorePlan:
     """Everything that a restore would do, lose and break. Nothing has happened yet.
 
     :param made_at: when, aware.
-    :param backup: what is restored: ``place``, ``service``, ``edition``, ``product_version``, ``finished_at``,
-        ``items``, ``drained``.
-    :param target: what it becomes: ``service`` (address), ``edition``, ``unit_count``.
-    :param living: the service that has the target's name now, ``state`` and ``etag``; None when the name is free.
-    :param choices: what the request chose: ``control_numbers``, ``margin``, ``resume_afterwards``, ``replace``,
-        ``safety_backup``.
+    :param request: the choices behind it.
+    :param backup: what is restored.
+    :param stored: the backup's settings without secrets, by name; empty where they were not recorded.
+    :param target: what it becomes.
+    :param existing: the service that has the target's name now; None when the name is free.
+    :param replaces: whether that service is deleted before the restore.
+    :param safety_backup: name of the backup that is taken of it first; None when none is.
     :param rules: every rule with its verdict.
     :param values: every value that the restored service will work with.
     :param losses: what will be lost or has to be done by hand, in sentences.
-    :param differences: backup against living service, in sentences.
-    :param control_numbers: one row an agreement and kind: as :func:`biztalk_services.drivers.biztalk.numbers_table.rows_of` tells
-        it.
+    :param differences: backup against existing service, in sentences.
+    :param control_numbers: one row an agreement and kind that was used since the backup.
     :param steps: what will be done, in order.
     :param expected_seconds: how long earlier restores took; None when there were none.
     """
 
     made_at: datetime
-    backup: dict[str, Any]
-    target: dict[str, Any]
-    living: dict[str, Any] | None
-    choices: dict[str, Any]
+    request: RestoreRequest
+    backup: BackupReference
+    stored: dict[str, str]
+    target: RestoreTarget
+    existing: ExistingService | None
+    replaces: bool
+    safety_backup: str | None
     rules: tuple[Check, ...]
     values: tuple[PlannedValue, ...]
     losses: tuple[str, ...]
     differences: tuple[str, ...]
-    control_numbers: tuple[dict[str, Any], ...]
+    control_numbers: tuple[NumberRow, ...]
     steps: tuple[str, ...]
     expected_seconds: float | None
 
@@ -76,16 +113,16 @@ class RestorePlan:
     def hash(self) -> str:
         """Identifies the plan: SHA-256, hex, of everything in it that does not change by itself.
 
-        Left out are the time, the counts that go on with the traffic (losses, control numbers: those are settled by
-        what is found at the end) and the expected duration.
+        Left out are the time, the counts that go on with the traffic (losses, control numbers: those are advanced by
+        what is known at the end) and the expected duration.
         """
         decisive = json.dumps(self._decisive(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(decisive.encode()).hexdigest()
 
     @property
-    def objections(self) -> tuple[str, ...]:
-        """Why the restore must not be carried out, one sentence each; empty when nothing speaks against it."""
-        broken = [f"[{rule.rule}] {rule.message} ({rule.source})" for rule in self.rules if not rule.passed]
+    def blocking_issues(self) -> tuple[str, ...]:
+        """Why the restore must not be carried out, one sentence each; empty when it may be."""
+        broken = [str(rule) for rule in self.rules if not rule.passed]
         failed = [
             f"[value-works] {value.setting} of {value.origin}: {value.sentence}"
             for value in self.values
@@ -104,42 +141,24 @@ class RestorePlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the hash."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return (
-            {"schema_version": SCHEMA_VERSION, "hash": self.hash}
-            | values
-            | {
-                "made_at": self.made_at.isoformat(),
-                "rules": [asdict(rule) for rule in self.rules],
-                "values": [asdict(value) for value in self.values],
-                **{name: list(values[name]) for name in ("losses", "differences", "control_numbers", "steps")},
-            }
-        )
+        return {"schema_version": SCHEMA_VERSION, "hash": self.hash} | to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RestorePlan:
-        """The plan behind ``to_dict``."""
-        kept = {name: values[name] for name in cls.__dataclass_fields__}
-        return cls(
-            **kept
-            | {
-                "made_at": datetime.fromisoformat(values["made_at"]),
-                "rules": tuple(Check(**rule) for rule in values["rules"]),
-                "values": tuple(PlannedValue(**value) for value in values["values"]),
-                **{name: tuple(values[name]) for name in ("losses", "differences", "control_numbers", "steps")},
-            }
-        )
+        """The plan behind ``to_dict``.
+
+        :raises ValueError: the values are not such a plan.
+        """
+        return from_plain(cls, values)
 
     def _decisive(self) -> dict[str, Any]:
-        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _MOVING}
+        values = {name: value for name, value in to_plain(self).items() if name not in _VOLATILE}
         return values | {
             "rules": {rule.rule: {"passed": rule.passed, "message": rule.message} for rule in self.rules},
             "values": {
                 value.setting: {"shown": value.shown, "origin": value.origin, "check": value.check}
                 for value in self.values
             },
-            "differences": list(self.differences),
-            "steps": list(self.steps),
         }
 
 
@@ -152,7 +171,7 @@ def _flattened(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _changes(path: str, before: Any, after: Any) -> Iterator[str]:
-    """One line for a value that is another one now, or for each element of a list that came or went."""
+    """One line for a value that is another one now, or for each element of a list that was added or removed."""
     if isinstance(before, list) and isinstance(after, list):
         for _, begin, end, new_begin, new_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
             if before[begin:end] != after[new_begin:new_end]:

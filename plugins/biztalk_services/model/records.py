@@ -1,9 +1,9 @@
-"""Records that the archive keeps of runs: who works on a service, who suspended it."""
+"""Records that the archive keeps of runs: which run works on a service, which run suspended it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,11 +13,12 @@ from biztalk_services.model.run import Run
 
 @dataclass(frozen=True)
 class Lock:
-    """
+    """The right of one run to change a service.
+
     :param service: name of the service.
-    :param run: the run that works on it.
-    :param purpose: what it does (``backup``, ``restore``).
-    :param until: when the claim ends by itself, aware.
+    :param run: the run that holds it.
+    :param purpose: what for (``backup``, ``restore``).
+    :param until: when it expires, aware.
     """
 
     service: str
@@ -25,43 +26,43 @@ class Lock:
     purpose: str
     until: datetime
 
-    def is_over(self) -> bool:
-        """Whether its time has passed."""
+    @property
+    def is_expired(self) -> bool:
         return self.until <= datetime.now(UTC)
+
+    def __str__(self) -> str:
+        return f"{self.run} ({self.purpose}) until {self.until:%Y-%m-%d %H:%M} UTC"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the time as ISO 8601."""
         return asdict(self) | {"until": self.until.isoformat()}
 
-    def to_bytes(self) -> bytes:
-        """As JSON."""
-        return json.dumps(self.to_dict(), sort_keys=True).encode()
-
     @classmethod
     def from_bytes(cls, content: bytes) -> Lock:
-        """The claim behind ``to_bytes``.
+        """The lock in a JSON record.
 
-        :raises ValueError: it is none.
+        :raises ValueError: the record is not a lock.
         """
         try:
             values = json.loads(content)
             until = datetime.fromisoformat(values["until"])
             if until.tzinfo is None:
-                raise ValueError("This is not a claim: its end has no time zone.")
+                raise ValueError("This is not a lock: its end has no time zone.")
             return cls(values["service"], Run(**values["run"]), values["purpose"], until)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"This is not a claim: {error}.") from None
+            raise ValueError(f"This is not a lock: {error}.") from None
 
 
 @dataclass(frozen=True)
 class SuspensionRecord:
-    """
-    :param service: address of the service, ``cloud service/name``.
+    """Which run suspended a service, and until when the service has to be resumed.
+
+    :param service: address of the service, ``scope/name``.
     :param subscription_id: its subscription.
     :param run: the run that suspends it.
     :param reason: what for (``backup``).
-    :param opened_at: when, aware.
-    :param back_by: when it has to be back at the latest, aware.
+    :param opened_at: when it was written, aware.
+    :param resume_by: when the service has to be resumed at the latest, aware.
     """
 
     service: str
@@ -69,32 +70,45 @@ class SuspensionRecord:
     run: Run
     reason: str
     opened_at: datetime
-    back_by: datetime
+    resume_by: datetime
 
     @property
     def name(self) -> str:
-        """Under which it lies in each folder: service, moment and run."""
-        return f"{self.service.lower()}/{self.opened_at.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{short_hash(self.run)}"
+        """Its path inside each folder: service, moment and run."""
+        return f"{self.service.lower()}/{self.opened_at.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{self.run.digest}"
+
+    def is_of(self, subscription_id: str) -> bool:
+        """Whether its service is of this subscription; ids are compared without case."""
+        return self.subscription_id.lower() == subscription_id.lower()
+
+    def is_superseded(self, others: Iterable[SuspensionRecord]) -> bool:
+        """Whether one of the others is a later record on the same service."""
+        return any(
+            each.service.lower() == self.service.lower() and each.opened_at > self.opened_at for each in others
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601."""
-        return asdict(self) | {"opened_at": self.opened_at.isoformat(), "back_by": self.back_by.isoformat()}
+        return {
+            "service": self.service,
+            "subscription_id": self.subscription_id,
+            "run": asdict(self.run),
+            "reason": self.reason,
+            "opened_at": self.opened_at.isoformat(),
+            "back_by": self.resume_by.isoformat(),
+        }
 
     @classmethod
     def from_dict(cls, values: Any) -> SuspensionRecord:
-        """The ticket behind ``to_dict``.
+        """The record behind ``to_dict``.
 
-        :raises ValueError: it is none.
+        :raises ValueError: the values are not such a record.
         """
         try:
-            opened_at, back_by = (datetime.fromisoformat(values[name]) for name in ("opened_at", "back_by"))
-            if not (opened_at.tzinfo and back_by.tzinfo):
+            opened_at, resume_by = (datetime.fromisoformat(values[name]) for name in ("opened_at", "back_by"))
+            if not (opened_at.tzinfo and resume_by.tzinfo):
                 raise ValueError("a time has no time zone")
-            texts = (str(values[name]) for name in ("service", "subscription_id"))
-            return cls(*texts, Run(**values["run"]), str(values["reason"]), opened_at, back_by)
+            service, subscription_id = (str(values[name]) for name in ("service", "subscription_id"))
+            return cls(service, subscription_id, Run(**values["run"]), str(values["reason"]), opened_at, resume_by)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{error} is missing or of the wrong kind") from None
-
-
-def short_hash(run: Run) -> str:
-    return hashlib.sha256(f"{run.dag_id}/{run.run_id}".encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Keeps secrets out of everything that a server says and we repeat."""
+"""Removes secrets from text of servers before it is logged, raised or stored."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ HIDDEN = "***"
 def redact(text: str, secrets: tuple[str, ...] = (), limit: int = 500) -> str:
     """One printable line without secrets, for logs and error messages.
 
-    :param text: what somebody else said.
-    :param secrets: exact values to hide wherever they occur.
-    :param limit: most characters to keep.
+    :param text: text of external origin.
+    :param secrets: exact values to replace.
+    :param limit: maximum number of characters.
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if secret:
@@ -34,24 +34,24 @@ def redact(text: str, secrets: tuple[str, ...] = (), limit: int = 500) -> str:
 
 
 def looks_secret(text: str) -> bool:
-    """Whether a text holds something that ``redact`` would hide."""
-    shown = any(not pair[3].startswith(HIDDEN) for pair in _SECRET_PAIR.finditer(text))
-    return shown or bool(_PEM_BLOCK.search(text))
+    """Whether a text contains a value that ``redact`` would replace."""
+    pair = any(not match[3].startswith(HIDDEN) for match in _SECRET_PAIR.finditer(text))
+    return pair or bool(_PEM_BLOCK.search(text))
 
 
 def secrets_of(connection_string: str) -> tuple[str, ...]:
-    """What must not be repeated of a connection string (storage or ADO.NET): the whole, each key and each password.
+    """The secrets of a connection string (storage or ADO.NET): the whole string, each key and each password.
 
-    :param connection_string: ``name=value`` pairs separated by semicolons; a value may stand in quotes.
+    :param connection_string: ``name=value`` pairs separated by semicolons; values may be quoted.
     """
-    found = [connection_string]
+    secrets = [connection_string]
     for name, value in _PART.findall(connection_string):
         if name.lower() in _SECRET_PARTS:
-            found += [value.strip(), _unquoted(value.strip())]
-    return tuple(secret for secret in dict.fromkeys(found) if secret)
+            secrets += [value.strip(), _unquote(value.strip())]
+    return tuple(secret for secret in dict.fromkeys(secrets) if secret)
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     quote = value[:1]
     quoted = len(value) > 1 and quote in ("'", '"') and value.endswith(quote)
     return value[1:-1].replace(quote * 2, quote) if quoted else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,13 +20,18 @@ class Run:
     def __str__(self) -> str:
         return f"run {self.run_id} of {self.dag_id}"
 
+    @property
+    def digest(self) -> str:
+        """12 hex digits that stand for the run in the name of a blob."""
+        return hashlib.sha256(f"{self.dag_id}/{self.run_id}".encode()).hexdigest()[:12]
 
-class Owner(StrEnum):
-    """What is known of the run that suspended a service."""
 
-    WORKS = "works"
-    """It has not ended."""
+class RunState(StrEnum):
+    """What is known of a run."""
+
+    ACTIVE = "active"
+    """The run has not ended."""
     ENDED = "ended"
-    """It has ended; nothing in it will bring the service back."""
+    """The run has ended; nothing in it will change a service any more."""
     UNKNOWN = "unknown"
-    """Nobody knows of it: it was deleted, or ran elsewhere."""
+    """This Airflow does not know the run: it was deleted, or it is another Airflow's."""

@@ -1,100 +1,142 @@
-"""A service and its operations, whatever kind of service it is."""
+"""A service, its state and its operations, whatever kind of service it is."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from enum import StrEnum
+from typing import Any, Literal
 
 from biztalk_services.model.errors import InvalidAddressError
 
 Result = Literal["InProgress", "Succeeded", "Failed"]
 
+Verb = Literal["start", "stop", "restart", "suspend", "resume", "delete", "scale", "update", "backup", "restore"]
+"""What can be requested of a service."""
 
 _RESOURCE_NAME = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9._-]{1,64}")
 
 
+class Phase(StrEnum):
+    """What a state means to whoever waits."""
+
+    RUNNING = "running"
+    """The service processes messages."""
+    QUIESCED = "quiesced"
+    """The service is settled and processes no messages until a request changes that."""
+    DISABLED = "disabled"
+    """The service is settled, neither running nor quiesced."""
+    FAILED = "failed"
+    """An operation failed and left the service here; it stays so."""
+    TRANSITIONAL = "transitional"
+    """The service is between two states."""
+    UNKNOWN = "unknown"
+    """No document has this state; it is treated as transitional, never as reached."""
+
+
 @dataclass(frozen=True, order=True)
 class ServiceRef:
-    """Where a BizTalk service lives inside a subscription.
+    """Where a service is inside its subscription.
 
-    :param cloud_service: name of the cloud service, up to 64 characters (dn232416).
-    :param name: name of the BizTalk service.
-    :raises InvalidAddressError: when a part is not a resource name (letters, digits, dot, dash, underscore).
+    :param scope: what holds the service; the driver says what that is for its kind of service.
+    :param name: name of the service.
+    :raises InvalidAddressError: a part is not a resource name (letters, digits, dot, dash, underscore).
     """
 
-    cloud_service: str
+    scope: str
     name: str
 
     def __post_init__(self) -> None:
-        for part, text in (("cloud service", self.cloud_service), ("service", self.name)):
+        for part, text in (("scope", self.scope), ("name", self.name)):
             if not _RESOURCE_NAME.fullmatch(text):
                 raise InvalidAddressError(
-                    f"{text!r} is not the name of a {part}: it takes 1 to 64 letters, digits, dots, dashes and "
-                    f"underscores."
+                    f"{text!r} is not the {part} of a service: it takes 1 to 64 letters, digits, dots, dashes and "
+                    "underscores."
                 )
 
     def __str__(self) -> str:
-        return f"{self.cloud_service}/{self.name}"
+        return f"{self.scope}/{self.name}"
 
     @classmethod
     def parse(cls, text: str) -> ServiceRef:
-        """The address behind ``cloud service/name``.
+        """The reference behind ``scope/name``.
 
-        :raises InvalidAddressError: when the text does not have this form.
+        :raises InvalidAddressError: the text does not have this form.
         """
-        cloud_service, slash, name = text.strip().partition("/")
+        scope, slash, name = text.strip().partition("/")
         if not slash:
-            raise InvalidAddressError(
-                f"{text!r} is not the address of a BizTalk service: write it as 'cloud service/name'."
-            )
-        return cls(cloud_service.strip(), name.strip())
+            raise InvalidAddressError(f"{text!r} is not the address of a service: write it as 'scope/name'.")
+        return cls(scope.strip(), name.strip())
 
 
 @dataclass(frozen=True)
-class OperationStatus:
-    """How an asynchronous operation stands.
+class Operation:
+    """The status of one asynchronous request.
 
-    :param operation_id: request id of the operation, 32 hex digits; None inside a service, where the wire does not give
-        it.
+    :param operation_id: its id; None inside a service, where the service does not give it, and of an adopted one.
     :param result: ``InProgress``, ``Succeeded`` or ``Failed``.
-    :param http_code: status of a failed operation, None otherwise or when not given.
+    :param http_code: status of a failed operation; None where it has none.
     :param code: error code of a failed operation.
     :param message: error message of a failed operation, without secrets.
-    :param operation_type: ``Create``, ``Update``, ... where the wire gives it.
+    :param operation_type: ``Backup``, ``Restore``, ... where the service reports it.
+    :param cursor: what the driver needs to go on with an operation that the client carries out itself, plain JSON;
+        None for one that the service carries out.
     """
 
     operation_id: str | None
-    result: Result
+    result: Result = "InProgress"
     http_code: int | None = None
     code: str | None = None
     message: str | None = None
     operation_type: str | None = None
+    cursor: dict[str, Any] | None = None
+
+    @property
+    def failure(self) -> str:
+        """Code and message of the failure, without a full stop."""
+        return " ".join(part for part in (self.code, self.message) if part).rstrip(".") or "no reason was reported"
 
 
 @dataclass(frozen=True)
 class Service:
-    """A BizTalk service as its cloud service shows it.
+    """A service at one moment.
 
-    :param address: where it lives.
-    :param state: in the state chart's spelling; an unknown spelling as it came.
-    :param edition: lower case (``premium``), None when not given.
-    :param version: product version (``1.1.0``), None when not given.
-    :param region: region of the cloud service (``West US``), None when not given.
-    :param etag: bare, as If-Match wants it; None when not given.
-    :param unit_count: scale units, None when not given.
-    :param settings: the settings that hold no secret, by element name; of a connection string only its harmless parts.
+    :param ref: where it is.
+    :param state: for people and for waits, in the driver's spelling; an unknown spelling as it came.
+    :param phase: what that state means.
+    :param under_way: the request that a transitional state belongs to, None where that is not known.
+    :param allows: what may be requested in this state.
+    :param has_backups: whether a service of this edition has backups; None when not known.
+    :param edition: lower case, None when not reported.
+    :param version: product version (``1.1.0``), None when not reported.
+    :param region: None when not reported.
+    :param etag: bare, as If-Match takes it; None when not reported.
+    :param unit_count: its size in units, None when not reported.
+    :param settings: the settings that hold no secret, by name; of a connection string only its harmless parts.
     :param last_operation: the operation that the service itself reports, None when it reports none.
-    :param raw_state: ``State`` and ``SubState`` as they came, for messages (``Started/Active``).
+    :param raw_state: the state as it came, for messages.
     """
 
-    address: ServiceRef
+    ref: ServiceRef
     state: str
+    phase: Phase
+    under_way: Verb | None = None
+    allows: frozenset[Verb] = frozenset()
+    has_backups: bool | None = None
     edition: str | None = None
     version: str | None = None
     region: str | None = None
     etag: str | None = None
     unit_count: int | None = None
     settings: dict[str, str] = field(default_factory=dict)
-    last_operation: OperationStatus | None = None
+    last_operation: Operation | None = None
     raw_state: str = ""
+
+    @property
+    def is_transitional(self) -> bool:
+        """Whether the service is between two states; an unknown state counts as one."""
+        return self.phase in (Phase.TRANSITIONAL, Phase.UNKNOWN)
+
+    def may_be_under(self, verb: Verb) -> bool:
+        """Whether this request may be under way: the state says so, or no document has the state."""
+        return self.under_way == verb or self.phase is Phase.UNKNOWN

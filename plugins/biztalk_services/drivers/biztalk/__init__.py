@@ -1,0 +1,1 @@
+"""BizTalk Services: everything that this project knows of them."""

@@ -6,84 +6,59 @@ naming rule of blob containers, for a backup becomes a container of its name.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
-
-from biztalk_services.drivers.biztalk.state_chart import SOURCE as STATE_CHART
-from biztalk_services.drivers.biztalk.state_chart import StateKind, state_kind, states_allowing
+from biztalk_services.drivers.biztalk.states import SOURCE as STATE_CHART
+from biztalk_services.drivers.biztalk.states import states_allowing
 from biztalk_services.model.backup import is_backup_name
 from biztalk_services.model.checks import Check
+from biztalk_services.model.service import Phase, Service
 
-if TYPE_CHECKING:
-    from biztalk_services.model.service import Service
-
-EDITIONS_WITH_BACKUPS = ("basic", "standard", "premium")
-EDITIONS_WITHOUT_BACKUPS = ("free", "developer")
 _WITH_BACKUPS = "only basic, standard and premium have backups"
+_WHY_NOT = {
+    Phase.TRANSITIONAL: "another operation is under way; wait until it ends",
+    Phase.FAILED: "an operation failed and left it there; repair the service first",
+    Phase.UNKNOWN: "no document has this state; check the service before going on",
+}
 
 
-def has_backups(edition: str | None) -> bool:
-    """Whether an edition has backups: basic, standard and premium do, in any case; an unknown one does not."""
-    return (edition or "").strip().lower() in EDITIONS_WITH_BACKUPS
-
-
-def lacks_backups(edition: str | None) -> bool:
-    """Whether an edition certainly has no backups; of an unknown one nobody can say so."""
-    return (edition or "").strip().lower() in EDITIONS_WITHOUT_BACKUPS
-
-
-def backup_checks(
-    service: Service, *, backup_name: str, states: Collection[str] = states_allowing("backup")
-) -> list[Check]:
-    """Every rule that a backup of this service under this name would break; empty when it may be taken.
+def backup_checks(service: Service, name: str) -> list[Check]:
+    """Every rule of a backup with its verdict.
 
     :param service: as it is now.
-    :param backup_name: name of backup and container.
-    :param states: states to allow. The default is the state chart's; right before the request pass
-        ``("Suspended", "Stopped")``, because dn232427 wants the service suspended.
+    :param name: name of backup and container.
     """
-    found = [_edition_violation(service), _state_violation(service, states), _name_violation(backup_name)]
-    return [violation for violation in found if violation]
+    return [_edition(service), _state(service), _name(name)]
 
 
-def _edition_violation(service: Service) -> Check | None:
-    if has_backups(service.edition):
-        return None
-    if service.edition is None:
-        sentence = f"Service {service.address} does not say its edition, so nobody knows whether it has backups."
-    elif service.edition.lower() in EDITIONS_WITHOUT_BACKUPS:
-        sentence = f"The {service.edition} edition of service {service.address} has no backup; {_WITH_BACKUPS}."
+def _edition(service: Service) -> Check:
+    if service.has_backups:
+        message = f"The {service.edition} edition has backups."
+    elif service.edition is None:
+        message = f"Service {service.ref} does not report its edition, so it is unknown whether it has backups."
+    elif service.has_backups is False:
+        message = f"The {service.edition} edition of service {service.ref} has no backup; {_WITH_BACKUPS}."
     else:
-        sentence = f"Service {service.address} has the unknown edition {service.edition!r}; {_WITH_BACKUPS}."
-    return Check("edition-has-backups", False, sentence, "Backup and Restore; dn232427")
+        message = f"Service {service.ref} has the unknown edition {service.edition!r}; {_WITH_BACKUPS}."
+    return Check("edition-has-backups", bool(service.has_backups), message, "Backup and Restore; dn232427")
 
 
-def _state_violation(service: Service, states: Collection[str]) -> Check | None:
-    if service.state in states:
-        return None
+def _state(service: Service) -> Check:
+    allowed = "backup" in service.allows
     shown = (
         service.state if service.state == service.raw_state else f"{service.state} (on the wire: {service.raw_state})"
     )
-    match state_kind(service.state):
-        case StateKind.TRANSITIONAL:
-            why = "another operation is under way; wait for its end"
-        case StateKind.FAILED:
-            why = "an operation failed and left it there; repair the service first"
-        case StateKind.UNKNOWN:
-            why = "no document has this state; look at the service before going on"
-        case _:
-            why = "this state does not allow it"
-    sentence = f"Service {service.address} is {shown}; {why}. A backup is allowed in: {', '.join(states)}."
-    return Check("state-allows-backup", False, sentence, f"{STATE_CHART}; dn232427")
+    message = f"Service {service.ref} is {shown}"
+    if not allowed:
+        why = _WHY_NOT.get(service.phase, "this state does not allow it")
+        message += f"; {why}. A backup is allowed in: {', '.join(states_allowing('backup'))}"
+    return Check("state-allows-backup", allowed, f"{message}.", f"{STATE_CHART}; dn232427")
 
 
-def _name_violation(name: str) -> Check | None:
-    if is_backup_name(name):
-        return None
-    return Check(
-        "backup-name",
-        False,
-        f"{name!r} cannot be the name of a backup: it takes 3 to 63 lower-case letters, digits and single dashes, "
-        "beginning and ending with a letter or digit.",
-        "dn232427; container naming rule",
+def _name(name: str) -> Check:
+    fits = is_backup_name(name)
+    message = (
+        f"{name} is a valid backup name."
+        if fits
+        else f"{name!r} is not a valid backup name: it takes 3 to 63 lower-case letters, digits and single dashes, "
+        "beginning and ending with a letter or digit."
     )
+    return Check("backup-name", fits, message, "dn232427; container naming rule")

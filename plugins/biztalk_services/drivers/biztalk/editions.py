@@ -20,9 +20,17 @@ class Quota(NamedTuple):
 ORDER = ("basic", "standard", "premium")
 """Editions that have backups, from the lowest to the highest. Free and developer stand outside of the order."""
 
+WITHOUT_BACKUPS = ("free", "developer")
+
 QUOTAS = {"basic": Quota(25, 8, False), "standard": Quota(250, 4, False), "premium": Quota(1000, 8, True)}
 
 
 def is_lower(edition: str, than: str) -> bool:
     """Whether an edition is lower than another; both stand in the order."""
     return ORDER.index(edition) < ORDER.index(than)
+
+
+def has_backups(edition: str | None) -> bool | None:
+    """Whether an edition has backups; None for an edition that no document has, or that was not reported."""
+    edition = (edition or "").strip().lower()
+    return True if edition in ORDER else False if edition in WITHOUT_BACKUPS else None

@@ -1,4 +1,4 @@
-"""Errors that only this kind of service has."""
+"""Errors that only BizTalk Services raises."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from biztalk_services.model.errors import BackupServiceError
 
 
 class AccessControlError(BackupServiceError):
-    """The Access Control Service gives no token for partner management (401 and other refusals), or there is no key to
-    ask it with."""
+    """The Access Control Service issued no token for partner management (401 and other 4xx), or the connection has no
+    key for it."""
 
 
 class SubscriptionDisabledError(BackupServiceError):
@@ -15,4 +15,4 @@ class SubscriptionDisabledError(BackupServiceError):
 
 
 class InvalidCertificateError(BackupServiceError):
-    """The management certificate or its key cannot be used; found before any request was made."""
+    """The management certificate or its key is unusable; raised before any request."""

@@ -1,53 +1,67 @@
-"""The states of a BizTalk service, in the spelling of the state chart, and how spellings met on the wire lead to it.
+"""The states of a BizTalk service: their spelling, what each means, and which request is allowed in which.
 
 Source: "BizTalk Services: State Chart" (2013, 2015 and 2016 agree). The chart prints no transitional names but
-``Updating``; the others are what such a service may be expected to say, and every spelling that is not listed here
-counts as unknown.
+``Updating``; the others are what such a service may be expected to report, and every spelling that is not listed here
+counts as unknown. Suspending a suspended service is blank in the chart, yet dn232419 takes it as done; the chart is
+kept here as printed.
 """
 
 from __future__ import annotations
 
 import re
 
-SETTLED_STATES = ("Active", "Disabled", "Suspended", "Stopped")
+from biztalk_services.model.service import Phase, Verb
 
-FAILED_STATES = (
-    "Service Update Failed",
-    "DisableFailed",
-    "EnableFailed",
-    "StartFailed",
-    "StopFailed",
-    "RestartFailed",
-    "SuspendedFailed",
-    "ResumeFailed",
-    "CreatedFailed",
-    "RestoreFailed",
-    "ConfigUpdateFailed",
-    "ScaleFailed",
-)
+SOURCE = "BizTalk Services state chart"
 
-TRANSITIONAL_STATES = (
-    "Creating",
-    "Updating",
-    "Suspending",
-    "Resuming",
-    "BackingUp",
-    "Restoring",
-    "Deleting",
-    "Starting",
-    "Stopping",
-    "Restarting",
-    "Scaling",
-    "Enabling",
-    "Disabling",
-)
+RUNNING, QUIESCED = "Active", "Suspended"
+"""The states that a resume and a suspend lead to; a restored service arrives in the second."""
+
+_START_FAILED: frozenset[Verb] = frozenset({"start", "stop", "restart", "delete", "update"})
+_SUSPEND_FAILED: frozenset[Verb] = frozenset({"suspend", "resume", "delete"})
+_ONLY_DELETE: frozenset[Verb] = frozenset({"delete"})
+
+_CHART: dict[str, tuple[Phase, frozenset[Verb]]] = {
+    "Active": (Phase.RUNNING, frozenset({"stop", "restart", "suspend", "delete", "scale", "update", "backup"})),
+    "Disabled": (Phase.DISABLED, _ONLY_DELETE),
+    "Suspended": (Phase.QUIESCED, frozenset({"resume", "delete", "backup"})),
+    "Stopped": (Phase.QUIESCED, frozenset({"start", "restart", "delete", "backup"})),
+    "Service Update Failed": (Phase.FAILED, _ONLY_DELETE),
+    "DisableFailed": (Phase.FAILED, _ONLY_DELETE),
+    "EnableFailed": (Phase.FAILED, _ONLY_DELETE),
+    "StartFailed": (Phase.FAILED, _START_FAILED),
+    "StopFailed": (Phase.FAILED, _START_FAILED),
+    "RestartFailed": (Phase.FAILED, _START_FAILED),
+    "SuspendedFailed": (Phase.FAILED, _SUSPEND_FAILED),
+    "ResumeFailed": (Phase.FAILED, _SUSPEND_FAILED),
+    "CreatedFailed": (Phase.FAILED, _ONLY_DELETE),
+    "RestoreFailed": (Phase.FAILED, _ONLY_DELETE),
+    "ConfigUpdateFailed": (Phase.FAILED, frozenset({"restart", "delete", "update"})),
+    "ScaleFailed": (Phase.FAILED, frozenset({"delete", "scale"})),
+}
+
+_TRANSITIONS: dict[str, Verb | None] = {
+    "Creating": None,
+    "Updating": "update",
+    "Suspending": "suspend",
+    "Resuming": "resume",
+    "BackingUp": "backup",
+    "Restoring": "restore",
+    "Deleting": "delete",
+    "Starting": "start",
+    "Stopping": "stop",
+    "Restarting": "restart",
+    "Scaling": "scale",
+    "Enabling": None,
+    "Disabling": None,
+}
 
 
 def _fold(spelling: str) -> str:
     return re.sub(r"[\s_-]+", "", spelling).casefold()
 
 
-_CANONICAL = {_fold(state): state for state in SETTLED_STATES + FAILED_STATES + TRANSITIONAL_STATES} | {
+_CANONICAL = {_fold(state): state for state in (*_CHART, *_TRANSITIONS)} | {
     "suspendfailed": "SuspendedFailed",
     "resumedfailed": "ResumeFailed",
     "createfailed": "CreatedFailed",
@@ -56,8 +70,40 @@ _CANONICAL = {_fold(state): state for state in SETTLED_STATES + FAILED_STATES + 
 
 
 def canonical_state(spelling: str) -> str:
-    """The state chart's spelling of a state; a spelling that we do not know is returned trimmed, otherwise as it is.
+    """The state chart's spelling of a state; an unknown spelling is returned trimmed, otherwise as it is.
 
-    :param spelling: as met on the wire; case, blanks, dashes and underscores do not matter.
+    :param spelling: as on the wire; case, blanks, dashes and underscores do not matter.
     """
     return _CANONICAL.get(_fold(spelling), spelling.strip())
+
+
+def phase_of(state: str) -> Phase:
+    """What a state means.
+
+    :param state: any spelling.
+    """
+    state = canonical_state(state)
+    if state in _CHART:
+        return _CHART[state][0]
+    return Phase.TRANSITIONAL if state in _TRANSITIONS else Phase.UNKNOWN
+
+
+def under_way(state: str) -> Verb | None:
+    """The request that a transitional state belongs to, None for every other state.
+
+    :param state: any spelling.
+    """
+    return _TRANSITIONS.get(canonical_state(state))
+
+
+def allowed_in(state: str) -> frozenset[Verb]:
+    """What may be requested in a state; nothing in one that the chart does not have.
+
+    :param state: any spelling.
+    """
+    return _CHART.get(canonical_state(state), (Phase.UNKNOWN, frozenset()))[1]
+
+
+def states_allowing(verb: Verb) -> tuple[str, ...]:
+    """All states in which the chart allows a request, in the chart's order."""
+    return tuple(state for state, (_, verbs) in _CHART.items() if verb in verbs)

@@ -1,1 +1,1 @@
-"""The wire: the BizTalk Services management API over HTTPS and XML. Knows no Airflow."""
+"""Clients of the BizTalk Services APIs over HTTPS. Independent of Airflow."""

@@ -1,9 +1,8 @@
-"""The client of the BizTalk Services management API (Windows Azure Service Management, 2013-04-26).
+"""Client of the BizTalk Services management API (Windows Azure Service Management, 2013-04-26).
 
-Reads are repeated a few times when the trouble looks passing. A change is sent once: again only when no connection came
-about, so that nothing can have arrived. What the service does afterwards is asked with
-:meth:`BizTalkServicesClient.operation_status` and
-:meth:`BizTalkServicesClient.get_service`; a succeeded operation does not yet mean a settled service.
+Reads are repeated after temporary failures. A change is sent once; it is repeated only when the connection failed, so
+that nothing was sent. Changes are asynchronous: poll them with :meth:`BizTalkServicesClient.get_operation` and
+:meth:`BizTalkServicesClient.get_service`; an operation can succeed before the service has settled.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from biztalk_services.drivers.biztalk.wire.messages import (
     parse_services,
     parse_xml,
 )
-from biztalk_services.drivers.biztalk.wire.responses import MANAGEMENT, Refusals
+from biztalk_services.drivers.biztalk.wire.responses import MANAGEMENT, ErrorMapping
 from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues, restore_body
-from biztalk_services.drivers.biztalk.wire.server import Server, header_value, pause
+from biztalk_services.drivers.biztalk.wire.server import Request, Server, header_value, pause
 from biztalk_services.model.errors import (
     InvalidAddressError,
     InvalidRequestError,
@@ -44,27 +43,27 @@ DEFAULT_API_VERSION = "2013-04-26"
 _PROVIDER = "biztalkservices"
 _TYPE = "biztalk"
 _NO_SERVICE = "00000000-0000-0000-0000-000000000000"
-"""An ETag that no service has."""
+"""An ETag that matches no service."""
 
-_NAME_HELD = re.compile(r"(?i)\b(held|holds?|reserved|released?|recently|was deleted|been deleted|not yet|again)\b")
-_NAME_TAKEN = re.compile(r"(?i)\b(exists?|existing|in use|taken|alive|living)\b")
-"""How plain English tells the two apart; the documents print no message for either."""
+_NAME_RESERVED = re.compile(r"(?i)\b(held|holds?|reserved|released?|recently|was deleted|been deleted|not yet|again)\b")
+_NAME_IN_USE = re.compile(r"(?i)\b(exists?|existing|in use|taken|alive|living)\b")
+"""Words that distinguish the two causes of a rejected name; the documents print no message for either."""
 
 T = TypeVar("T")
 
 
 class BizTalkServicesClient:
-    """Speaks to one subscription's BizTalk services. Use it as a context manager; not for several threads at once.
+    """Client for the BizTalk services of one subscription. A context manager; not thread-safe.
 
     :param subscription_id: id of the subscription.
-    :param credentials: management certificate that the subscription trusts.
+    :param credentials: management certificate that is uploaded to the subscription.
     :param host: management host.
     :param port: its port.
     :param ca_bundle: path or PEM text of the CAs to trust instead of the public ones.
-    :param api_version: ``x-ms-version`` to ask for; "2012-08-01 or later" (dn232427).
-    :param timeout: seconds to connect, seconds until the whole answer is there.
-    :raises InvalidCertificateError: the certificate cannot be used or is out of its dates; nothing was sent.
-    :raises InvalidAddressError: subscription id or host cannot stand in an address.
+    :param api_version: value of ``x-ms-version``; "2012-08-01 or later" (dn232427).
+    :param timeout: connect timeout and total response timeout, seconds.
+    :raises InvalidCertificateError: the certificate is unusable or outside its validity period; nothing was sent.
+    :raises InvalidAddressError: subscription id or host is invalid.
     """
 
     def __init__(
@@ -80,10 +79,10 @@ class BizTalkServicesClient:
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", subscription_id or ""):
             raise InvalidAddressError(
-                f"{subscription_id!r} is not a subscription id: it is a GUID, as the portal's dashboard shows it."
+                f"{subscription_id!r} is not a subscription id: use the GUID from the portal's dashboard."
             )
         if not re.fullmatch(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", host):
-            raise InvalidAddressError(f"{host!r} is not a host name: give it without scheme, port and path.")
+            raise InvalidAddressError(f"{host!r} is not a host name: set it without scheme, port and path.")
         credentials.check_validity()
         self.subscription_id = subscription_id
         self._credentials = credentials
@@ -109,93 +108,91 @@ class BizTalkServicesClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. The client may still be used; it opens new ones."""
+        """Close the connections. The client remains usable and opens new ones."""
         self._server.close()
 
-    # --- reading -----------------------------------------------------------------------------------------------------
+    # --- reads -------------------------------------------------------------------------------------------------------
 
     def list_services(self) -> list[Service]:
-        """All BizTalk services of the subscription, over all cloud services, in the order of their addresses.
+        """All BizTalk services of the subscription, over all cloud services, sorted by address.
 
-        :raises BackupServiceError: the service refused, or could not be reached or understood.
+        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable.
         """
-        asked = f"list the services of subscription {self.subscription_id}"
-        return sorted(
-            self._services("/cloudservices", asked),
-            key=lambda service: service.address,
+        services = self._read(
+            "/cloudservices", f"list the services of subscription {self.subscription_id}", parse_services
         )
+        return sorted(services, key=lambda service: service.address)
 
     def get_service(self, address: ServiceRef) -> Service:
-        """One service as its cloud service shows it.
+        """One service, read from its cloud service.
 
-        One request gives state, settings, ETag and region together, in the form that wire recordings show. An absence
-        is looked at twice, for what one part of a subscription knows another may not show yet.
+        One request returns state, settings, ETag and region, in the format of wire recordings. A missing service is
+        read a second time, as the parts of a subscription are only eventually consistent.
 
-        :raises ServiceNotFoundError: no such cloud service, or no such service in it.
-        :raises BackupServiceError: the service refused, or could not be reached or understood.
+        :raises ServiceNotFoundError: the cloud service, or the service in it, does not exist.
+        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable.
         """
         try:
-            return self._shown(address)
-        except ServiceNotFoundError as absent:
-            pause(1, 2, absent)
-        return self._shown(address)
+            return self._get_service(address)
+        except ServiceNotFoundError as error:
+            pause(1, 2, error)
+        return self._get_service(address)
 
-    def operation_status(self, address: ServiceRef, operation_id: str) -> OperationStatus:
-        """How an operation stands.
+    def get_operation(self, address: ServiceRef, operation_id: str) -> OperationStatus:
+        """Status of an operation.
 
-        Asked of the service (dn232425), and of the subscription (ee460783) where the service does not know it.
+        Read from the service (dn232425), or from the subscription (ee460783) when the service returns 404.
 
-        :param operation_id: what a change returned (``suspend``, ``begin_backup``, ``restore``, ...); with or without
-            dashes.
-        :raises OperationNotFoundError: neither knows it.
-        :raises BackupServiceError: the service refused, or could not be reached or understood.
-        :raises InvalidAddressError: the id is no operation id.
+        :param operation_id: return value of a change (``suspend``, ``start_backup``, ...); with or without dashes.
+        :raises OperationNotFoundError: both addresses returned 404.
+        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable.
+        :raises InvalidAddressError: the id is not an operation id.
         """
         bare = bare_operation_id(operation_id)
-        asked = f"poll operation {bare} of service {address}"
+        action = f"poll operation {bare} of service {address}"
         for target in (f"{_resource(address)}?OperationStatus/{bare}", f"/operations/{bare}"):
             try:
-                return self._read(target, asked, lambda root: parse_operation(root, bare))
+                return self._read(target, action, lambda root: parse_operation(root, bare))
             except ServiceNotFoundError:
                 continue
         raise OperationNotFoundError(
-            f"Asked {self._server.origin} to {asked}; neither the service nor the subscription knows it (404). "
-            "Look at the service's state to learn what became of it.",
+            f"{self._server.describe(action)} failed: HTTP 404 for both the service and the subscription. "
+            "Check the service's state to determine the outcome.",
             status=404,
         )
 
     def check_connection(self) -> str:
-        """One sentence on what this connection reaches; made of a real answer.
+        """One sentence about the subscription, from a real response.
 
-        :raises BackupServiceError: it does not work; the message says why.
+        :raises BackupServiceError: the connection fails; the message states the reason.
         """
-        services = self.list_services()
+        names = ", ".join(str(service.address) for service in self.list_services())
         sentence = (
             f"{self._server.origin} accepts the management certificate {self._credentials.subject} for subscription "
-            f"{self.subscription_id}. BizTalk services there: {_names(services) or 'none'}."
+            f"{self.subscription_id}. BizTalk services: {names or 'none'}."
         )
         warning = self._credentials.expiry_warning()
         return f"{sentence} {warning}" if warning else sentence
 
-    # --- changing ----------------------------------------------------------------------------------------------------
+    # --- changes -----------------------------------------------------------------------------------------------------
 
     def suspend(self, address: ServiceRef, *, client_request_id: str) -> str:
-        """Ask for suspension (dn232419); a suspended service takes it as done.
+        """Start suspending a service (dn232419); for a suspended service the operation succeeds without effect.
 
-        :param client_request_id: our name for the request, sent as ``x-ms-client-request-id``.
+        :param client_request_id: id of the request, sent as ``x-ms-client-request-id``.
         :returns: operation id, 32 hex digits.
-        :raises OutcomeUnknownError: sent, but the answer was lost; look at the state.
-        :raises BackupServiceError: refused, or not reached.
+        :raises OutcomeUnknownError: sent, but the response was lost; check the state.
+        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
         target = f"{_resource(address)}?comp=suspend"
         return self._change("POST", target, f"suspend service {address}", client_request_id)
 
     def resume(self, address: ServiceRef, *, client_request_id: str) -> str:
-        """Ask for resumption. Parameters, return and errors as :meth:`suspend`."""
+        """Start resuming a service. Parameters, return value and errors as :meth:`suspend`."""
         target = f"{_resource(address)}?comp=resume"
         return self._change("POST", target, f"resume service {address}", client_request_id)
 
-    def begin_backup(
+    def start_backup(
         self,
         address: ServiceRef,
         *,
@@ -204,16 +201,16 @@ class BizTalkServicesClient:
         client_request_id: str,
         if_match: str | None = None,
     ) -> str:
-        """Ask for a backup into a new container (dn232427).
+        """Start a backup into a new container (dn232427).
 
-        :param store_connection_string: of the storage account, with its key; goes into the body and nowhere else.
+        :param store_connection_string: of the storage account, with its key; sent in the body only.
         :param backup_name: name of backup and container.
-        :param client_request_id: our name for the request.
-        :param if_match: ETag that the service must still have, bare; None: whatever it has.
+        :param client_request_id: id of the request.
+        :param if_match: required ETag of the service, without quotes; None: any.
         :returns: operation id, 32 hex digits.
         :raises PreconditionFailedError: the service has another ETag.
-        :raises OutcomeUnknownError: sent, but the answer was lost; look at operation, state and container.
-        :raises BackupServiceError: refused, or not reached.
+        :raises OutcomeUnknownError: sent, but the response was lost; check operation, state and container.
+        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
         return self._change(
             "POST",
@@ -225,7 +222,7 @@ class BizTalkServicesClient:
             secrets=secrets_of(store_connection_string),
         )
 
-    def restore(
+    def start_restore(
         self,
         address: ServiceRef,
         *,
@@ -234,152 +231,143 @@ class BizTalkServicesClient:
         values: RestoreValues,
         client_request_id: str,
     ) -> str:
-        """Ask for a service to be restored from a backup (dn232344); it will be ``Suspended``, or ``RestoreFailed``.
+        """Start restoring a service from a backup (dn232344); its final state is ``Suspended`` or ``RestoreFailed``.
 
-        The page demands an ``If-Match``, which means nothing for a name that is free; the one that is sent fits no
-        service, so that one which exists is not replaced.
+        The document requires ``If-Match``, which has no meaning for an unused name; the value sent matches no service,
+        so that an existing service is not replaced.
 
-        :param address: where the service shall live; its name must be free, its cloud service must exist.
-        :param store_connection_string: of the storage account that holds the backup, with its key; goes into the body
-            and nowhere else.
+        :param address: address of the restored service; the name must be unused, the cloud service must exist.
+        :param store_connection_string: of the storage account with the backup, including its key; sent in the body only.
         :param backup_name: name of backup and container.
-        :param values: what is not to be taken from the backup; what is given is checked at once, what is not given
-            only when it is used.
-        :param client_request_id: our name for the request; required.
+        :param values: values that override those of the backup; explicit values are validated immediately, values of
+            the backup only on use.
+        :param client_request_id: id of the request; required.
         :returns: operation id, 32 hex digits.
-        :raises InvalidRequestError: something cannot be sent as it is given; nothing was sent.
-        :raises BadRequestError: the backup cannot be reached or restored so, or given values are refused.
-        :raises OperationNotAllowedError: the name is taken by a service, or still held after one was deleted.
-        :raises OutcomeUnknownError: sent, but the answer was lost; look whether the service exists.
-        :raises BackupServiceError: refused, or not reached.
+        :raises InvalidRequestError: a value is invalid; nothing was sent.
+        :raises BadRequestError: the backup is unreachable or cannot be restored, or a value was rejected.
+        :raises OperationNotAllowedError: a service uses the name, or the name is reserved after a deletion.
+        :raises OutcomeUnknownError: sent, but the response was lost; check whether the service exists.
+        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
         if not client_request_id.strip():
             raise InvalidRequestError(
-                f"The restore of service {address} has no client request id, which a restore requires. Give it one "
-                "that is derived from the run."
+                f"The restore of service {address} has no client request id, which a restore requires. Set one that is "
+                "derived from the run."
             )
         return self._change(
             "PUT",
-            _resource(address, passing_through=False),
+            _resource(address, proxied=False),
             f"restore service {address}",
             client_request_id,
             body=restore_body(store_connection_string, backup_name, values),
             if_match=_NO_SERVICE,
             secrets=secrets_of(store_connection_string) + values.secrets(),
-            refusals=_RESTORE,
+            mapping=_RESTORE,
         )
 
     def delete(self, address: ServiceRef, *, client_request_id: str, if_match: str | None = None) -> str:
-        """Ask for a service to be deleted with everything deployed to it; its public address goes to somebody else.
+        """Start deleting a service with everything deployed to it; its public IP address is released.
 
-        The name is not free at once when the operation has succeeded.
+        The name stays reserved for some time after the operation has succeeded.
 
-        :param client_request_id: our name for the request.
-        :param if_match: ETag that the service must still have, bare; None: whatever it has.
+        :param client_request_id: id of the request.
+        :param if_match: required ETag of the service, without quotes; None: any.
         :returns: operation id, 32 hex digits.
-        :raises ServiceNotFoundError: there is no such service (any more).
+        :raises ServiceNotFoundError: the service does not exist (any more).
         :raises PreconditionFailedError: the service has another ETag.
-        :raises OutcomeUnknownError: sent, but the answer was lost; look whether the service exists.
-        :raises BackupServiceError: refused, or not reached.
+        :raises OutcomeUnknownError: sent, but the response was lost; check whether the service exists.
+        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
-        target = _resource(address, passing_through=False)
-        asked = f"delete service {address}"
-        return self._change("DELETE", target, asked, client_request_id, if_match=if_match, refusals=_DELETE)
+        target = _resource(address, proxied=False)
+        action = f"delete service {address}"
+        return self._change("DELETE", target, action, client_request_id, if_match=if_match, mapping=_DELETE)
 
-    # --- how ---------------------------------------------------------------------------------------------------------
+    # --- requests ----------------------------------------------------------------------------------------------------
 
-    def _shown(self, address: ServiceRef) -> Service:
-        asked = f"read service {address}"
-        services = self._services(f"/cloudservices/{quote(address.cloud_service, safe='')}", asked)
-        found = next((s for s in services if s.address.name.lower() == address.name.lower()), None)
-        if found is None:
-            there = ", ".join(service.address.name for service in services) or "none"
-            raise ServiceNotFoundError(
-                f"Cloud service {address.cloud_service} holds no BizTalk service {address.name} (it holds: {there}). "
-                "Correct the address; the service may also have been deleted."
-            )
-        return found
-
-    def _services(self, target: str, asked: str) -> list[Service]:
-        return self._read(target, asked, parse_services)
-
-    def _read(self, target: str, asked: str, parse: Callable[[Element], T]) -> T:
-        return self._server.read(
-            f"/{self.subscription_id}{target}", asked, self._headers, lambda answer: parse(parse_xml(answer.body))
+    def _get_service(self, address: ServiceRef) -> Service:
+        target = f"/cloudservices/{quote(address.cloud_service, safe='')}"
+        services = self._read(target, f"read service {address}", parse_services)
+        for service in services:
+            if service.address.name.lower() == address.name.lower():
+                return service
+        names = ", ".join(service.address.name for service in services) or "none"
+        raise ServiceNotFoundError(
+            f"Cloud service {address.cloud_service} holds no BizTalk service {address.name} (it holds: {names}). "
+            "Correct the address; the service may also have been deleted."
         )
+
+    def _read(self, target: str, action: str, parse: Callable[[Element], T]) -> T:
+        request = Request("GET", f"/{self.subscription_id}{target}", action, self._headers)
+        return self._server.read(request, lambda response: parse(parse_xml(response.body)))
 
     def _change(
         self,
         method: Literal["POST", "PUT", "DELETE"],
         target: str,
-        asked: str,
+        action: str,
         client_request_id: str,
         *,
         body: bytes | None = None,
         if_match: str | None = None,
         secrets: tuple[str, ...] = (),
-        refusals: Refusals = MANAGEMENT,
+        mapping: ErrorMapping = MANAGEMENT,
     ) -> str:
         headers = self._headers | {"x-ms-client-request-id": header_value(client_request_id)}
         if if_match:
             headers["If-Match"] = header_value(if_match)
         target = f"/{self.subscription_id}{target}"
-        answer = self._server.change(method, target, asked, headers, body, secrets=secrets, refusals=refusals)
+        response = self._server.change(Request(method, target, action, headers, body, secrets, mapping))
         try:
-            return bare_operation_id(answer.headers.get("x-ms-request-id", ""))
+            return bare_operation_id(response.headers.get("x-ms-request-id", ""))
         except InvalidAddressError:
             raise OutcomeUnknownError(
-                f"Asked {self._server.origin} to {asked}; it answered {answer.status} without a usable "
-                f"x-ms-request-id. {refusals.look} to learn whether it was begun.",
-                status=answer.status,
+                f"{self._server.describe(action)} returned HTTP {response.status} without a valid x-ms-request-id. The "
+                f"operation may or may not have started. {mapping.recheck}.",
+                status=response.status,
             ) from None
 
     def _handshake(self, reason: str) -> str:
         return (
-            f"it refused the management certificate {self._credentials.subject} in the TLS handshake ({reason}). "
-            "Check that this certificate is uploaded to the subscription and not expired."
+            f"the server rejected the management certificate {self._credentials.subject} in the TLS handshake "
+            f"({reason}). Check that this certificate is uploaded to the subscription and has not expired."
         )
 
 
-def _restore_words(status: int, said: str) -> str | None:
+def _restore_remedy(status: int, message: str) -> str | None:
     if status == 404:
-        return "A service is restored into a cloud service that exists; check subscription id and cloud service."
+        return "A restore requires a cloud service that exists; check subscription id and cloud service."
     if status not in (409, 412):
         return None
-    held, taken = bool(_NAME_HELD.search(said)), status == 412 or bool(_NAME_TAKEN.search(said))
-    if taken and not held:
+    reserved, in_use = bool(_NAME_RESERVED.search(message)), status == 412 or bool(_NAME_IN_USE.search(message))
+    if in_use and not reserved:
         return (
-            "A service of this name exists, and a restore never replaces one. Restore under another name, or back the "
-            "service up and delete it first."
+            "A service with this name exists, and a restore never replaces a service. Restore under another name, or "
+            "back up and delete the existing service first."
         )
-    if held and not taken:
+    if reserved and not in_use:
         return (
-            "The name is still held after the service that had it was deleted, for a time that nobody documents. Ask "
-            "again later, or restore under another name."
+            "The name is still reserved after the deletion of its service, for an undocumented time. Retry later, or "
+            "restore under another name."
         )
     return (
-        "A name is refused while a service has it, and for a time after that service was deleted. List the services to "
-        "tell which; restore under another name, or ask again later."
+        "A name is unavailable while a service uses it, and for some time after that service was deleted. List the "
+        "services to determine the cause; restore under another name, or retry later."
     )
 
 
-_RESTORE = Refusals(
-    look="Look whether the service exists and in which state",
+_RESTORE = ErrorMapping(
+    recheck="Check whether the service exists and in which state it is",
     kinds={412: OperationNotAllowedError},
-    words=_restore_words,
+    remedy=_restore_remedy,
 )
-_DELETE = Refusals(look="Look whether the service still exists")
+_DELETE = ErrorMapping(recheck="Check whether the service still exists")
 
 
-def _resource(address: ServiceRef, *, passing_through: bool = True) -> str:
-    """Path of a service behind the resource provider: POST and poll go through ``~`` (dn232419, dn232425), PUT and
-    DELETE do not (dn232416, dn232344)."""
+def _resource(address: ServiceRef, *, proxied: bool = True) -> str:
+    """Path of a service in the resource provider: POST and poll use ``~`` (dn232419, dn232425), PUT and DELETE do not
+    (dn232416, dn232344)."""
     cloud_service, name = quote(address.cloud_service, safe=""), quote(address.name, safe="")
-    return f"/cloudservices/{cloud_service}/resources/{_PROVIDER}/{'~/' if passing_through else ''}{_TYPE}/{name}"
-
-
-def _names(services: list[Service]) -> str:
-    return ", ".join(str(service.address) for service in services)
+    return f"/cloudservices/{cloud_service}/resources/{_PROVIDER}/{'~/' if proxied else ''}{_TYPE}/{name}"
 
 
 def _own_version() -> str:

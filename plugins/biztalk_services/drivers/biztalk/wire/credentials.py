@@ -1,7 +1,7 @@
-"""The management certificate that identifies us to the service, and the TLS context made of it.
+"""The management certificate and its TLS context.
 
-Auth is mutual TLS with a certificate that was uploaded to the subscription; self-signed ones are allowed (Service
-Management REST API, authentication).
+Authentication is mutual TLS with a certificate that is uploaded to the subscription; self-signed certificates are
+allowed (Service Management REST API, authentication).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     pkcs12,
 )
-from requests.certs import where
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from biztalk_services.drivers.biztalk.errors import InvalidCertificateError
 
@@ -37,16 +37,16 @@ _PEM_ON_ONE_LINE = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----[ \t]+([A-Za-z0-9+/=
 
 
 class ManagementCredentials:
-    """A management certificate with its private key, checked when it is made.
+    """A management certificate with its private key, validated on construction.
 
-    Certificate and key come either as content or from a path. The content of a certificate is PEM text, or PKCS#12 as
-    base64 text or bytes; it may hold the key as well, and the chain of its issuers.
+    Certificate and key are passed as content or as path. The content of a certificate is PEM text, or PKCS#12 as base64
+    text or bytes; it may include the key and the issuer chain.
 
     :param certificate: content of the certificate.
-    :param private_key: content of the key (PEM); not needed where the certificate's content holds it.
+    :param private_key: content of the key (PEM); optional when the certificate's content includes it.
     :param certificate_path: file with the certificate, instead of ``certificate``.
     :param private_key_path: file with the key, instead of ``private_key``.
-    :param passphrase: of the key or of the PKCS#12; None or empty when there is none.
+    :param passphrase: of the key or of the PKCS#12; None or empty: none.
     :raises InvalidCertificateError: missing or unreadable, wrong passphrase, or the key of another certificate.
     """
 
@@ -62,8 +62,8 @@ class ManagementCredentials:
         content = _content(certificate, certificate_path, "management certificate")
         if content is None:
             raise InvalidCertificateError(
-                "There is no management certificate. Put it as PEM text, or the path of its file (PEM or PKCS#12), "
-                "into the connection."
+                "There is no management certificate. Set it in the connection, as PEM text or as the path of its file (PEM "
+                "or PKCS#12)."
             )
         key_content = _content(private_key, private_key_path, "private key")
         password = passphrase.encode() if passphrase else None
@@ -82,7 +82,7 @@ class ManagementCredentials:
         return f"<ManagementCredentials {self.subject!r} until {self.valid_until:%Y-%m-%d}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("A management certificate holds a private key and is not pickled.")
+        raise TypeError("A management certificate contains a private key and is not pickled.")
 
     @property
     def subject(self) -> str:
@@ -91,58 +91,57 @@ class ManagementCredentials:
 
     @property
     def thumbprint(self) -> str:
-        """SHA-1 of the certificate in upper-case hex, as the portal lists it."""
+        """SHA-1 of the certificate in upper-case hex, as displayed in the portal."""
         return self._certificate.fingerprint(SHA1()).hex().upper()
 
     @property
     def valid_until(self) -> datetime:
-        """Last moment of validity, UTC."""
+        """End of validity, UTC."""
         return self._certificate.not_valid_after_utc
 
     def check_validity(self, now: datetime | None = None) -> None:
-        """Refuse a certificate outside its dates.
+        """Check the validity period.
 
-        :param now: aware time; default is the present.
+        :param now: aware time; default: current time.
         :raises InvalidCertificateError: expired or not yet valid.
         """
         now = now or datetime.now(UTC)
         if now > self.valid_until:
             raise InvalidCertificateError(
                 f"The management certificate {self.subject} expired on {self.valid_until:%Y-%m-%d %H:%M} UTC. "
-                "Make a new one, upload it to the subscription and put it into the connection."
+                "Create a new one, upload it to the subscription and set it in the connection."
             )
         if now < self._certificate.not_valid_before_utc:
             raise InvalidCertificateError(
                 f"The management certificate {self.subject} is valid only from "
                 f"{self._certificate.not_valid_before_utc:%Y-%m-%d %H:%M} "
-                "UTC. Use one that is valid now, or set this machine's clock right."
+                "UTC. Use one that is valid now, or correct this machine's clock."
             )
 
     def expiry_warning(self, now: datetime | None = None, within: timedelta = timedelta(days=30)) -> str | None:
-        """A sentence when the certificate ends soon, None when it does not.
+        """A warning sentence when the certificate expires soon, else None.
 
-        :param now: aware time; default is the present.
-        :param within: how soon is soon.
+        :param now: aware time; default: current time.
+        :param within: remaining validity from which the warning applies.
         """
         left = self.valid_until - (now or datetime.now(UTC))
         if left > within:
             return None
-        ends = "expired" if left < timedelta(0) else "expires"
+        verb = "expired" if left < timedelta(0) else "expires"
         return (
-            f"The management certificate {self.subject} {ends} on {self.valid_until:%Y-%m-%d}. "
+            f"The management certificate {self.subject} {verb} on {self.valid_until:%Y-%m-%d}. "
             "Replace it in the subscription."
         )
 
     def ssl_context(self, ca_bundle: str | Path | None = None) -> ssl.SSLContext:
-        """A client context that presents this certificate and trusts only the given CAs.
+        """A client context with this certificate that trusts only the CAs of the bundle.
 
-        The key passes through a file that only this user can read, encrypted with a passphrase made for it, gone before
-        this returns.
+        OpenSSL loads the key from a temporary file, encrypted with a random passphrase and readable by this user only.
 
-        :param ca_bundle: PEM file, directory of CAs or PEM text to trust; default is the public CAs (certifi).
-        :raises InvalidCertificateError: OpenSSL does not take the certificate, or the bundle cannot be read.
+        :param ca_bundle: PEM file, CA directory or PEM text; default: the public CAs (certifi).
+        :raises InvalidCertificateError: OpenSSL rejects the certificate, or the bundle cannot be read.
         """
-        context = trusting_context(ca_bundle)
+        context = client_context(ca_bundle)
         passphrase = secrets.token_urlsafe(32)
         chain = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self._chain)
         key = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
@@ -155,38 +154,38 @@ class ManagementCredentials:
             except ssl.SSLError as error:
                 reason = error.reason or "unknown reason"
                 raise InvalidCertificateError(
-                    f"OpenSSL refuses the management certificate {self.subject} ({reason}). Use an RSA key of "
-                    f"at least 2048 bits."
+                    f"OpenSSL rejects the management certificate {self.subject} ({reason}). Use an RSA key of at least "
+                    "2048 bits."
                 ) from None
         return context
 
 
-def trusting_context(ca_bundle: str | Path | None = None) -> ssl.SSLContext:
-    """A client context that trusts only the given CAs and presents no certificate.
+def client_context(ca_bundle: str | Path | None = None) -> ssl.SSLContext:
+    """A client context without certificate that trusts only the CAs of the bundle.
 
-    :param ca_bundle: PEM file, directory of CAs or PEM text to trust; default is the public CAs (certifi).
+    :param ca_bundle: PEM file, CA directory or PEM text; default: the public CAs (certifi).
     :raises InvalidCertificateError: the bundle cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    is_text = "-----BEGIN " in str(ca_bundle)
     try:
-        if "-----BEGIN " in str(ca_bundle):
-            context.load_verify_locations(cadata=_with_line_breaks(str(ca_bundle)))
+        if is_text:
+            context.load_verify_locations(cadata=_restore_line_breaks(str(ca_bundle)))
         else:
-            place = Path(ca_bundle).expanduser() if ca_bundle else Path(where())
-            context.load_verify_locations(**({"capath": str(place)} if place.is_dir() else {"cafile": str(place)}))
+            path = Path(ca_bundle or DEFAULT_CA_BUNDLE_PATH).expanduser()
+            context.load_verify_locations(**{"capath" if path.is_dir() else "cafile": str(path)})
     except (OSError, ValueError):
-        shown = "text" if "-----BEGIN " in str(ca_bundle) else str(ca_bundle)
         raise InvalidCertificateError(
-            f"The CA bundle ({shown}) cannot be read as PEM certificates. Correct ca_bundle in the connection."
+            f"The CA bundle ({'text' if is_text else ca_bundle}) cannot be read as PEM certificates. Correct ca_bundle in the connection."
         ) from None
     return context
 
 
-def _content(given: str | bytes | None, path: str | Path | None, what: str) -> bytes | None:
-    """What was given, or what the file holds; None when neither is there."""
-    if given:
-        content = given if isinstance(given, bytes) else given.encode()
+def _content(value: str | bytes | None, path: str | Path | None, what: str) -> bytes | None:
+    """The value, or the content of the file; None without both."""
+    if value:
+        content = value if isinstance(value, bytes) else value.encode()
     elif path:
         try:
             content = Path(path).expanduser().read_bytes()
@@ -197,15 +196,15 @@ def _content(given: str | bytes | None, path: str | Path | None, what: str) -> b
     else:
         return None
     if _PEM_MARK in content:
-        return _with_line_breaks(content.decode("utf-8", "replace")).encode()
+        return _restore_line_breaks(content.decode("utf-8", "replace")).encode()
     try:
         return base64.b64decode(b"".join(content.split()), validate=True)
     except binascii.Error:
         return content
 
 
-def _with_line_breaks(pem: str) -> str:
-    """PEM text as it was before a one-line form field or an environment variable took its line breaks."""
+def _restore_line_breaks(pem: str) -> str:
+    """PEM text with the line breaks that one-line form fields and environment variables remove."""
     return _PEM_ON_ONE_LINE.sub(
         lambda block: "\n".join([f"-----BEGIN {block[1]}-----", *block[2].split(), f"-----END {block[1]}-----", ""]),
         pem.replace("\\r", "").replace("\\n", "\n"),
@@ -217,7 +216,7 @@ def _pem_certificates(content: bytes) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(content)
     except ValueError:
         raise InvalidCertificateError(
-            "The management certificate is PEM text without a readable CERTIFICATE block. Give the certificate, "
+            "The management certificate is PEM text without a readable CERTIFICATE block. Set the certificate, "
             "not only its key."
         ) from None
 
@@ -233,7 +232,7 @@ def _pem_key(content: bytes, password: bytes | None) -> PrivateKeyTypes:
     blocks = re.findall(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", content, re.DOTALL)
     if not blocks:
         raise InvalidCertificateError(
-            "There is no private key for the management certificate. Give it in PEM: as the connection's password, or "
+            "There is no private key for the management certificate. Set it as PEM: as the connection's password, or "
             "in the file of private_key_path or certificate_path."
         )
     start = content.index(b"-----BEGIN " + blocks[0])
@@ -243,7 +242,7 @@ def _pem_key(content: bytes, password: bytes | None) -> PrivateKeyTypes:
         except TypeError:
             if password is None:
                 raise InvalidCertificateError(
-                    "The private key of the management certificate is encrypted. Give its passphrase "
+                    "The private key of the management certificate is encrypted. Set its passphrase "
                     "(private_key_passphrase)."
                 ) from None
             return load_pem_private_key(content[start:], None)
@@ -259,12 +258,11 @@ def _pkcs12(content: bytes, password: bytes | None) -> tuple[PrivateKeyTypes, li
         key, certificate, others = pkcs12.load_key_and_certificates(content, password)
     except ValueError:
         raise InvalidCertificateError(
-            "The management certificate is neither PEM nor a PKCS#12 that this passphrase opens. Check file and "
-            "passphrase."
+            "The management certificate is neither PEM nor PKCS#12 with this passphrase. Check file and passphrase."
         ) from None
     if key is None or certificate is None:
         raise InvalidCertificateError(
-            "The PKCS#12 holds no certificate with its private key. Export it with its private key."
+            "The PKCS#12 contains no certificate with its private key. Export it with its private key."
         )
     return key, [certificate, *others]
 
@@ -279,7 +277,7 @@ def _own_certificate_first(certificates: Sequence[x509.Certificate], key: Privat
     if own is None:
         subjects = ", ".join(certificate.subject.rfc4514_string() or "(no subject)" for certificate in certificates)
         raise InvalidCertificateError(
-            f"The private key does not belong to the management certificate {subjects}. Give the key that it "
-            f"was made with."
+            f"The private key does not belong to the management certificate {subjects}. Set the key of this "
+            "certificate."
         )
     return [own, *(certificate for certificate in certificates if certificate is not own)]

@@ -1,7 +1,7 @@
-"""What is said on the wire: addresses, services, operations, and the XML they come and go in.
+"""XML messages of the management API: services, operations, errors, backup requests.
 
-Reading is lenient (any namespace, any order, extra elements, any case of names); what is read is checked. XML is parsed
-with defusedxml and refuses document types and entities.
+The parser is lenient (any namespace, any order, extra elements, any case of names) and validates the values. defusedxml
+rejects document types and entities.
 
 Sources: Backup BizTalk Service (dn232427), Poll on an Async Operation (dn232425), Get Operation Status (ee460783), Get
 Cloud Service (dn495649, same front end) and wire recordings of the front end with a sibling resource provider.
@@ -22,22 +22,21 @@ from biztalk_services.model.errors import InvalidAddressError
 from biztalk_services.model.redaction import redact
 from biztalk_services.model.service import OperationStatus, Result, Service, ServiceRef
 
-LARGEST_ANSWER = 4 * 1024 * 1024
-"""Bytes of the largest answer that is read."""
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 
-LONGEST_MESSAGE = 2000
-"""Characters of an error message that are kept; a restore is refused with all its violations in one."""
+MAX_MESSAGE_LENGTH = 2000
+"""Characters kept of an error message; a rejected restore reports all its violations in one message."""
 
 _RESULTS: dict[str, Result] = {"inprogress": "InProgress", "succeeded": "Succeeded", "failed": "Failed"}
 
 
 class UnreadableError(ValueError):
-    """A text from the wire is not what this API says; the message says what is wrong with it."""
+    """A response body does not follow this API; the message is a clause with the reason."""
 
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """The body of an error answer: code and message, each None when absent."""
+    """Code and message of an error response, each None when absent."""
 
     code: str | None
     message: str | None
@@ -46,31 +45,42 @@ class ErrorBody:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
+def check_size(body: bytes) -> None:
+    """:raises UnreadableError: the body is empty or larger than ``MAX_RESPONSE_BYTES``."""
+    if not body.strip():
+        raise UnreadableError("the body is empty")
+    if len(body) > MAX_RESPONSE_BYTES:
+        raise UnreadableError(f"the body is larger than {MAX_RESPONSE_BYTES} bytes")
+
+
+def malformed(body: bytes, expected: str) -> str:
+    """The clause for a body that is not in the expected format (``XML``)."""
+    is_html = body.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html"))
+    return "the body is an HTML page" if is_html else f"the body is not {expected}"
+
+
 def parse_xml(body: bytes) -> Element:
-    """The root of an XML answer.
+    """The root element of an XML body.
 
     :raises UnreadableError: empty, too large, malformed, or with a document type or entities.
     """
-    if not body.strip():
-        raise UnreadableError("the body is empty")
-    if len(body) > LARGEST_ANSWER:
-        raise UnreadableError(f"the body is larger than {LARGEST_ANSWER} bytes")
+    check_size(body)
     try:
-        return fromstring(body, forbid_dtd=True)
+        root: Element = fromstring(body, forbid_dtd=True)
     except DefusedXmlException:
-        raise UnreadableError("the XML carries a document type or entities, which this API never sends") from None
+        raise UnreadableError("the XML contains a document type or entities, which this API never uses") from None
     except (ParseError, ValueError, LookupError):
-        kind = "an HTML page" if body.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html")) else "not XML"
-        raise UnreadableError(f"the body is {kind}") from None
+        raise UnreadableError(malformed(body, "XML")) from None
+    return root
 
 
 def parse_services(root: Element) -> list[Service]:
-    """All BizTalk services below a ``CloudServices`` or ``CloudService`` element, without other kinds of resources.
+    """All BizTalk services in a ``CloudServices`` or ``CloudService`` element; other resource types are skipped.
 
-    :raises UnreadableError: when the root is another element, or a service has no name or no state.
+    :raises UnreadableError: the root is another element, or a service has no name or no state.
     """
     if _tag(root) not in ("cloudservices", "cloudservice"):
-        raise UnreadableError(f"expected CloudServices or CloudService, got {_shown_tag(root)}")
+        raise UnreadableError(f"expected CloudServices or CloudService, got {_printable_tag(root)}")
     cloud_services = [root] if _tag(root) == "cloudservice" else list(_children(root, "CloudService"))
     return [
         _service(resource, cloud_service)
@@ -83,22 +93,22 @@ def parse_services(root: Element) -> list[Service]:
 def parse_operation(root: Element, operation_id: str) -> OperationStatus:
     """An ``Operation`` (subscription level) or ``OperationStatus`` (service level) element.
 
-    :param operation_id: the id that was asked for; an answer about another one is refused.
-    :raises UnreadableError: another element, another operation, or a result that this API does not have.
+    :param operation_id: the requested id; the status of another operation is rejected.
+    :raises UnreadableError: another element, another operation, or an unknown result.
     """
     if _tag(root) not in ("operation", "operationstatus"):
-        raise UnreadableError(f"expected Operation or OperationStatus, got {_shown_tag(root)}")
-    asked = bare_operation_id(operation_id)
-    answered = _text(root, "ID")
-    if answered and bare_operation_id(answered) != asked:
-        raise UnreadableError(f"asked for operation {asked}, got {redact(answered, limit=64)}")
-    return _operation(root, asked)
+        raise UnreadableError(f"expected Operation or OperationStatus, got {_printable_tag(root)}")
+    requested = bare_operation_id(operation_id)
+    actual = _text(root, "ID")
+    if actual and bare_operation_id(actual) != requested:
+        raise UnreadableError(f"expected operation {requested}, got {redact(actual, limit=64)}")
+    return _operation(root, requested)
 
 
 def parse_error(body: bytes, secrets: tuple[str, ...] = ()) -> ErrorBody:
-    """Code and message of an error body; both None when it is no error body. Never raises.
+    """Code and message of an error body; both None for any other body. Never raises.
 
-    :param secrets: exact values that the message must not repeat.
+    :param secrets: exact values to redact.
     """
     try:
         root = parse_xml(body)
@@ -109,18 +119,18 @@ def parse_error(body: bytes, secrets: tuple[str, ...] = ()) -> ErrorBody:
         return ErrorBody(None, None)
     message = _text(error, "Message")
     code = _text(error, "Code") or _text(error, "ExtendedCode")
-    return ErrorBody(code and redact(code, secrets, limit=64), message and redact(message, secrets, LONGEST_MESSAGE))
+    return ErrorBody(code and redact(code, secrets, limit=64), message and redact(message, secrets, MAX_MESSAGE_LENGTH))
 
 
 def bare_operation_id(operation_id: str) -> str:
-    """The 32 lower-case hex digits of a request id, which the wire spells with and without dashes.
+    """The 32 lower-case hex digits of a request id, which the API writes with and without dashes.
 
-    :raises InvalidAddressError: when the text is no request id.
+    :raises InvalidAddressError: the text is not a request id.
     """
     bare = operation_id.strip().replace("-", "").lower()
     if not re.fullmatch(r"[0-9a-f]{32}", bare):
         raise InvalidAddressError(
-            f"{redact(operation_id, limit=64)!r} is not an operation id: it has 32 hexadecimal digits."
+            f"{redact(operation_id, limit=64)!r} is not an operation id: expected 32 hexadecimal digits."
         )
     return bare
 
@@ -129,11 +139,12 @@ def bare_operation_id(operation_id: str) -> str:
 
 
 def backup_body(store_connection_string: str, backup_name: str) -> bytes:
-    """The body of a backup request, as printed in dn232427 (no namespace). Holds the account key."""
+    """The body of a backup request, as printed in dn232427 (no namespace). Contains the account key."""
     settings = Element("ServiceBackupSettings")
     SubElement(settings, "BackupStoreConnectionString").text = store_connection_string
     SubElement(settings, "BackupName").text = backup_name
-    return tostring(settings, encoding="utf-8", xml_declaration=True)
+    body: bytes = tostring(settings, encoding="utf-8", xml_declaration=True)
+    return body
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -143,7 +154,7 @@ def _tag(element: Element) -> str:
     return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
 
 
-def _shown_tag(element: Element) -> str:
+def _printable_tag(element: Element) -> str:
     return redact(str(element.tag).rpartition("}")[2], limit=64)
 
 
@@ -174,7 +185,7 @@ def _service(resource: Element, cloud_service: Element) -> Service:
     try:
         address = ServiceRef(_text(cloud_service, "Name") or "", _text(resource, "Name") or "")
     except InvalidAddressError as error:
-        raise UnreadableError(f"a service has no usable address: {redact(str(error))}") from None
+        raise UnreadableError(f"a service has no valid address: {redact(str(error))}") from None
     state, sub_state = _text(resource, "State"), _text(resource, "SubState")
     if not (state or sub_state):
         raise UnreadableError(f"service {address} has neither State nor SubState")
@@ -189,7 +200,7 @@ def _service(resource: Element, cloud_service: Element) -> Service:
         region=_text(cloud_service, "GeoRegion"),
         etag=etag and etag.strip('"'),
         unit_count=_int(_text(settings, "UnitCount")),
-        settings=_harmless_settings(settings),
+        settings=_public_settings(settings),
         last_operation=_last_operation(resource),
         raw_state="/".join(redact(part, limit=64) for part in (state, sub_state) if part),
     )
@@ -207,9 +218,7 @@ def _operation(element: Element, operation_id: str | None) -> OperationStatus:
     result_text = _text(element, "Result") or _text(element, "Status") or ""
     result = _RESULTS.get(re.sub(r"[\s_-]", "", result_text).lower())
     if result is None:
-        raise UnreadableError(
-            f"the result of an operation is {redact(result_text, limit=64)!r}, which this API does not have"
-        )
+        raise UnreadableError(f"the operation result {redact(result_text, limit=64)!r} is unknown")
     error = _child(element, "Error")
     message = _text(error, "Message")
     return OperationStatus(
@@ -222,30 +231,30 @@ def _operation(element: Element, operation_id: str | None) -> OperationStatus:
     )
 
 
-_HARMLESS_SETTINGS = ("CustomDomainUrl", "ServiceVersion", "Edition", "UnitCount", "AccessControlNamespace")
-_HARMLESS_CONNECTION_PARTS = ("data source", "server", "initial catalog", "database", "accountname", "blobendpoint")
+_PUBLIC_SETTINGS = ("CustomDomainUrl", "ServiceVersion", "Edition", "UnitCount", "AccessControlNamespace")
+_PUBLIC_CONNECTION_PARTS = ("data source", "server", "initial catalog", "database", "accountname", "blobendpoint")
 
 
-def _harmless_settings(settings: Element | None) -> dict[str, str]:
-    """What may be shown of the settings: listed elements only, so that a new secret element stays out by default."""
-    shown: dict[str, str] = {}
-    for name in _HARMLESS_SETTINGS:
+def _public_settings(settings: Element | None) -> dict[str, str]:
+    """The settings without secrets: an allow list, so that new secret elements are excluded by default."""
+    public: dict[str, str] = {}
+    for name in _PUBLIC_SETTINGS:
         if text := _text(settings, name):
-            shown[name] = _without_user(redact(text)) if name == "CustomDomainUrl" else redact(text)
+            public[name] = _without_user(redact(text)) if name == "CustomDomainUrl" else redact(text)
     for element in settings if settings is not None else ():
         name = str(element.tag).rpartition("}")[2]
         if _tag(element).endswith("connectionstring") and (element.text or "").strip():
-            # The order of the parts says nothing; the same store is always shown the same.
-            shown[name] = ";".join(
+            # Sorted: the order of the parts is not significant, and equal stores must compare equal.
+            public[name] = ";".join(
                 sorted(
                     _without_user(redact(part.strip()))
                     for part in (element.text or "").split(";")
-                    if part.partition("=")[0].strip().lower() in _HARMLESS_CONNECTION_PARTS
+                    if part.partition("=")[0].strip().lower() in _PUBLIC_CONNECTION_PARTS
                 )
             )
-    return shown
+    return public
 
 
 def _without_user(text: str) -> str:
-    """A text that may be or hold an address, without user, password and query."""
+    """A text with or without an address: user, password and query removed."""
     return re.sub(r"(//)[^/@\s]*@", r"\1", text).partition("?")[0]

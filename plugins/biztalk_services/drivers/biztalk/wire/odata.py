@@ -1,8 +1,8 @@
-"""What partner management says: pages of entities as verbose JSON (OData 2, WCF Data Services 5.3), made plain.
+"""Entities of partner management from pages of verbose JSON (OData 2, WCF Data Services 5.3).
 
-An entity comes as its properties, with what OData wraps around them left out. Kept are ``@id`` (its address), ``@etag``
-(None when it has none) and ``@type`` (``X12ProtocolSettings``). What is merely linked is left out; what was expanded is
-a list of entities, or one, or None. Times in the old form ``/Date(1398902400000)/`` become ISO 8601.
+An entity is the dict of its properties without the OData envelope, with ``@id`` (address), ``@etag`` (None when absent)
+and ``@type`` (``X12ProtocolSettings``). Deferred links are omitted; an expanded link is a list of entities, one entity
+or None. Times in the form ``/Date(1398902400000)/`` are converted to ISO 8601.
 """
 
 from __future__ import annotations
@@ -14,27 +14,30 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from biztalk_services.drivers.biztalk.wire.messages import (
-    LARGEST_ANSWER,
-    LONGEST_MESSAGE,
+    MAX_MESSAGE_LENGTH,
+    MAX_RESPONSE_BYTES,
     ErrorBody,
     UnreadableError,
+    check_size,
+    malformed,
     parse_error,
 )
 from biztalk_services.model.redaction import redact
 
 MEDIA_TYPE = "application/json;odata=verbose"
-DEEPEST = 32
-"""Levels of nesting in an answer that is read; the service needs about eight."""
+MAX_NESTING = 32
+"""Maximum nesting levels of a response; the service uses about eight."""
 
-_OLD_TIME = re.compile(r"/Date\((-?\d{1,15})([+-]\d{1,4})?\)/")
+_TOO_DEEP = f"the JSON is nested deeper than {MAX_NESTING} levels"
+_DATE = re.compile(r"/Date\((-?\d{1,15})([+-]\d{1,4})?\)/")
 
 
 @dataclass(frozen=True)
-class More:
-    """Where a list goes on that does not end on this page.
+class NextPage:
+    """The next page of a list.
 
-    :param entities: the list, to be extended.
-    :param link: address of its next page, as it came.
+    :param entities: the list to extend.
+    :param link: address of the page, unchecked.
     """
 
     entities: list[dict[str, Any]]
@@ -43,117 +46,113 @@ class More:
 
 @dataclass(frozen=True)
 class Page:
-    """Some entities, and what they and the collections expanded in them still lack."""
+    """The entities of a page, and the next pages of their list and of the collections expanded in them."""
 
     entities: list[dict[str, Any]]
-    more: list[More]
+    next_pages: list[NextPage]
 
 
 def parse_page(body: bytes) -> Page:
     """One page of an entity set.
 
-    :raises UnreadableError: no JSON, or no page of entities.
+    :raises UnreadableError: the body is not JSON or not a page of entities.
     """
     root = parse_json(body)
     if not isinstance(root, dict) or "d" not in root:
-        raise UnreadableError("the JSON is no OData answer: it has no 'd'")
+        raise UnreadableError("the JSON is not an OData response: it has no 'd'")
     content = root["d"]
-    more: list[More] = []
-    return Page(_collection({"results": content} if isinstance(content, list) else content, more), more)
+    pages: list[NextPage] = []
+    return Page(_collection({"results": content} if isinstance(content, list) else content, pages), pages)
 
 
 def parse_json(body: bytes) -> Any:
-    """The content of a JSON answer.
+    """The content of a JSON body.
 
     :raises UnreadableError: empty, too large, malformed, not UTF-8, or nested too deep.
     """
-    if not body.strip():
-        raise UnreadableError("the body is empty")
-    if len(body) > LARGEST_ANSWER:
-        raise UnreadableError(f"the body is larger than {LARGEST_ANSWER} bytes")
-    trouble = "the body is an HTML page" if _is_html(body) else "the body is not JSON"
-    content = None
+    check_size(body)
+    content: Any = None
+    problem = ""
     try:
-        content = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
+        content = json.loads(body.decode("utf-8-sig"), parse_constant=_reject_constant)
     except RecursionError:
-        trouble = f"the JSON is nested deeper than {DEEPEST} levels"
+        problem = _TOO_DEEP
     except ValueError:
-        pass
-    else:
-        trouble = f"the JSON is nested deeper than {DEEPEST} levels" if _too_deep(content) else ""
-    # Not raised above: the exceptions met there hold the whole body.
-    if trouble:
-        raise UnreadableError(trouble)
+        problem = malformed(body, "JSON")
+    # Raised outside the handlers: their exceptions contain the whole body.
+    if problem or _is_too_deep(content):
+        raise UnreadableError(problem or _TOO_DEEP)
     return content
 
 
 def parse_odata_error(body: bytes, secrets: tuple[str, ...] = ()) -> ErrorBody:
-    """Code and message of an error in JSON, XML or plain text; both None when there is none. Never raises.
+    """Code and message of an error in JSON, XML or plain text; both None for any other body. Never raises.
 
-    :param secrets: exact values that the message must not repeat.
+    :param secrets: exact values to redact.
     """
     try:
         root = parse_json(body)
     except UnreadableError:
-        found = parse_error(body, secrets)
-        return found if found.message or found.code else ErrorBody(None, _plain(body, secrets))
-    error = root.get("error", root.get("odata.error")) if isinstance(root, dict) else None
-    if not isinstance(error, dict):
+        error = parse_error(body, secrets)
+        return error if error.message or error.code else ErrorBody(None, _plain_text(body, secrets))
+    content = root.get("error", root.get("odata.error")) if isinstance(root, dict) else None
+    if not isinstance(content, dict):
         return ErrorBody(None, None)
-    code, message = error.get("code"), error.get("message")
+    code, message = content.get("code"), content.get("message")
     message = message.get("value") if isinstance(message, dict) else message
     return ErrorBody(
         redact(code, secrets, limit=64) or None if isinstance(code, str) else None,
-        redact(message, secrets, LONGEST_MESSAGE) or None if isinstance(message, str) else None,
+        redact(message, secrets, MAX_MESSAGE_LENGTH) or None if isinstance(message, str) else None,
     )
 
 
-def _collection(content: object, more: list[More]) -> list[dict[str, Any]]:
+def _collection(content: object, pages: list[NextPage]) -> list[dict[str, Any]]:
     if not isinstance(content, dict) or not isinstance(content.get("results"), list):
-        raise UnreadableError("the JSON is no page of entities: it has no list of 'results'")
-    entities = [_entity(each, more) for each in content["results"]]
+        raise UnreadableError("the JSON is not a page of entities: it has no list of 'results'")
+    entities = [_entity(each, pages) for each in content["results"]]
     link = content.get("__next")
     if link is not None:
         if not isinstance(link, str):
-            raise UnreadableError("the address of the next page is no text")
-        more.append(More(entities, link))
+            raise UnreadableError("the address of the next page is not text")
+        pages.append(NextPage(entities, link))
     return entities
 
 
-def _entity(content: object, more: list[More]) -> dict[str, Any]:
-    about = content.get("__metadata") if isinstance(content, dict) else None
-    uri, etag, kind = (about.get(name) for name in ("uri", "etag", "type")) if isinstance(about, dict) else (None,) * 3
+def _entity(content: Any, pages: list[NextPage]) -> dict[str, Any]:
+    metadata = content.get("__metadata") if isinstance(content, dict) else None
+    values = metadata if isinstance(metadata, dict) else {}
+    uri, etag, kind = values.get("uri"), values.get("etag"), values.get("type")
     if not isinstance(uri, str) or not uri:
-        raise UnreadableError("an entity does not say its own address ('__metadata' with 'uri')")
+        raise UnreadableError("an entity has no address of its own ('__metadata' with 'uri')")
     if not isinstance(etag, str | None) or not isinstance(kind, str | None):
-        raise UnreadableError("an entity's ETag or type is no text")
-    told = {"@id": uri, "@etag": etag or None, "@type": kind.rpartition(".")[2] if kind else None}
-    return told | _properties(content, more)
+        raise UnreadableError("the ETag or type of an entity is not text")
+    identity = {"@id": uri, "@etag": etag or None, "@type": kind.rpartition(".")[2] if kind else None}
+    return identity | _properties(content, pages)
 
 
-def _properties(content: dict[str, Any], more: list[More]) -> dict[str, Any]:
+def _properties(content: dict[str, Any], pages: list[NextPage]) -> dict[str, Any]:
     return {
-        name: _value(value, more)
+        name: _value(value, pages)
         for name, value in content.items()
         if not name.startswith(("__", "@")) and not (isinstance(value, dict) and "__deferred" in value)
     }
 
 
-def _value(value: Any, more: list[More]) -> Any:
+def _value(value: Any, pages: list[NextPage]) -> Any:
     if isinstance(value, str):
         return _time(value)
     if isinstance(value, list):
-        return [_value(each, more) for each in value]
+        return [_value(each, pages) for each in value]
     if not isinstance(value, dict):
         return value
     if _is_entity(value):
-        return _entity(value, more)
+        return _entity(value, pages)
     results = value.get("results")
     if isinstance(results, list):
         if "__next" not in value and not any(_is_entity(each) for each in results):
-            return _value(results, more)
-        return _collection(value, more)
-    return _properties(value, more)
+            return _value(results, pages)
+        return _collection(value, pages)
+    return _properties(value, pages)
 
 
 def _is_entity(value: object) -> bool:
@@ -161,43 +160,39 @@ def _is_entity(value: object) -> bool:
 
 
 def _time(text: str) -> str:
-    old = _OLD_TIME.fullmatch(text)
-    if not old:
+    date = _DATE.fullmatch(text)
+    if not date:
         return text
     try:
-        zone = timezone(timedelta(minutes=int(old[2]))) if old[2] else None
-        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(old[1]))
+        zone = timezone(timedelta(minutes=int(date[2]))) if date[2] else None
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(date[1]))
         return (at.astimezone(zone) if zone else at.replace(tzinfo=None)).isoformat()
     except (ValueError, OverflowError):
         return text
 
 
-def _too_deep(content: Any) -> bool:
+def _is_too_deep(content: Any) -> bool:
     level = [content]
-    for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer)]
+    for _ in range(MAX_NESTING):
+        level = [inner for outer in level for inner in _children(outer)]
         if not level:
             return False
     return True
 
 
-def _inside(value: Any) -> list[Any]:
+def _children(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
+def _reject_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
 
 
-def _is_html(body: bytes) -> bool:
-    return body.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html"))
-
-
-def _plain(body: bytes, secrets: tuple[str, ...]) -> str | None:
-    """A short text as the Access Control Service answers it; None when it is something else."""
+def _plain_text(body: bytes, secrets: tuple[str, ...]) -> str | None:
+    """A short plain text, as returned by the Access Control Service; None for any other body."""
     text = body.decode("utf-8", "replace").strip()
-    if not text or text.startswith(("<", "{", "[")) or "\ufffd" in text or len(text) > LARGEST_ANSWER // 1024:
+    if not text or text.startswith(("<", "{", "[")) or "\ufffd" in text or len(text) > MAX_RESPONSE_BYTES // 1024:
         return None
     return redact(text, secrets)

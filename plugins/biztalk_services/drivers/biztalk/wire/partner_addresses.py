@@ -1,4 +1,4 @@
-"""Addresses inside one service's partner management: made for requests, and read from what others say."""
+"""Addresses in the partner management of one service: built for requests, validated when received."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ _QUERY = re.compile(r"[\x21\x24-\x7e]{1,2000}")
 
 @dataclass(frozen=True)
 class PartnerAddresses:
-    """Where the partner management of one service and its access control answer.
+    """Addresses of the partner management of one service and of its Access Control Service (ACS).
 
     :param service: name of the BizTalk service.
     :param namespace: its Access Control Service namespace.
-    :param endpoint: None for the real hosts; else an origin under which the name of the real host is the first segment
-        of the path.
-    :raises InvalidAddressError: one of them cannot stand in an address.
+    :param endpoint: None for the real hosts; else an origin where the name of the real host is the first path segment.
+    :raises InvalidAddressError: a value is invalid in an address.
     """
 
     service: str
@@ -40,62 +39,62 @@ class PartnerAddresses:
         for what, text in (("a BizTalk service", self.service), ("an ACS namespace", self.namespace)):
             if not _LABEL.fullmatch(text or ""):
                 raise InvalidAddressError(
-                    f"{redact(text or '', limit=64)!r} is not the name of {what}: it takes letters, digits and dashes, "
+                    f"{redact(text or '', limit=64)!r} is not the name of {what}: use letters, digits and dashes, "
                     "without the rest of the host name."
                 )
         if self.endpoint is not None and not _is_origin(self.endpoint):
-            # Not shown: what was pasted here may hold a password.
+            # Not printed: the text may contain a password.
             raise InvalidAddressError(
                 "The endpoint of partner management is not an origin: write it as 'https://host:port', without user, "
-                "path and query, or leave it out for the real hosts."
+                "path and query, or omit it for the real hosts."
             )
 
     @property
     def host(self) -> str:
-        """The service's host name."""
+        """Host name of the service."""
         return f"{self.service}.{SERVICE_HOST}"
 
     @property
     def acs_host(self) -> str:
-        """The namespace's host name."""
+        """Host name of the ACS namespace."""
         return f"{self.namespace}.{ACS_HOST}"
 
     @property
     def origin(self) -> str:
-        """What answers for the service, ``https://host:port``."""
+        """Origin of the service, ``https://host:port``."""
         return self.endpoint.rstrip("/") if self.endpoint else f"https://{self.host}"
 
     @property
     def acs_origin(self) -> str:
-        """What gives tokens; the same as ``origin`` where there is an endpoint."""
+        """Origin of ACS; equals ``origin`` when an endpoint is set."""
         return self.endpoint.rstrip("/") if self.endpoint else f"https://{self.acs_host}"
 
     @property
     def acs_target(self) -> str:
-        """Path at which tokens are asked for (WRAP v0.9)."""
+        """Path of the token request (WRAP v0.9)."""
         return f"/{self.acs_host}/WRAPv0.9/" if self.endpoint else "/WRAPv0.9/"
 
     @property
     def scope(self) -> str:
-        """What a token is for."""
+        """Scope of a token."""
         return f"http://{self.host}/{_ROOT}/"
 
     def target(self, path: str, query: str = "") -> str:
         """Path and query of a request.
 
-        :param path: behind the root of partner management.
+        :param path: relative to the root of partner management.
         :param query: encoded, without question mark.
         """
         base = f"/{self.host}" if self.endpoint else ""
         return f"{base}/{_ROOT}/{quote(path, safe='/()')}" + (f"?{query}" if query else "")
 
     def path_of(self, address: str, what: Literal["entity", "entity set"]) -> str:
-        """The part of an address behind the root of this service's partner management.
+        """The path of an address relative to the root of this service's partner management.
 
-        Nothing else of what a server or a caller says is ever used, so that no token goes elsewhere.
+        Host and port of the address are not used, so that no token is sent to another server.
 
-        :param address: absolute address, absolute path, or the part itself.
-        :raises InvalidAddressError: of another service, or of something else.
+        :param address: absolute address, absolute path, or relative path.
+        :raises InvalidAddressError: the address belongs to another service or is not of this kind.
         """
         try:
             parts = urlsplit(address)
@@ -103,25 +102,25 @@ class PartnerAddresses:
         except ValueError:
             path = hostname = ""
         rooted = re.fullmatch(rf"(?i)/({re.escape(self.host)}/)?{re.escape(_ROOT)}/(.*)", path)
-        elsewhere = hostname and not (rooted and (rooted[1] or hostname == self.host.lower()))
-        behind = rooted[2] if rooted else path
-        if elsewhere or not _FORMS[what].fullmatch(behind):
+        foreign = hostname and not (rooted and (rooted[1] or hostname == self.host.lower()))
+        relative = rooted[2] if rooted else path
+        if foreign or not _FORMS[what].fullmatch(relative):
             raise InvalidAddressError(
                 f"{redact(address, limit=200)!r} is not the address of an {what} in the partner management of service "
-                f"{self.service}. Take it from what was read of this service, or write it as 'ProtocolSettings(7)'."
+                f"{self.service}. Use the '@id' of an entity of this service, or write it as 'ProtocolSettings(7)'."
             )
-        return behind
+        return relative
 
     def page_of(self, link: str) -> tuple[str, str]:
-        """Path and query of a next page, of its address as it came.
+        """Path and query of a next page from its link.
 
-        :raises InvalidAddressError: of another service, or of something else.
+        :raises InvalidAddressError: the link belongs to another service or is not a page of an entity set.
         """
         path = self.path_of(link, "entity set")
         query = urlsplit(link).query
         if not _QUERY.fullmatch(query):
             raise InvalidAddressError(
-                f"{redact(link, limit=200)!r} is not the address of a next page: it has no usable query. Ask for the "
+                f"{redact(link, limit=200)!r} is not the address of a next page: it has no valid query. Request the "
                 "first page again."
             )
         return path, query
@@ -129,4 +128,4 @@ class PartnerAddresses:
 
 def _is_origin(endpoint: str) -> bool:
     origin = re.fullmatch(r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?/?", endpoint)
-    return bool(origin) and (origin[1] is None or 0 < int(origin[1]) < 65536)
+    return origin is not None and (origin[1] is None or 0 < int(origin[1]) < 65536)

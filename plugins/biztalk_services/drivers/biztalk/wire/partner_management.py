@@ -1,10 +1,11 @@
-"""The client of a BizTalk service's partner management: partners, agreements and their settings, over OData.
+"""Client of the partner management of a BizTalk service: partners, agreements and their settings, over OData.
 
-It speaks to the service itself, not to the management API, with a token of the Access Control Service (ACS). Reads take
-all pages; a change (MERGE) is sent once, as in :mod:`biztalk_services.drivers.biztalk.wire.client`.
+Partner management is an endpoint of the service itself, separate from the management API, and requires a token of the
+Access Control Service (ACS). Reads return all pages; a change (MERGE) is sent once, as in
+:mod:`biztalk_services.drivers.biztalk.wire.client`.
 
 Sources: the pages on the partner management entities (dn232408, dn232365, dn232356, dn232372, dn606264, dn232373),
-OAuth WRAP v0.9 and verbose JSON of OData 2; what no page says is agreed with the emulator.
+OAuth WRAP v0.9 and verbose JSON of OData 2; undocumented parts are as agreed with the emulator.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from biztalk_services.drivers.biztalk.errors import AccessControlError
-from biztalk_services.drivers.biztalk.wire.access_control import AccessControl
-from biztalk_services.drivers.biztalk.wire.credentials import trusting_context
+from biztalk_services.drivers.biztalk.wire.access_control import AccessControl, Token
+from biztalk_services.drivers.biztalk.wire.credentials import client_context
 from biztalk_services.drivers.biztalk.wire.odata import MEDIA_TYPE, Page, parse_odata_error
 from biztalk_services.drivers.biztalk.wire.partner_addresses import PartnerAddresses
-from biztalk_services.drivers.biztalk.wire.partner_reading import Reading
-from biztalk_services.drivers.biztalk.wire.responses import Refusals
-from biztalk_services.drivers.biztalk.wire.server import Server, header_value
+from biztalk_services.drivers.biztalk.wire.partner_reading import EntitySetReader
+from biztalk_services.drivers.biztalk.wire.responses import ErrorMapping
+from biztalk_services.drivers.biztalk.wire.server import Request, Server, header_value
 from biztalk_services.drivers.biztalk.wire.transport import Response
 from biztalk_services.model.errors import AuthenticationError, InvalidAddressError, InvalidRequestError
 from biztalk_services.model.redaction import redact
@@ -40,18 +41,17 @@ T = TypeVar("T")
 
 
 class PartnerManagementClient:
-    """Speaks to one service's partner management. Use it as a context manager; not for several threads at once; not
-    pickled.
+    """Client for the partner management of one service. A context manager; not thread-safe, not pickled.
 
     :param service: name of the BizTalk service.
     :param namespace: its Access Control Service namespace.
-    :param key: password of the namespace's service identity; goes to ACS and nowhere else.
+    :param key: password of the namespace's service identity; sent to ACS only.
     :param issuer: name of that identity.
-    :param endpoint: None for the real hosts; else an origin (``https://127.0.0.1:18445``) under which the name of the
-        real host is the first segment of the path.
+    :param endpoint: None for the real hosts; else an origin (``https://127.0.0.1:18445``) where the name of the real
+        host is the first path segment.
     :param ca_bundle: path or PEM text of the CAs to trust instead of the public ones.
-    :param timeout: seconds to connect, seconds until the whole answer is there.
-    :raises InvalidAddressError: service, namespace or endpoint cannot stand in an address.
+    :param timeout: connect timeout and total response timeout, seconds.
+    :raises InvalidAddressError: service, namespace or endpoint is invalid.
     :raises AccessControlError: the key or the issuer is empty.
     :raises InvalidCertificateError: the CA bundle cannot be read.
     """
@@ -70,10 +70,10 @@ class PartnerManagementClient:
         self._addresses = PartnerAddresses(service, namespace, endpoint)
         if not (key or "").strip() or not (issuer or "").strip():
             raise AccessControlError(
-                f"There is no issuer or no key to ask ACS namespace {namespace} for a token with. Put both into the "
-                "connection; the issuer is usually 'owner'."
+                f"The issuer or the key of ACS namespace {namespace} is missing. Set both in the connection; the issuer "
+                "is usually 'owner'."
             )
-        context = trusting_context(ca_bundle)
+        context = client_context(ca_bundle)
         self._server = Server(self._addresses.origin, context, timeout, handshake=_handshake)
         self._acs = Server(self._addresses.acs_origin, context, timeout, handshake=_handshake)
         self._access = AccessControl(
@@ -89,7 +89,7 @@ class PartnerManagementClient:
         return f"<PartnerManagementClient {self._addresses.origin} of service {self._addresses.service}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("A partner management client holds a key and is not pickled.")
+        raise TypeError("A partner management client contains a key and is not pickled.")
 
     def __enter__(self) -> PartnerManagementClient:
         return self
@@ -100,141 +100,126 @@ class PartnerManagementClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. The client may still be used; it opens new ones."""
+        """Close the connections. The client remains usable and opens new ones."""
         self._server.close()
         self._acs.close()
 
     def check(self) -> str:
-        """One sentence on the token that the Access Control Service gives; made of a real answer.
+        """One sentence about a token of the Access Control Service, from a real response.
 
-        :raises AccessControlError: it gives none.
-        :raises BackupServiceError: it could not be reached or understood.
+        :raises AccessControlError: the service issued no token.
+        :raises BackupServiceError: the service is unreachable or its response unreadable.
         """
         token = self._access.renew()
         return (
-            f"{self._acs.origin} gives a token of namespace {self._addresses.namespace} for partner management of "
-            f"service {self._addresses.service}; it holds for {token.lifetime:.0f} seconds."
+            f"{self._acs.origin} issued a token of namespace {self._addresses.namespace} for partner management of "
+            f"service {self._addresses.service}; it is valid for {token.lifetime:.0f} seconds."
         )
 
-    def all_entities(self, wanted: Mapping[str, Collection[str]]) -> dict[str, list[dict[str, Any]]]:
-        """The entities of several sets, by set.
+    def all_entities(self, expand: Mapping[str, Collection[str]]) -> dict[str, list[dict[str, Any]]]:
+        """The entities of several sets, by set. Errors as :meth:`entities`.
 
-        :param wanted: set -> links to follow; raises as :meth:`entities`.
+        :param expand: entity set -> links to expand.
         """
-        return {entity_set: self.entities(entity_set, expand=links) for entity_set, links in wanted.items()}
+        return {entity_set: self.entities(entity_set, expand=links) for entity_set, links in expand.items()}
 
     def entities(self, entity_set: str, *, expand: Collection[str] = ()) -> list[dict[str, Any]]:
-        """All entities of a set in the service's order, in the form of :mod:`biztalk_services.drivers.biztalk.wire.odata`.
+        """All entities of a set in the service's order, as in :mod:`biztalk_services.drivers.biztalk.wire.odata`.
 
         :param entity_set: ``Agreements``, ``ProtocolSettings``, ...
-        :param expand: links to follow, one level (``BatchDescriptions``); others are left out.
-        :raises AccessControlError: there is no token.
-        :raises ServiceNotFoundError: no such service or set, or a service that cannot be managed now.
-        :raises BackupServiceError: refused, or could not be reached or understood.
-        :raises InvalidAddressError: a name is none.
+        :param expand: links to expand, one level (``BatchDescriptions``); others are omitted.
+        :raises AccessControlError: the Access Control Service issued no token.
+        :raises ServiceNotFoundError: service or set does not exist, or partner management is unavailable in its state.
+        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable.
+        :raises InvalidAddressError: a name is invalid.
         """
         for name in (entity_set, *expand):
             if not _NAME.fullmatch(name):
                 raise InvalidAddressError(
-                    f"{redact(name, limit=64)!r} is not the name of an entity set or link: it takes letters and digits."
+                    f"{redact(name, limit=64)!r} is not the name of an entity set or link: use letters and digits."
                 )
-        asked = f"read {entity_set} of service {self._addresses.service}"
+        action = f"read {entity_set} of service {self._addresses.service}"
 
-        def page(target: str, parse: Callable[[Response], Page]) -> Page:
-            return self._authorized(
-                _HEADERS,
-                lambda headers, secrets: self._server.read(
-                    target, asked, headers, parse, secrets=secrets, refusals=_READ_REFUSALS
-                ),
-            )
+        def fetch(target: str, parse: Callable[[Response], Page]) -> Page:
+            request = Request("GET", target, action, _HEADERS, mapping=_READ)
+            return self._authorized(request, lambda authorized: self._server.read(authorized, parse))
 
-        reading = Reading(self._addresses, f"Asked {self._server.origin} to {asked}", page)
-        return reading.all(entity_set, f"$expand={','.join(expand)}" if expand else "")
+        reader = EntitySetReader(self._addresses, self._server.describe(action), fetch)
+        return reader.read_all(entity_set, f"$expand={','.join(expand)}" if expand else "")
 
     def merge(self, entity_uri_or_set_and_id: str, changes: Mapping[str, Any], etag: str | None) -> None:
-        """Change some properties of an entity and leave the others.
+        """Change some properties of an entity; the others are unchanged.
 
         :param entity_uri_or_set_and_id: ``@id`` of an entity of this service, or ``ProtocolSettings(7)``.
-        :param changes: property -> text, number, truth value or None.
-        :param etag: ``@etag`` that the entity must still have; None: whatever it has.
+        :param changes: property -> text, number, boolean or None.
+        :param etag: required ``@etag`` of the entity; None: any.
         :raises PreconditionFailedError: the entity has another ETag.
-        :raises BadRequestError: a rule forbids the values; the message names it.
-        :raises OutcomeUnknownError: sent, but the answer was lost; read the entity again.
-        :raises InvalidAddressError: no entity, or one of another service.
-        :raises InvalidRequestError: the changes cannot be sent as they are given.
-        :raises BackupServiceError: refused, or not reached.
+        :raises BadRequestError: the values violate a rule; the message names it.
+        :raises OutcomeUnknownError: sent, but the response was lost; read the entity again.
+        :raises InvalidAddressError: the address is not an entity of this service.
+        :raises InvalidRequestError: the changes are invalid.
+        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
         path = self._addresses.path_of(entity_uri_or_set_and_id, "entity")
-        asked = f"change {path} of service {self._addresses.service}"
+        headers = {**_HEADERS, "Content-Type": MEDIA_TYPE} | ({"If-Match": header_value(etag)} if etag else {})
+        action = f"change {path} of service {self._addresses.service}"
         body = _merge_body(changes, path)
-        headers = {**_HEADERS, "Content-Type": MEDIA_TYPE}
-        if etag:
-            headers["If-Match"] = header_value(etag)
-        self._authorized(
-            headers,
-            lambda headers, secrets: self._server.change(
-                "MERGE", self._addresses.target(path), asked, headers, body, secrets=secrets, refusals=_MERGE_REFUSALS
-            ),
-        )
+        request = Request("MERGE", self._addresses.target(path), action, headers, body, mapping=_MERGE)
+        self._authorized(request, self._server.change)
 
-    def _authorized(self, headers: Mapping[str, str], ask: Callable[[dict[str, str], tuple[str, ...]], T]) -> T:
-        """Ask with a token; with a new one once more where it is not accepted, which certainly changed nothing."""
+    def _authorized(self, request: Request, send: Callable[[Request], T]) -> T:
+        """Send a request with a token, once more with a new token after a 401, which has no effect on the service."""
         try:
-            return ask(_with_token(headers, self._access.token()), self._access.secrets())
+            return send(self._with_token(request, self._access.token()))
         except AuthenticationError as error:
             if error.status != 401:
                 raise
-        log.info("The token for service %s is not accepted (any more); taking a new one", self._addresses.service)
-        return ask(_with_token(headers, self._access.renew().text), self._access.secrets())
+        log.info("Service %s rejected the token; renewing it", self._addresses.service)
+        return send(self._with_token(request, self._access.renew()))
 
-
-def _with_token(headers: Mapping[str, str], token: str) -> dict[str, str]:
-    return {**headers, "Authorization": f'WRAP access_token="{token}"'}
+    def _with_token(self, request: Request, token: Token) -> Request:
+        headers = {**request.headers, "Authorization": f'WRAP access_token="{token.text}"'}
+        return replace(request, headers=headers, secrets=self._access.secrets())
 
 
 def _merge_body(changes: Mapping[str, Any], path: str) -> bytes:
     if not changes:
-        raise InvalidRequestError(f"There is nothing to change of {path}. Give at least one property.")
+        raise InvalidRequestError(f"The change of {path} is empty. Set at least one property.")
     for name, value in changes.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidRequestError(
-                f"{redact(str(name), limit=64)!r} is not the name of a property of {path}: it takes letters and digits."
+                f"{redact(str(name), limit=64)!r} is not the name of a property of {path}: use letters and digits."
             )
         if not isinstance(value, str | int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
             raise InvalidRequestError(
-                f"The new value of {name} of {path} cannot be sent: give text, a number, a truth value or None."
+                f"The new value of {name} of {path} is invalid: set text, a number, a boolean or None."
             )
     return json.dumps(dict(changes)).encode("ascii")
 
 
 def _handshake(reason: str) -> str:
     return (
-        f"it wants a client certificate in the TLS handshake ({reason}), which partner management never does. Check "
-        "the endpoint."
+        f"the server requires a client certificate in the TLS handshake ({reason}), which partner management never "
+        "does. Check the endpoint."
     )
 
 
-def _words(status: int, said: str) -> str | None:
-    if status in (401, 403):
-        return (
-            "The token was just issued; check that the connection names the ACS namespace and the service that belong "
-            "together."
-        )
-    if status == 404:
-        return (
-            "Check service and entity; partner management answers only for a service that can be managed, not while it "
-            "is created, restored or deleted."
-        )
-    if status == 412:
-        return "The entity was changed meanwhile. Read it again and decide again."
-    return None
-
-
-_READ_REFUSALS = Refusals(
-    api="partner management",
-    look="Read the entity again to see whether it has the new values",
-    successes=(200,),
-    said=parse_odata_error,
-    words=_words,
+_REJECTED_TOKEN = (
+    "The token is newly issued; check that the ACS namespace and the service in the connection belong together."
 )
-_MERGE_REFUSALS = replace(_READ_REFUSALS, successes=(200, 204))
+_REMEDIES = {
+    401: _REJECTED_TOKEN,
+    403: _REJECTED_TOKEN,
+    404: (
+        "Check service and entity; partner management is unavailable while the service is created, restored or deleted."
+    ),
+    412: "The entity has changed since its ETag was read. Read it again and decide again.",
+}
+_READ = ErrorMapping(
+    api="partner management",
+    recheck="Read the entity again to check whether it has the new values",
+    successes=(200,),
+    parse=parse_odata_error,
+    remedy=lambda status, message: _REMEDIES.get(status),
+)
+_MERGE = replace(_READ, successes=(200, 204))

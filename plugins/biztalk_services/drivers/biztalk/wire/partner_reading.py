@@ -1,4 +1,4 @@
-"""Reads an entity set of partner management to its end, and comes to an end whatever the server says."""
+"""Reads all pages of an entity set of partner management, within fixed limits."""
 
 from __future__ import annotations
 
@@ -12,89 +12,90 @@ from biztalk_services.drivers.biztalk.wire.transport import Response
 from biztalk_services.model.errors import InvalidAddressError, UnexpectedResponseError
 from biztalk_services.model.redaction import redact
 
-MOST_PAGES = 1000
-"""Pages that one reading takes, with those of expanded collections; the service puts 100 entities on a page."""
-LARGEST_READING = 64 * 1024 * 1024
-"""Bytes of all pages of one reading."""
+MAX_PAGES = 1000
+"""Maximum number of pages, including those of expanded collections; the service returns 100 entities per page."""
+MAX_TOTAL_BYTES = 64 * 1024 * 1024
+"""Maximum size of all pages together."""
 
-AskPage = Callable[[str, Callable[[Response], Page]], Page]
-"""(path and query, how to read an answer) -> the page that was answered."""
+FetchPage = Callable[[str, Callable[[Response], Page]], Page]
+"""(path and query, parser) -> page."""
 
 
 @dataclass(frozen=True)
-class _Rest:
-    """What is still to be read of a list: the list so far, and path and query of its next page."""
+class _Pending:
+    """A page to read: the list to extend, path and query, ids of the entities read so far."""
 
     entities: list[dict[str, Any]]
     path: str
     query: str
-    seen: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
 
 
-class Reading:
-    """One reading.
+class EntitySetReader:
+    """Reads one entity set once.
 
-    :param asked: what is asked of whom, to begin a sentence with (``Asked https://host to read Agreements``).
-    :param ask: asks for one page.
+    :param request: subject of error messages (``Request to https://host to read Agreements``).
+    :param fetch: requests one page.
     """
 
-    def __init__(self, addresses: PartnerAddresses, asked: str, ask: AskPage) -> None:
+    def __init__(self, addresses: PartnerAddresses, request: str, fetch: FetchPage) -> None:
         self._addresses = addresses
-        self._asked = asked
-        self._ask = ask
+        self._request = request
+        self._fetch = fetch
         self._pages = 0
         self._bytes = 0
 
-    def all(self, entity_set: str, query: str) -> list[dict[str, Any]]:
-        """All entities of a set, and all of what is expanded in them.
+    def read_all(self, entity_set: str, query: str) -> list[dict[str, Any]]:
+        """All entities of a set, with all entities of their expanded links.
 
         :param query: encoded, without question mark; empty for none.
-        :raises UnexpectedResponseError: it has no end, gives an entity twice, or leads elsewhere.
-        :raises BackupServiceError: a page was refused, or could not be reached or understood.
+        :raises UnexpectedResponseError: a limit is exceeded, an entity is repeated, or a link leaves the set.
+        :raises BackupServiceError: a request was rejected, the service is unreachable or a page unreadable.
         """
-        found: list[dict[str, Any]] = []
-        waiting = [_Rest(found, entity_set, query)]
-        while waiting:
-            rest = waiting.pop()
-            page = self._page(rest)
-            self._take(page.entities, rest)
-            for more in page.more:
-                if more.entities is page.entities:
-                    path, query = self._behind(more.link, rest.path)
-                    waiting.append(_Rest(rest.entities, path, query, rest.seen))
+        entities: list[dict[str, Any]] = []
+        queue = [_Pending(entities, entity_set, query)]
+        while queue:
+            pending = queue.pop()
+            page = self._page(pending)
+            self._append(page.entities, pending)
+            for following in page.next_pages:
+                if following.entities is page.entities:
+                    path, query = self._location(following.link, pending.path)
+                    queue.append(_Pending(pending.entities, path, query, pending.ids))
                 else:
-                    path, query = self._behind(more.link, None)
-                    waiting.append(_Rest(more.entities, path, query, {each["@id"] for each in more.entities}))
-        return found
+                    path, query = self._location(following.link, None)
+                    ids = {entity["@id"] for entity in following.entities}
+                    queue.append(_Pending(following.entities, path, query, ids))
+        return entities
 
-    def _page(self, rest: _Rest) -> Page:
-        if self._pages >= MOST_PAGES or self._bytes > LARGEST_READING:
-            raise self._nonsense(f"there is no end after {self._pages} pages and {self._bytes} bytes")
+    def _page(self, pending: _Pending) -> Page:
+        if self._pages >= MAX_PAGES or self._bytes > MAX_TOTAL_BYTES:
+            raise self._error(f"the list has no end after {self._pages} pages and {self._bytes} bytes")
         self._pages += 1
-        return self._ask(self._addresses.target(rest.path, rest.query), self._parse)
+        return self._fetch(self._addresses.target(pending.path, pending.query), self._parse)
 
-    def _parse(self, answer: Response) -> Page:
-        self._bytes += len(answer.body)
-        return parse_page(answer.body)
+    def _parse(self, response: Response) -> Page:
+        self._bytes += len(response.body)
+        return parse_page(response.body)
 
-    def _take(self, entities: list[dict[str, Any]], rest: _Rest) -> None:
+    def _append(self, entities: list[dict[str, Any]], pending: _Pending) -> None:
         for entity in entities:
-            if entity["@id"] in rest.seen:
-                raise self._nonsense(f"{redact(entity['@id'], limit=200)} comes twice")
-            rest.seen.add(entity["@id"])
-        rest.entities.extend(entities)
+            if entity["@id"] in pending.ids:
+                raise self._error(f"entity {redact(entity['@id'], limit=200)} is repeated")
+            pending.ids.add(entity["@id"])
+        pending.entities.extend(entities)
 
-    def _behind(self, link: str, place: str | None) -> tuple[str, str]:
-        """Path and query of the next page of a list; it must lie where the list is read."""
+    def _location(self, link: str, required_path: str | None) -> tuple[str, str]:
+        """Path and query of a next page; the path is fixed for a list that was requested by path."""
         try:
-            found = self._addresses.page_of(link)
+            path, query = self._addresses.page_of(link)
+            if required_path is None or path.lower() == required_path.lower():
+                return path, query
         except InvalidAddressError:
-            found = None
-        if found is None or (place and found[0].lower() != place.lower()):
-            raise self._nonsense(f"the address of the next page leads elsewhere ({redact(link, limit=200)!r})")
-        return found
+            pass
+        raise self._error(f"the link to the next page leaves the entity set ({redact(link, limit=200)!r})")
 
-    def _nonsense(self, reason: str) -> UnexpectedResponseError:
+    def _error(self, reason: str) -> UnexpectedResponseError:
         return UnexpectedResponseError(
-            f"{self._asked}; {reason}. Ask again later; if it stays so, check endpoint and proxies."
+            f"{self._request} failed: {reason}. Retry later; if the error persists, check endpoint and proxies."
         )

@@ -1,4 +1,4 @@
-"""Turns an answer of the service into nothing (all well) or the error that says what to do."""
+"""Maps HTTP responses to domain errors."""
 
 from __future__ import annotations
 
@@ -25,124 +25,109 @@ from biztalk_services.model.errors import (
 from biztalk_services.model.redaction import redact
 
 SUCCESSES = (200, 201, 202)
-"""The pages say 202 where working code saw 200, and the other way round; what happened is said in the body."""
+"""The documents state 202 where working clients received 200, and vice versa; only the body is significant."""
 
-
-def _no_other_words(status: int, said: str) -> str | None:
-    return None
+_REJECTED_CERTIFICATE = (
+    AuthenticationError,
+    "Check that the management certificate in the connection is uploaded to this subscription and has not expired.",
+)
+_BY_STATUS: Mapping[int, tuple[type[BackupServiceError], str]] = {
+    401: _REJECTED_CERTIFICATE,
+    403: _REJECTED_CERTIFICATE,
+    404: (
+        ServiceNotFoundError,
+        "Check subscription id, cloud service and service name; the service may have been deleted.",
+    ),
+    409: (OperationNotAllowedError, "Check the service's state and its running operations before retrying."),
+    412: (
+        PreconditionFailedError,
+        "The service has changed since its ETag was read. Read it again and decide again.",
+    ),
+}
 
 
 @dataclass(frozen=True)
-class Refusals:
-    """How one API, or one request of it, refuses; the defaults are those of the management API.
+class ErrorMapping:
+    """The errors of one API or one of its requests; defaults: management API.
 
-    :param api: what answers, for an answer that is not in its language.
-    :param look: what tells whether a change was carried out, as an order.
-    :param successes: statuses that are no refusal.
-    :param said: reads code and message of an error body, without the given exact secrets.
-    :param kinds: status -> error, where it is not the usual one.
-    :param words: (status, message that came with it) -> what to do, None for the usual sentence.
+    :param api: name of the API, for unexpected responses.
+    :param recheck: instruction (without period) for finding out whether a change was executed.
+    :param successes: HTTP statuses without error.
+    :param parse: (body, secrets to redact) -> code and message of the error.
+    :param kinds: status -> error class, overrides the default class.
+    :param remedy: (status, message of the response) -> remedy; None: default remedy.
     """
 
     api: str = "the management API"
-    look: str = "Look at the service's state"
+    recheck: str = "Check the service's state"
     successes: tuple[int, ...] = SUCCESSES
-    said: Callable[[bytes, tuple[str, ...]], ErrorBody] = parse_error
+    parse: Callable[[bytes, tuple[str, ...]], ErrorBody] = parse_error
     kinds: Mapping[int, type[BackupServiceError]] = field(default_factory=dict)
-    words: Callable[[int, str], str | None] = _no_other_words
+    remedy: Callable[[int, str], str | None] = lambda status, message: None
 
 
-MANAGEMENT = Refusals()
+MANAGEMENT = ErrorMapping()
 
 
-def refusal(
-    asked: str, answer: Response, *, change: bool, secrets: tuple[str, ...] = (), refusals: Refusals = MANAGEMENT
+def error_of(
+    request: str, response: Response, *, change: bool, secrets: tuple[str, ...] = (), mapping: ErrorMapping = MANAGEMENT
 ) -> BackupServiceError | None:
-    """The error behind an answer, None when it is a success.
+    """The error of a response, None for a success.
 
-    :param asked: what was asked of whom, to begin the sentence with (``Asked https://host to suspend cloud/name``).
-    :param answer: what came back.
-    :param change: whether the request was to change something, so that a failure on the way leaves its outcome open.
-    :param secrets: exact values that must not be repeated.
-    :param refusals: how the one that was asked refuses.
+    :param request: subject of the message (``Request to https://host to suspend service cloud/name``).
+    :param change: whether the request changes something; the outcome of a failed change can be unknown.
+    :param secrets: exact values to redact.
     """
-    if answer.status in refusals.successes:
+    if response.status in mapping.successes:
         return None
-    said = refusals.said(answer.body, secrets)
-    facts = {
-        "status": answer.status,
-        "code": said.code,
-        "request_id": request_id(answer.headers),
-        "retry_after": retry_after(answer.headers),
-    }
-    came = f"{asked}; it answered {answer.status}"
-    came += f" {said.code}" if said.code else ""
-    came += f": {said.message.rstrip('.')}." if said.message else "."
-    kind, advice, what_to_do = _judge(answer.status, said.code, facts["retry_after"] is not None, change, refusals)
-    kind = refusals.kinds.get(answer.status, kind)
-    what_to_do = refusals.words(answer.status, said.message or "") or what_to_do
-    return kind(f"{came} {what_to_do}", advice=advice, **facts)
+    body = mapping.parse(response.body, secrets)
+    wait = retry_after(response.headers)
+    kind, remedy = _classify(response.status, body.code, wait, change, mapping)
+    code = f" {body.code}" if body.code else ""
+    message = f": {body.message.rstrip('.')}" if body.message else ""
+    return mapping.kinds.get(response.status, kind)(
+        f"{request} failed: HTTP {response.status}{code}{message}. "
+        + (mapping.remedy(response.status, body.message or "") or remedy),
+        status=response.status,
+        code=body.code,
+        request_id=request_id(response.headers),
+        retry_after=wait,
+        advice="check" if change and kind is ServerError else None,
+    )
 
 
-def _judge(
-    status: int, code: str | None, says_when: bool, change: bool, refusals: Refusals
-) -> tuple[type[BackupServiceError], str | None, str]:
-    folded = (code or "").lower()
-    if status == 403 and folded == "subscriptiondisabled":
-        return SubscriptionDisabledError, None, "Enable the subscription, then run again."
-    if status in (401, 403):
-        return (
-            AuthenticationError,
-            None,
-            "Check that the management certificate in the connection is uploaded to this subscription and not expired.",
-        )
-    if status == 404:
-        return (
-            ServiceNotFoundError,
-            None,
-            "Check subscription id, cloud service and service name; the service may have been deleted.",
-        )
-    if status == 409:
-        return (
-            OperationNotAllowedError,
-            None,
-            "Look at the service's state and at operations that are running before asking again.",
-        )
-    if status == 412:
-        return PreconditionFailedError, None, "The service was changed meanwhile. Read it again and decide again."
-    if status == 429 or (status == 503 and (says_when or folded == "serverbusy")):
-        return ThrottledError, None, "The service is busy and did not take the request; ask again later."
-    if status >= 500 and change:
-        return (
-            ServerError,
-            "look",
-            f"The change may have been started. {refusals.look} before asking again.",
-        )
+def _classify(
+    status: int, code: str | None, wait: float | None, change: bool, mapping: ErrorMapping
+) -> tuple[type[BackupServiceError], str]:
+    code = (code or "").lower()
+    if status == 403 and code == "subscriptiondisabled":
+        return SubscriptionDisabledError, "Enable the subscription, then run again."
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status == 429 or (status == 503 and (wait is not None or code == "serverbusy")):
+        return ThrottledError, "The service is busy and did not process the request; retry later."
     if status >= 500:
-        return ServerError, None, "The trouble is on the service's side; ask again later."
-    if 400 <= status < 500:
-        return BadRequestError, None, "The service refuses this request as wrong; repeating it will not help."
+        if change:
+            return ServerError, f"The change may have been started. {mapping.recheck} before retrying."
+        return ServerError, "The error is on the server side; retry later."
+    if status >= 400:
+        return BadRequestError, "The service rejected the request (client error); retrying does not help."
     if change:
-        return (
-            OutcomeUnknownError,
-            None,
-            f"Nobody can say whether the change was carried out. {refusals.look} first.",
-        )
-    return UnexpectedResponseError, None, f"This is not how {refusals.api} answers; check host, port and proxies."
+        return OutcomeUnknownError, f"The outcome of the change is unknown. {mapping.recheck} first."
+    return UnexpectedResponseError, f"Unexpected response from {mapping.api}; check host, port and proxies."
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """The ``x-ms-request-id`` of an answer, cleaned for printing; None when absent."""
+    """The ``x-ms-request-id`` of a response, redacted; None when absent."""
     return redact(headers.get("x-ms-request-id", ""), limit=64) or None
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that the ``Retry-After`` of an answer asks to wait, given in seconds or as a date (RFC 9110).
+    """``Retry-After`` of a response in seconds, from either form (seconds or date, RFC 9110).
 
-    None when it is absent or not understood.
+    None when it is absent or invalid.
 
-    :param now: aware time for the date form; default is the ``Date`` of the answer, which the same clock told, or else
-        the present.
+    :param now: aware time for the date form; default: the ``Date`` of the response (same clock), else the current time.
     """
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():

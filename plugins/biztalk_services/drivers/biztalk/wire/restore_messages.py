@@ -1,13 +1,12 @@
-"""What a restore sends: the backup's place, and the values that shall not be taken from the backup.
+"""The body of a restore request: location of the backup, and values that override those of the backup.
 
-Source: Restore BizTalk Service (dn232344) names what may be given but its body was not recovered; this is the tree of
-Create (dn232416) with the backup's place beside it, as agreed with the emulator.
+Source: Restore BizTalk Service (dn232344) lists the parameters, but its body was not recovered. The body used here is
+that of Create (dn232416) plus the location of the backup, as agreed with the emulator.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -29,26 +28,26 @@ _ELEMENTS = {
     "acs_namespace": "AccessControlNamespace",
     "acs_key": "AccessControlKey",
 }
-"""Field -> element, in the order of Create."""
+"""Field -> element, in the order of Create (dn232416)."""
 
 
 @dataclass(frozen=True)
 class RestoreValues:
-    """What a restore sends explicitly. A value that is None is taken from the backup, where the service does not check
-    it before it uses it; a value that is given is checked at once. Not pickled, because it holds secrets.
+    """Explicit values of a restore. None: the value of the backup is used, which the service validates only on use;
+    explicit values are validated immediately. Contains secrets; not pickled.
 
-    :param edition: of the restored service; the backup's or a higher one.
+    :param edition: edition of the restored service; that of the backup or a higher one.
     :param unit_count: scale units, 1 or more.
-    :param custom_domain_url: its own domain.
+    :param custom_domain_url: custom domain.
     :param service_version: product version (``1.1.0``).
-    :param tracking_store: ADO.NET connection string of a SQL database that serves no other service.
+    :param tracking_store: ADO.NET connection string of a SQL database that no other service uses.
     :param archive_store: connection string of the storage account for archiving.
     :param monitoring_store: connection string of the storage account for monitoring.
     :param acs_namespace: Access Control Service namespace.
-    :param acs_key: password of its identity ``owner``.
+    :param acs_key: password of the service identity ``owner``.
     :param certificate: SSL certificate with its key, PKCS#12 as base64 text.
-    :param certificate_password: of the PKCS#12; only together with it.
-    :raises InvalidRequestError: a value cannot be sent: empty, not printable in XML, no number, no base64.
+    :param certificate_password: of the PKCS#12; requires ``certificate``.
+    :raises InvalidRequestError: a value is invalid: empty, not representable in XML, not a number, not base64.
     """
 
     edition: str | None = None
@@ -69,20 +68,22 @@ class RestoreValues:
             if value is not None and name != "unit_count":
                 _check_text(name, value)
         if self.unit_count is not None and (type(self.unit_count) is not int or self.unit_count < 1):
-            raise InvalidRequestError("The unit_count of a restore is a whole number of 1 or more; correct it.")
-        if self.certificate is not None:
-            _check_base64(self.certificate)
-        elif self.certificate_password is not None:
+            raise InvalidRequestError("The unit_count of a restore must be a whole number of 1 or more; correct it.")
+        if self.certificate is None and self.certificate_password is not None:
             raise InvalidRequestError(
-                "There is a certificate_password without certificate. Give both, or neither to take them from the "
+                "The restore has a certificate_password without certificate. Set both, or neither to use those of the "
                 "backup."
+            )
+        if self.certificate is not None and not _is_base64(self.certificate):
+            raise InvalidRequestError(
+                "The certificate of a restore is not base64 text. Set the PKCS#12 file encoded as base64."
             )
 
     def __reduce__(self) -> Any:
-        raise TypeError("The values of a restore hold secrets and are not pickled.")
+        raise TypeError("The values of a restore contain secrets and are not pickled.")
 
     def secrets(self) -> tuple[str, ...]:
-        """The exact values that must not be repeated anywhere."""
+        """The exact values to redact."""
         whole = (self.acs_key, self.certificate, self.certificate_password)
         stores = (self.tracking_store, self.archive_store, self.monitoring_store)
         return (
@@ -92,11 +93,11 @@ class RestoreValues:
 
 
 def restore_body(store_connection_string: str, backup_name: str, values: RestoreValues) -> bytes:
-    """The body of a restore request. Holds secrets.
+    """The body of a restore request. Contains secrets.
 
-    :param store_connection_string: of the storage account that holds the backup, with its key.
+    :param store_connection_string: of the storage account with the backup, including its key.
     :param backup_name: name of backup and container.
-    :raises InvalidRequestError: one of the two is empty or not printable in XML.
+    :raises InvalidRequestError: one of the two is empty or not representable in XML.
     """
     _check_text("store_connection_string", store_connection_string)
     _check_text("backup_name", backup_name)
@@ -106,10 +107,10 @@ def restore_body(store_connection_string: str, backup_name: str, values: Restore
     restore = SubElement(SubElement(resource, "IntrinsicSettings"), "ServiceRestoreSettings")
     SubElement(restore, "BackupStoreConnectionString").text = store_connection_string
     SubElement(restore, "BackupName").text = backup_name
-    given = {name: value for name in _ELEMENTS if (value := getattr(values, name)) is not None}
-    if given:
+    explicit = {name: value for name in _ELEMENTS if (value := getattr(values, name)) is not None}
+    if explicit:
         settings = SubElement(restore, "ServiceSettings")
-        for name, value in given.items():
+        for name, value in explicit.items():
             element = SubElement(settings, _ELEMENTS[name])
             if name == "certificate":
                 SubElement(element, "Data").text = value
@@ -117,29 +118,27 @@ def restore_body(store_connection_string: str, backup_name: str, values: Restore
                     SubElement(element, "Password").text = values.certificate_password
             else:
                 element.text = str(value)
-    return tostring(resource, encoding="utf-8", xml_declaration=True)
+    body: bytes = tostring(resource, encoding="utf-8", xml_declaration=True)
+    return body
 
 
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise InvalidRequestError(f"The {name} of a restore is not text; give it as text.")
+        raise InvalidRequestError(f"The {name} of a restore is not text; set it as text.")
     if not value.strip():
         raise InvalidRequestError(
-            f"The {name} of a restore is empty. Give it a value; an optional one is left out (None) to be taken from "
-            "the backup."
+            f"The {name} of a restore is empty. Set a value; for an optional one, None uses the value of the backup."
         )
     if _NOT_XML.search(value):
         raise InvalidRequestError(
-            f"The {name} of a restore holds characters that XML cannot carry. Copy it again from where it comes."
+            f"The {name} of a restore contains characters that are invalid in XML. Copy it again from its source."
         )
 
 
-def _check_base64(certificate: str) -> None:
+def _is_base64(text: str) -> bool:
+    # The error is not raised from the handler: the exception contains the text, which is a secret.
     try:
-        base64.b64decode("".join(certificate.split()), validate=True)
-    except (binascii.Error, ValueError):
-        readable = False
-    else:
-        readable = True
-    if not readable:
-        raise InvalidRequestError("The certificate of a restore is not base64 text. Give the PKCS#12 file as base64.")
+        base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        return False
+    return True

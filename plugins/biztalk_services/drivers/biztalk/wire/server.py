@@ -1,7 +1,7 @@
-"""One HTTPS server, spoken to in domain errors.
+"""HTTPS requests to one server, with retries and domain errors.
 
-A read is repeated a few times when the trouble looks passing. A change is sent once: again only when no connection came
-about, so that nothing can have arrived.
+A read is repeated after temporary failures. A change is sent once; it is repeated only when the connection failed, so
+that nothing was sent.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import logging
 import ssl
 import string
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import TypeVar
 from urllib.parse import quote
 
 from biztalk_services.drivers.biztalk.wire.messages import UnreadableError
-from biztalk_services.drivers.biztalk.wire.responses import MANAGEMENT, Refusals, refusal, request_id
+from biztalk_services.drivers.biztalk.wire.responses import MANAGEMENT, ErrorMapping, error_of, request_id
 from biztalk_services.drivers.biztalk.wire.transport import (
-    CertificateRefusedError,
+    CertificateRejectedError,
     Method,
     NotConnectedError,
     Response,
@@ -35,23 +36,41 @@ from biztalk_services.model.errors import (
 
 log = logging.getLogger(__name__)
 
-TRIES = 3
-LONGEST_PAUSE = 30.0
-"""Seconds of Retry-After that a call waits itself; when asked for more it raises, and the caller may wait."""
+MAX_ATTEMPTS = 3
+MAX_RETRY_PAUSE = 30.0
+"""Longest Retry-After in seconds that is waited here; a longer one is raised and left to the caller."""
 
 _PRINTABLE = string.punctuation + " "
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request.
+
+    :param target: path and query, encoded.
+    :param action: verb phrase for messages (``suspend service cloud/name``).
+    :param secrets: exact values to redact from errors.
+    :param mapping: errors of the API.
+    """
+
+    method: Method
+    target: str
+    action: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    mapping: ErrorMapping = MANAGEMENT
+
+
 class Server:
-    """Reads and changes at one server under one TLS context.
+    """One HTTPS server under one TLS context.
 
     :param origin: ``https://host:port``.
-    :param context: presents our certificate, if any, and decides whom to trust.
-    :param timeout: seconds to connect, seconds until the whole answer is there.
-    :param handshake: a sentence's end for the day when the server breaks the TLS handshake off because of us: what it
-        refused and what to do.
+    :param context: TLS context with the client certificate, if any, and the trusted CAs.
+    :param timeout: connect timeout and total response timeout, seconds.
+    :param handshake: reason -> clause for the error when the server rejects the client certificate: cause and remedy.
     """
 
     def __init__(
@@ -62,130 +81,100 @@ class Server:
         self._transport = Transport(origin, context, timeout)
 
     def close(self) -> None:
-        """Close the connections; the next exchange opens new ones."""
+        """Close the connections; the next request opens new ones."""
         self._transport.close()
 
-    def read(
-        self,
-        target: str,
-        asked: str,
-        headers: Mapping[str, str],
-        parse: Callable[[Response], T],
-        *,
-        method: Method = "GET",
-        body: bytes | None = None,
-        secrets: tuple[str, ...] = (),
-        refusals: Refusals = MANAGEMENT,
-    ) -> T:
-        """What the answer says; asked up to ``TRIES`` times.
+    def read(self, request: Request, parse: Callable[[Response], T]) -> T:
+        """The parsed response; up to ``MAX_ATTEMPTS`` attempts.
 
-        :param target: path and query, encoded.
-        :param asked: what is asked, to stand behind "Asked https://host to".
-        :param parse: reads an answer; raises Unreadable when it cannot.
-        :param method: POST for what only reads all the same.
-        :param secrets: exact values that no error may repeat.
-        :raises BackupServiceError: the server refused, or could not be reached or understood.
+        :param parse: parses the response; raises UnreadableError.
+        :raises BackupServiceError: the request was rejected, the server is unreachable or the response unreadable.
         """
-        for attempt in range(1, TRIES + 1):
+
+        def attempt() -> T:
+            response = self._send(request, change=False)
             try:
-                answer = self._exchange(
-                    method, target, asked, headers, body, change=False, secrets=secrets, refusals=refusals
-                )
-                try:
-                    return parse(answer)
-                except UnreadableError as error:
-                    raise UnexpectedResponseError(
-                        f"Asked {self.origin} to {asked}; it answered {answer.status}, but {error}. "
-                        "Ask again later; if it stays so, check host, port and proxies.",
-                        status=answer.status,
-                        request_id=request_id(answer.headers),
-                    ) from None
-            except BackupServiceError as error:
-                if error.advice != "retry" or attempt == TRIES or (error.retry_after or 0) > LONGEST_PAUSE:
-                    raise
-                pause(attempt, TRIES, error)
-        raise AssertionError("unreachable")
+                return parse(response)
+            except UnreadableError as error:
+                raise UnexpectedResponseError(
+                    f"{self.describe(request.action)} failed: HTTP {response.status}, but {error}. Retry later; if the "
+                    "error persists, check host, port and proxies.",
+                    status=response.status,
+                    request_id=request_id(response.headers),
+                ) from None
 
-    def change(
-        self,
-        method: Method,
-        target: str,
-        asked: str,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-        *,
-        secrets: tuple[str, ...] = (),
-        refusals: Refusals = MANAGEMENT,
-    ) -> Response:
-        """The answer to a change that was accepted; parameters as :meth:`read`.
+        return _retry(attempt, BackupServiceError)
 
-        :raises OutcomeUnknownError: sent, but the answer was lost or is none.
-        :raises BackupServiceError: refused, or not reached.
+    def change(self, request: Request) -> Response:
+        """The response to an accepted change.
+
+        :raises OutcomeUnknownError: the request was sent, but its response was lost or is not HTTP.
+        :raises BackupServiceError: the request was rejected, or the server is unreachable.
         """
-        for attempt in range(1, TRIES + 1):
-            try:
-                return self._exchange(
-                    method, target, asked, headers, body, change=True, secrets=secrets, refusals=refusals
-                )
-            except UnreachableError as error:
-                if error.advice != "retry" or attempt == TRIES:
-                    raise
-                pause(attempt, TRIES, error)
-        raise AssertionError("unreachable")
+        return _retry(lambda: self._send(request, change=True), UnreachableError)
 
-    def _exchange(
-        self,
-        method: Method,
-        target: str,
-        asked: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        *,
-        change: bool,
-        secrets: tuple[str, ...],
-        refusals: Refusals,
-    ) -> Response:
-        """One request; its answer if it is a success, else the error that it means."""
-        began = monotonic()
-        failure: BackupServiceError | None = None
+    def describe(self, action: str) -> str:
+        """Subject of a message about a request."""
+        return f"Request to {self.origin} to {action}"
+
+    def _send(self, request: Request, *, change: bool) -> Response:
+        start = monotonic()
+        outcome: Response | BackupServiceError
         try:
-            answer = self._transport.exchange(method, target, headers, body)
-        except NotConnectedError as error:
-            kind = ServerNotTrustedError if error.untrusted else UnreachableError
-            what_to_do = (
-                "Its certificate is not one that we trust: it must name this host, be within its dates and lead to a "
-                "CA that we know; set ca_bundle in the connection to the CA that signed it."
-                if error.untrusted
-                else "Nothing was sent. Check host, port and network; it may be down for the moment."
-            )
-            failure = kind(f"Could not connect to {self.origin} to {asked} ({error.reason}). {what_to_do}")
-        except CertificateRefusedError as error:
-            failure = AuthenticationError(f"Asked {self.origin} to {asked}; {self._handshake(str(error))}")
-        except ResponseLostError as error:
-            what_to_do = f"{refusals.look} before asking again." if change else "Ask again later."
-            failure = (OutcomeUnknownError if change else UnexpectedResponseError)(
-                f"Asked {self.origin} to {asked}; no whole answer came back ({error.reason}). {what_to_do}"
-            )
+            outcome = self._transport.exchange(request.method, request.target, request.headers, request.body)
+        except (NotConnectedError, CertificateRejectedError, ResponseLostError) as error:
+            outcome = self._failure(request, error, change)
         else:
-            failure = refusal(
-                f"Asked {self.origin} to {asked}", answer, change=change, secrets=secrets, refusals=refusals
+            subject = self.describe(request.action)
+            outcome = (
+                error_of(subject, outcome, change=change, secrets=request.secrets, mapping=request.mapping) or outcome
             )
-        log.debug(
-            "%s %s: %s in %.3f s", method, target, failure or f"{answer.status} {request_id(answer.headers)}",
-            monotonic() - began,
-        )  # fmt: skip
-        if failure:
-            raise failure
-        return answer
+        summary = f"{outcome.status} {request_id(outcome.headers)}" if isinstance(outcome, Response) else outcome
+        log.debug("%s %s: %s in %.3f s", request.method, request.target, summary, monotonic() - start)
+        if isinstance(outcome, BackupServiceError):
+            raise outcome
+        return outcome
+
+    def _failure(self, request: Request, error: Exception, change: bool) -> BackupServiceError:
+        if isinstance(error, NotConnectedError):
+            failed = f"Could not connect to {self.origin} to {request.action} ({error})."
+            if error.untrusted:
+                return ServerNotTrustedError(
+                    f"{failed} The server certificate is not trusted: it must name this host, be within its validity "
+                    "period and lead to a trusted CA; set ca_bundle in the connection to the CA that signed it."
+                )
+            return UnreachableError(
+                f"{failed} Nothing was sent. Check host, port and network; the server may be temporarily down."
+            )
+        failed = f"{self.describe(request.action)} failed:"
+        if isinstance(error, CertificateRejectedError):
+            return AuthenticationError(f"{failed} {self._handshake(str(error))}")
+        failed += f" no complete response ({error})."
+        if change:
+            return OutcomeUnknownError(
+                f"{failed} The outcome of the change is unknown. {request.mapping.recheck} before retrying."
+            )
+        return UnexpectedResponseError(f"{failed} Retry later.")
+
+
+def _retry(attempt: Callable[[], T], retryable: type[BackupServiceError]) -> T:
+    for number in range(1, MAX_ATTEMPTS):
+        try:
+            return attempt()
+        except retryable as error:
+            if error.advice != "retry" or (error.retry_after or 0) > MAX_RETRY_PAUSE:
+                raise
+            pause(number, MAX_ATTEMPTS, error)
+    return attempt()
 
 
 def header_value(text: str) -> str:
-    """A text as it may stand in a header: what could end or break it is percent-encoded."""
+    """A text as header value; control and non-ASCII characters are percent-encoded."""
     return quote(text, safe=_PRINTABLE)
 
 
-def pause(attempt: int, tries: int, error: BackupServiceError) -> None:
-    """Wait before the next try, as long as the error asks for or a little longer each time."""
+def pause(attempt: int, attempts: int, error: BackupServiceError) -> None:
+    """Wait before the next attempt: ``retry_after`` of the error, else exponential backoff from 0.25 s."""
     seconds = error.retry_after if error.retry_after is not None else 0.25 * 4 ** (attempt - 1)
-    log.info("Try %s of %s failed, next in %.2f s: %s", attempt, tries, seconds, error)
+    log.info("Attempt %s of %s failed, retrying in %.2f s: %s", attempt, attempts, seconds, error)
     sleep(seconds)

@@ -1,4 +1,4 @@
-"""One HTTPS exchange: connect, send, read a bounded answer. Tells apart what never left from what may have arrived."""
+"""One HTTPS exchange: connect, send, read a bounded response. Distinguishes unsent requests from lost responses."""
 
 from __future__ import annotations
 
@@ -15,36 +15,30 @@ from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
-from biztalk_services.drivers.biztalk.wire.messages import LARGEST_ANSWER
+from biztalk_services.drivers.biztalk.wire.messages import MAX_RESPONSE_BYTES
 
 _CHUNK = 65536
 
 
 class NotConnectedError(Exception):
-    """No connection came about, so nothing was sent. ``reason`` says why; ``untrusted`` when the server's
-    certificate was refused."""
+    """The connection failed; nothing was sent. ``untrusted``: the server certificate was rejected."""
 
     def __init__(self, reason: str, *, untrusted: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
         self.untrusted = untrusted
 
 
-class CertificateRefusedError(Exception):
-    """The server broke off the TLS handshake because of our certificate; the request was not looked at."""
+class CertificateRejectedError(Exception):
+    """The server rejected the client certificate in the TLS handshake; the request was not processed."""
 
 
 class ResponseLostError(Exception):
-    """The request may have arrived; its answer did not, or not whole. ``reason`` says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """The request may have arrived; its response is missing or incomplete."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP answer: status, headers (any case), whole body."""
+    """An HTTP response: status, headers (case-insensitive), complete body."""
 
     status: int
     headers: Mapping[str, str]
@@ -52,12 +46,12 @@ class Response:
 
 
 class _Socket(ssl.SSLSocket):
-    """Gives up on an answer that comes drop by drop, which never meets the timeout of a single read."""
+    """Limits the total response time; the timeout of urllib3 applies to each read only."""
 
-    answer_due: float | None = None
+    response_deadline: float | None = None
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        if self.answer_due is not None and time.monotonic() > self.answer_due:
+        if self.response_deadline is not None and time.monotonic() > self.response_deadline:
             raise TimeoutError
         return super().recv_into(*args, **kwargs)
 
@@ -67,13 +61,13 @@ class _Connection(HTTPSConnection):
         try:
             super().connect()
         except Exception as error:
-            if refused := _refusal_of_ours(error):
-                raise refused from None
-            raise NotConnectedError(_innermost(error), untrusted=_is_distrust(error)) from None
+            if rejection := _certificate_rejection(error):
+                raise rejection from None
+            raise NotConnectedError(_root_cause(error), untrusted=_is_untrusted(error)) from None
 
     def getresponse(self) -> Any:
         if isinstance(self.sock, _Socket) and self.timeout:
-            self.sock.answer_due = time.monotonic() + self.timeout
+            self.sock.response_deadline = time.monotonic() + self.timeout
         return super().getresponse()
 
 
@@ -81,8 +75,11 @@ class _ConnectionPool(HTTPSConnectionPool):
     ConnectionCls = _Connection
 
 
+_POOL_CLASSES = {"http": HTTPConnectionPool, "https": _ConnectionPool}
+
+
 class _Adapter(HTTPAdapter):
-    """Uses one TLS context as it is; requests would add its own CAs to it."""
+    """Uses one TLS context unchanged; requests would add its own CAs to it."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         context.sslsocket_class = _Socket
@@ -91,11 +88,11 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _ConnectionPool}
+        self.poolmanager.pool_classes_by_scheme = _POOL_CLASSES
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
-        manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _ConnectionPool}
+        manager.pool_classes_by_scheme = _POOL_CLASSES
         return manager
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
@@ -109,15 +106,15 @@ class Transport:
     """HTTPS exchanges with one server under one TLS context.
 
     :param origin: ``https://host:port``.
-    :param context: presents our certificate, if any, and decides whom to trust.
-    :param timeout: seconds to connect, seconds until the whole answer is there.
+    :param context: TLS context with the client certificate, if any, and the trusted CAs.
+    :param timeout: connect timeout and total response timeout, seconds.
     """
 
     def __init__(self, origin: str, context: ssl.SSLContext, timeout: tuple[float, float]) -> None:
         self._origin = origin
         self._timeout = timeout
         self._session = requests.Session()
-        # No .netrc and no REQUESTS_CA_BUNDLE; of the environment only the proxies count.
+        # Ignores .netrc and REQUESTS_CA_BUNDLE; only the proxies are taken from the environment.
         self._session.trust_env = False
         self._session.proxies = get_environ_proxies(origin)
         self._session.mount("https://", _Adapter(context))
@@ -126,15 +123,15 @@ class Transport:
         self._session.close()
 
     def exchange(self, method: Method, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
-        """One request, one answer; sent at most once, redirects not followed.
+        """One request and its response; sent at most once, redirects are not followed.
 
         :param target: path and query, encoded.
         :raises NotConnectedError: nothing was sent.
-        :raises CertificateRefusedError: the server refused our certificate in the handshake.
-        :raises ResponseLostError: sent, or perhaps sent, but no whole answer within the read timeout.
+        :raises CertificateRejectedError: the server rejected the client certificate in the handshake.
+        :raises ResponseLostError: the request may have been sent, but no complete response arrived in time.
         """
         if method != "GET":
-            # A kept connection may be dead, and nobody would know what arrived.
+            # A kept-alive connection may be dead; a change sent over it has an unknown outcome.
             self._session.get_adapter(self._origin).close()
         try:
             response = self._session.request(
@@ -148,7 +145,7 @@ class Transport:
             )
             with response:
                 return Response(response.status_code, response.headers, _read(response))
-        except (NotConnectedError, CertificateRefusedError, requests.RequestException, HTTPError, OSError) as error:
+        except (NotConnectedError, CertificateRejectedError, requests.RequestException, HTTPError, OSError) as error:
             failure = _translate(error)
         raise failure
 
@@ -157,54 +154,54 @@ def _read(response: requests.Response) -> bytes:
     body = bytearray()
     for chunk in response.iter_content(_CHUNK):
         body += chunk
-        if len(body) > LARGEST_ANSWER:
-            raise requests.RequestException(f"the answer is larger than {LARGEST_ANSWER} bytes")
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise requests.RequestException(f"the response is larger than {MAX_RESPONSE_BYTES} bytes")
     return bytes(body)
 
 
 def _translate(error: Exception) -> Exception:
-    for cause in _chain(error):
-        if isinstance(cause, NotConnectedError | CertificateRefusedError):
+    for cause in _causes(error):
+        if isinstance(cause, NotConnectedError | CertificateRejectedError):
             return cause
-    return _refusal_of_ours(error) or ResponseLostError(_innermost(error))
+    return _certificate_rejection(error) or ResponseLostError(_root_cause(error))
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and everything it was made of, outermost first."""
-    found: list[BaseException] = []
-    waiting: list[Any] = [error]
-    while waiting:
-        cause = waiting.pop(0)
-        if isinstance(cause, BaseException) and cause not in found:
-            found.append(cause)
-            waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
-    return found
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and all its causes, outermost first."""
+    causes: list[BaseException] = []
+    queue: list[Any] = [error]
+    while queue:
+        cause = queue.pop(0)
+        if isinstance(cause, BaseException) and cause not in causes:
+            causes.append(cause)
+            queue += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
+    return causes
 
 
-def _innermost(error: BaseException) -> str:
-    chain = _chain(error)
-    for cause in reversed(chain):
+def _root_cause(error: BaseException) -> str:
+    causes = _causes(error)
+    for cause in reversed(causes):
         if isinstance(cause, ssl.SSLError):
-            return f"TLS: {getattr(cause, 'verify_message', '') or cause.reason or 'broken off'}"
+            return f"TLS: {getattr(cause, 'verify_message', '') or cause.reason or 'connection closed'}"
         if isinstance(cause, TimeoutError):
             return "timed out"
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
             return cause.strerror
-    if any("timed out" in str(cause).lower() for cause in chain):
+    if any("timed out" in str(cause).lower() for cause in causes):
         return "timed out"
-    return str(chain[-1]) or type(chain[-1]).__name__
+    return str(causes[-1]) or type(causes[-1]).__name__
 
 
-def _is_distrust(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error))
+def _is_untrusted(error: BaseException) -> bool:
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
-def _refusal_of_ours(error: BaseException) -> CertificateRefusedError | None:
-    """With TLS 1.3 the server refuses our certificate only after the handshake, in place of an answer."""
-    for cause in _chain(error):
+def _certificate_rejection(error: BaseException) -> CertificateRejectedError | None:
+    """With TLS 1.3 the rejection of the client certificate arrives after the handshake, in place of the response."""
+    for cause in _causes(error):
         reason = (cause.reason or "").upper() if isinstance(cause, ssl.SSLError) else ""
         if "ALERT" in reason and any(
             word in reason for word in ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "DECRYPT")
         ):
-            return CertificateRefusedError(reason)
+            return CertificateRejectedError(reason)
     return None

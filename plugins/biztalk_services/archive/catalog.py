@@ -1,0 +1,259 @@
+"""The catalog: all backup references, kept in blob storage beside the backups, so that it outlives Airflow.
+
+A reference is written last, once its backup was verified, and never overwritten: what the catalog lists is whole.
+Beside it may be the inventory of the service at the backup, written once too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from biztalk_services.archive.blobs import Blobs
+from biztalk_services.archive.errors import AlreadyPublishedError, NotInCatalogError
+from biztalk_services.model.backup import BackupReference, InvalidReferenceError, is_backup_name
+from biztalk_services.model.differences import differences
+from biztalk_services.model.inventory import Inventory, InvalidInventoryError
+
+log = logging.getLogger(__name__)
+
+_REFERENCES, _QUARANTINE, _INVENTORIES = "references", "set-aside", "inventories"
+_MOVE = "Restore the blob, or move it away."
+
+T = TypeVar("T")
+OnInvalid = Callable[[InvalidReferenceError], Any]
+
+
+@dataclass(frozen=True)
+class QuarantinedBackup:
+    """A backup that is not valid.
+
+    :param reference: what is known of it.
+    :param reason: why it is not valid, in sentences.
+    """
+
+    reference: BackupReference
+    reason: str
+
+
+class Catalog:
+    """The references in the container of an archive.
+
+    :param blobs: the container.
+    """
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def publish(self, reference: BackupReference) -> tuple[BackupReference, str]:
+        """Write a reference, once. When the same run has published the same blobs before, that reference stays.
+
+        :returns: the published reference, and the URL of its blob.
+        :raises AlreadyPublishedError: the reference of another backup has this name.
+        :raises StorageError: the account was not reached or refused.
+        """
+        path = _path(_REFERENCES, reference.service, reference.container)
+        if not self._blobs.write_once(path, reference.to_dict()):
+            published = self._reference(path)
+            if (published.run, published.blobs) != (reference.run, reference.blobs):
+                raise self._exists("reference", path)
+            reference = published
+        return reference, self._blobs.url(path)
+
+    def quarantine(self, reference: BackupReference, reason: str) -> str:
+        """Record a backup that is not valid, apart from the valid ones.
+
+        :param reason: why, in sentences.
+        :returns: URL of the record.
+        :raises StorageError: the account was not reached or refused.
+        """
+        path = _path(_QUARANTINE, reference.service, reference.container)
+        self._blobs.write_once(path, {"reason": reason, "reference": reference.to_dict()})
+        return self._blobs.url(path)
+
+    def read(self, service: str, name: str) -> BackupReference:
+        """One reference.
+
+        :param service: name of the service, any case.
+        :param name: name of the backup.
+        :raises NotInCatalogError: there is none.
+        :raises InvalidReferenceError: the record cannot be read.
+        :raises StorageError: the account was not reached or refused.
+        """
+        return self._reference(_path(_REFERENCES, service, name))
+
+    def list_references(
+        self, service: str | None = None, *, on_invalid: OnInvalid | None = None
+    ) -> list[BackupReference]:
+        """All references, the newest backup first.
+
+        :param service: only of this service, any case; None: of all.
+        :param on_invalid: called for each record that cannot be read; None: a warning in the log. The others are
+            listed all the same.
+        :raises StorageError: the account was not reached or refused.
+        """
+        return sorted(self._all(_REFERENCES, service, self._reference, on_invalid), key=_when, reverse=True)
+
+    def list_quarantined(
+        self, service: str | None = None, *, on_invalid: OnInvalid | None = None
+    ) -> list[QuarantinedBackup]:
+        """All backups in quarantine, the newest first; parameters and errors as :meth:`list_references`."""
+        found = self._all(_QUARANTINE, service, self._quarantined, on_invalid)
+        return sorted(found, key=lambda each: _when(each.reference), reverse=True)
+
+    def find(self, name: str) -> BackupReference:
+        """The reference of a backup, whatever its service is.
+
+        :param name: name of the backup, or ``account/name``.
+        :raises NotInCatalogError: there is none, or there are two.
+        :raises InvalidReferenceError: the record cannot be read.
+        :raises StorageError: the account was not reached or refused.
+        """
+        name = name.strip().rpartition("/")[2]
+        valid, quarantined = (
+            [path for path in self._blobs.list(folder) if path.endswith(f"/{name}.json")]
+            for folder in (_REFERENCES, _QUARANTINE)
+        )
+        if len(valid) == 1:
+            return self._reference(valid[0])
+        references = f"{len(valid)} references" if valid else "no reference"
+        not_valid = "; it is in quarantine, so it is not valid" if quarantined and not valid else ""
+        raise NotInCatalogError(
+            f"Catalog {self._blobs.place} has {references} to backup {name}{not_valid}. List the catalog to see what "
+            "it has."
+        )
+
+    def latest(self, service: str, *, kinds: Collection[str] | None = None) -> BackupReference:
+        """The newest backup of a service.
+
+        :param kinds: only backups of these kinds; None: of all.
+        :raises NotInCatalogError: there is none.
+        :raises InvalidReferenceError: a record of this service cannot be read, so that the newest is not known.
+        :raises StorageError: the account was not reached or refused.
+        """
+        for reference in self.list_references(service, on_invalid=_raise):
+            if kinds is None or reference.kind in kinds:
+                return reference
+        raise NotInCatalogError(f"Catalog {self._blobs.place} has no backup of service {service}. Take one first.")
+
+    def record_inventory(self, backup_name: str, inventory: Inventory) -> tuple[Inventory, str]:
+        """Write what the service held at a backup, once. An earlier inventory that does not contradict it stays: it was
+        taken closer to the backup.
+
+        :param backup_name: name of the backup.
+        :returns: the recorded inventory, and the URL of its blob.
+        :raises AlreadyPublishedError: another inventory has this name.
+        :raises InvalidInventoryError: this is not the name of a backup, or the record cannot be read.
+        :raises StorageError: the account was not reached or refused.
+        """
+        if not is_backup_name(backup_name):
+            raise InvalidInventoryError(f"{backup_name!r} is not the name of a backup; its inventory cannot be stored.")
+        path = _path(_INVENTORIES, inventory.service, backup_name)
+        if not self._blobs.write_once(path, inventory.to_dict()):
+            recorded = self._inventory(path, inventory.service)
+            if any(each.change != "not comparable" for each in differences(recorded, inventory)):
+                raise self._exists("inventory", path)
+            inventory = recorded
+        return inventory, self._blobs.url(path)
+
+    def inventory(self, service: str, backup_name: str) -> Inventory:
+        """What a service held at a backup.
+
+        :param service: name of the service, any case.
+        :param backup_name: name of the backup.
+        :raises NotInCatalogError: it was not recorded.
+        :raises InvalidInventoryError: the record cannot be read.
+        :raises StorageError: the account was not reached or refused.
+        """
+        return self._inventory(_path(_INVENTORIES, service, backup_name), service)
+
+    def inventory_of(self, reference: BackupReference) -> Inventory | None:
+        """What a backup holds, None when it was not recorded; errors as :meth:`inventory`."""
+        try:
+            return self.inventory(reference.service, reference.container)
+        except NotInCatalogError:
+            return None
+
+    def _all(
+        self, folder: str, service: str | None, read: Callable[[str], T], on_invalid: OnInvalid | None
+    ) -> list[T]:
+        found: list[T] = []
+        for path in self._blobs.list(f"{folder}/{service.lower()}" if service else folder):
+            try:
+                found.append(read(path))
+            except NotInCatalogError:
+                continue  # deleted since the folder was listed
+            except InvalidReferenceError as error:
+                (on_invalid or log.warning)(error)
+        return found
+
+    def _reference(self, path: str) -> BackupReference:
+        content = self._content(path)
+        try:
+            reference = BackupReference.from_dict(json.loads(content))
+        except (ValueError, RecursionError):
+            raise InvalidReferenceError(f"{path} in catalog {self._blobs.place} is not JSON. {_MOVE}") from None
+        except InvalidReferenceError as error:
+            raise InvalidReferenceError(f"{path} in catalog {self._blobs.place}: {error}") from None
+        if _path(_REFERENCES, reference.service, reference.container) != path:
+            raise InvalidReferenceError(
+                f"{path} in catalog {self._blobs.place} is the reference of backup {reference.container} of service "
+                f"{reference.service}, which belongs elsewhere. {_MOVE}"
+            )
+        return reference
+
+    def _quarantined(self, path: str) -> QuarantinedBackup:
+        try:
+            values = json.loads(self._content(path))
+            return QuarantinedBackup(BackupReference.from_dict(values["reference"]), str(values["reason"]))
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise InvalidReferenceError(
+                f"{path} in catalog {self._blobs.place} is not the record of a quarantined backup."
+            ) from None
+        except InvalidReferenceError as error:
+            raise InvalidReferenceError(f"{path} in catalog {self._blobs.place}: {error}") from None
+
+    def _inventory(self, path: str, service: str) -> Inventory:
+        try:
+            inventory = Inventory.from_bytes(self._content(path))
+        except InvalidInventoryError as error:
+            raise InvalidInventoryError(f"{path} in catalog {self._blobs.place}: {error}") from None
+        if inventory.service.lower() != service.lower():
+            raise InvalidInventoryError(
+                f"{path} in catalog {self._blobs.place} is the inventory of service {inventory.service}, which belongs "
+                f"elsewhere. {_MOVE}"
+            )
+        return inventory
+
+    def _content(self, path: str) -> bytes:
+        content = self._blobs.read(path)
+        if content is None:
+            folder, service, name = path.removesuffix(".json").split("/")
+            what = {_INVENTORIES: "inventory of"}.get(folder, "reference to")
+            raise NotInCatalogError(
+                f"Catalog {self._blobs.place} has no {what} backup {name} of service {service}. List the catalog to "
+                "see what it has."
+            )
+        return content
+
+    def _exists(self, what: str, path: str) -> AlreadyPublishedError:
+        return AlreadyPublishedError(
+            f"Catalog {self._blobs.place} holds another {what} as {path}; records are never overwritten. Take the "
+            "backup under a new name."
+        )
+
+
+def _path(folder: str, service: str, backup_name: str) -> str:
+    return f"{folder}/{service.lower()}/{backup_name}.json"
+
+
+def _when(reference: BackupReference) -> tuple[datetime, str]:
+    return reference.finished_at, reference.container
+
+
+def _raise(error: InvalidReferenceError) -> None:
+    raise error

@@ -1,0 +1,70 @@
+"""Which driver serves which type of connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from biztalk_services.model.errors import BackupServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from biztalk_services.archive.storage import StorageAccount
+    from biztalk_services.drivers.base import Driver
+
+
+class ConnectionValues(Protocol):
+    """What a connection holds, secrets included."""
+
+    conn_id: str
+    conn_type: str
+    host: str | None
+    port: int | None
+    login: str | None
+    password: str | None
+    schema: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]: ...
+
+
+class Connections(Protocol):
+    """Looks connections up, so that a driver needs no Airflow."""
+
+    def get(self, conn_id: str) -> ConnectionValues | None:
+        """The connection of this id, None when there is none."""
+
+    def storage(self, conn_id: str) -> StorageAccount:
+        """The storage account that a connection leads to."""
+
+    def query(self, conn_id: str, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], Sequence[Sequence[Any]]]:
+        """Columns and rows of a query. Raises whatever the database's driver raises."""
+
+
+Connect = Callable[[ConnectionValues, Connections, Mapping[str, Any]], "Driver"]
+"""Makes a driver of a connection to the subscription, of the connections beside it, and of the options."""
+
+CONNECT: dict[str, str | Connect] = {"biztalk_services": "biztalk_services.drivers.biztalk.connect:connect"}
+"""Type of connection -> what makes its driver, or ``module:function``, imported when it is first needed."""
+
+
+def connect(connection: ConnectionValues, connections: Connections, options: Mapping[str, Any]) -> Driver:
+    """The driver for a connection to a subscription; a ``generic`` connection is the first kind's.
+
+    :param options: the options of every driver, by name.
+    :raises BackupServiceError: no driver serves this type of connection.
+    """
+    maker = CONNECT.get(connection.conn_type) or (
+        next(iter(CONNECT.values())) if connection.conn_type == "generic" else None
+    )
+    if maker is None:
+        raise BackupServiceError(
+            f"Connection {connection.conn_id} has the type {connection.conn_type}, for which there is no driver; there "
+            f"are drivers for {', '.join(CONNECT)}."
+        )
+    if isinstance(maker, str):
+        module, _, name = maker.partition(":")
+        maker = getattr(import_module(module), name)
+    return maker(connection, connections, options)

@@ -1,0 +1,52 @@
+"""The description of a choice that a person makes: the form, the command line and the dataclass all come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+NAME = "^[A-Za-z0-9._-]{1,64}$"
+CONNECTION_ID = "^[A-Za-z0-9._-]{0,250}$"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """
+    :param title: name of the choice in the form.
+    :param description: what it does, in one or two sentences.
+    :param section: section of the form.
+    :param values: the values to choose from, each with its explanation; None: any.
+    :param pattern: regular expression of a text.
+    :param minimum: smallest number.
+    :param maximum: largest number.
+    :param is_option: whether the command line has it, too.
+    """
+
+    title: str
+    description: str = ""
+    section: str = ""
+    values: Mapping[str, str] | None = None
+    pattern: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    is_option: bool = True
+
+
+def choice(default: Any, title: str, description: str = "", **how: Any) -> Any:
+    """A field of a dataclass that is a choice; parameters as :class:`Choice`."""
+    return field(default=default, metadata={"choice": Choice(title, description, **how)})
+
+
+def choices_of(kind: type) -> Iterator[tuple[Field[Any], Choice]]:
+    """The fields of a dataclass that are choices, in order."""
+    return ((each, each.metadata["choice"]) for each in fields(kind) if "choice" in each.metadata)
+
+
+def check_value(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is none of those allowed; a template is checked when it is rendered.
+
+    :raises ValueError: it is not one of them.
+    """
+    if value not in allowed and "{{" not in str(value):
+        raise ValueError(f"{name} is {value!r}; it is one of {', '.join(allowed)}.")

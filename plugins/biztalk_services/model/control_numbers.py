@@ -1,0 +1,142 @@
+"""EDI control numbers: what a service has given out in a span of time, and what comes next after a restore.
+
+After a restore a service continues from the moment of the backup, so that all numbers given out since come again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from biztalk_services.model.plain import to_plain
+
+KINDS = ("interchange", "group", "transaction_set", "acknowledgement")
+"""What an agreement numbers: ISA13 or UNB 0020, GS06 or UNG 0048, ST02 or UNH 0062, and its acknowledgements."""
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""A ``since`` before every number: then ``latest`` is the last number that was given out at all."""
+
+
+@dataclass(frozen=True)
+class ControlNumberUse:
+    """The control numbers of one kind that an agreement has given out in a span of time.
+
+    :param agreement: its name.
+    :param kind: one of ``KINDS``.
+    :param highest: the highest of them, None when there is none.
+    :param latest: the last one given out; lower than the highest after the range has started over.
+    :param used: how many were given out; one given out twice counts twice.
+    :param last_used: when the last one was, UTC; None when not known.
+    :raises ValueError: the parts contradict each other.
+    """
+
+    agreement: str
+    kind: str
+    highest: int | None = None
+    latest: int | None = None
+    used: int = 0
+    last_used: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is not a kind of control number: it is {', '.join(KINDS)}.")
+        if self.used < 0 or (self.used == 0) != (self.highest is None) or (self.used == 0) != (self.latest is None):
+            raise ValueError("Use of control numbers names the highest and the latest exactly when some were used.")
+        if self.highest is not None and self.latest is not None and not 0 <= self.latest <= self.highest:
+            raise ValueError(f"The latest control number {self.latest} is not within 0 to the highest {self.highest}.")
+        if self.last_used is not None and self.last_used.tzinfo is None:
+            raise ValueError("The time of a control number needs a time zone.")
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Agreement and kind; agreements are compared without case."""
+        return self.agreement.casefold(), self.kind
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; times as ISO 8601."""
+        return dict(to_plain(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UseReport:
+    """What is known of the control numbers that a service has given out in a span of time.
+
+    :param uses: one an agreement and kind, as far as known, in order.
+    :param source: where this is from.
+    :param problem: why not all is known; None when all is, so that what is not named was not used.
+    :param since: begin of the span, aware.
+    :param checked_at: its end, aware.
+    :raises ValueError: a time is naive, or two uses are of the same agreement and kind.
+    """
+
+    uses: tuple[ControlNumberUse, ...] = ()
+    source: str
+    problem: str | None = None
+    since: datetime
+    checked_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.since.tzinfo is None or self.checked_at.tzinfo is None:
+            raise ValueError("The times of a report on control numbers need a time zone.")
+        if len({use.key for use in self.uses}) < len(self.uses):
+            raise ValueError("A report on control numbers names an agreement and kind twice.")
+
+    def use_of(self, agreement: str, kind: str) -> ControlNumberUse | None:
+        """What one agreement has used of one kind, perhaps nothing; None when not known.
+
+        :param agreement: its name, any case.
+        """
+        use = next((use for use in self.uses if use.key == (agreement.casefold(), kind)), None)
+        return use or (ControlNumberUse(agreement, kind) if self.problem is None else None)
+
+    def sentence(self) -> str:
+        """The report in one sentence."""
+        span = f"from {_shown(self.since)} to {_shown(self.checked_at)} ({self.source})"
+        numbers = sum(use.used for use in self.uses)
+        agreements = len({use.agreement for use in self.uses})
+        if self.problem is not None:
+            known = f"; at least {numbers}" if numbers else ""
+            return f"Control numbers used {span} are unknown{known}: {self.problem.rstrip('.')}."
+        if not numbers:
+            return f"No control number was used {span}."
+        named = f"{agreements} agreement{'' if agreements == 1 else 's'}"
+        return f"{numbers} control number{' was' if numbers == 1 else 's were'} used by {named} {span}."
+
+
+@dataclass(frozen=True)
+class NumberRow:
+    """What a restore does about the control numbers of one agreement and kind.
+
+    :param agreement: name of the agreement; ``all`` for the whole service.
+    :param kind: of the control number; ``all`` for the whole service.
+    :param backup: the last number of the backup, None when not known.
+    :param highest: the highest number used since, None when not known.
+    :param next: the number that comes next, None when not known.
+    :param done: whether no used number will come again.
+    :param sentence: why.
+    """
+
+    agreement: str
+    kind: str
+    backup: int | None
+    highest: int | None
+    next: int | None
+    done: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class NumberPlan:
+    """What a restore does about the control numbers of a service.
+
+    :param rows: one an agreement and kind that was used since the backup, or that needs a person.
+    :param open: why control numbers cannot be advanced, one sentence each; empty when all can.
+    """
+
+    rows: tuple[NumberRow, ...] = ()
+    open: tuple[str, ...] = ()
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,170 @@
+"""What a person requests with a backup or a restore. Holds names and connection ids, never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from biztalk_services.model.choices import NAME, choice, choices_of
+
+REFUSE, PROCEED = "refuse", "proceed"
+"""What to do when the batch status is unknown."""
+
+RECORD, FAIL = "record", "fail"
+"""What to do when a message went into a batch before the service was quiesced."""
+
+REPLACE = "replace"
+"""Beside ``REFUSE``: what to do with an existing service that has the target's name."""
+
+RAISE, REPORT, EXACT = "raise", "report", "exact"
+"""What to do about EDI control numbers that were used since the backup."""
+
+ControlNumberPolicy = Literal["raise", "report", "exact"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupRequest:
+    """The choices of a backup run."""
+
+    services: tuple[str, ...] = choice(
+        (),
+        "Services",
+        "Names of the services to back up, one a line. Empty: all that the configuration includes.",
+        section="What",
+        pattern=NAME,
+    )
+    label: str = choice(
+        "", "Label", "Stored in the backup references, for example the change that this backup precedes.", section="What"
+    )
+    drain_deadline_minutes: int = choice(
+        30,
+        "Wait for batches (minutes)",
+        "How long to wait for batches before a service is given up. Nothing is suspended meanwhile.",
+        section="Batches",
+        minimum=0,
+        maximum=720,
+    )
+    batches_are_empty: bool = choice(
+        False,
+        "I have checked: all batches are empty",
+        "Your confirmation, recorded with your name. It counts where the batch status is unknown.",
+        section="Batches",
+    )
+    unknown_batches_policy: str = choice(
+        REFUSE,
+        "When the batch status is unknown",
+        section="Batches",
+        values={REFUSE: "do not suspend", PROCEED: "record the possible loss"},
+    )
+    refilled_batches_policy: str = choice(
+        RECORD,
+        "When a message enters a batch while the service is being suspended",
+        section="Batches",
+        values={RECORD: "record the possible loss", FAIL: "the backup is not valid"},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreRequest:
+    """The choices of a restore.
+
+    :param overrides: values for the restored service other than the backup's, by the names that its driver gives them.
+    """
+
+    service: str = choice(..., "Service", "Name of the service whose backup is restored.", section="What", pattern=NAME)
+    backup: str = choice(
+        "",
+        "Backup",
+        "Name of the backup, as in the catalog. Empty: the newest of the service, safety backups left out.",
+        section="What",
+    )
+    target_name: str = choice(
+        "",
+        "Name of the restored service",
+        "Empty: the name of the service that was backed up.",
+        section="Target",
+        pattern="^[A-Za-z0-9-]{0,64}$",
+    )
+    target_scope: str = choice(
+        "",
+        "Its scope",
+        "What holds the restored service. Empty: that of the service that was backed up.",
+        section="Target",
+        pattern="^[A-Za-z0-9._-]{0,64}$",
+    )
+    existing_service_policy: str = choice(
+        REFUSE,
+        "When a service of that name exists",
+        section="Target",
+        values={
+            REFUSE: "leave the existing service alone",
+            REPLACE: "back the existing service up, delete it, restore to its name",
+        },
+    )
+    without_safety_backup: bool = choice(
+        False,
+        "Delete it even when it cannot be backed up",
+        "For an existing service in a state or edition without backups. What it holds is lost.",
+        section="Target",
+    )
+    control_numbers: ControlNumberPolicy = choice(
+        RAISE,
+        "EDI control numbers",
+        section="Afterwards",
+        values={
+            RAISE: "continue beyond every number used since the backup",
+            REPORT: "list the numbers used since, change nothing",
+            EXACT: "as at the backup; numbers used since are given out twice, and partners reject them",
+        },
+    )
+    margin: int = choice(
+        100,
+        "Margin",
+        "How far beyond the highest number used a raised one begins.",
+        section="Afterwards",
+        minimum=0,
+        maximum=1_000_000,
+    )
+    resume_afterwards: bool = choice(
+        False,
+        "Resume the restored service",
+        "Otherwise it stays as it arrives, quiesced, until a person has checked it.",
+        section="Afterwards",
+    )
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_form(cls, form: Mapping[str, Any], overrides: Iterable[str] = ()) -> RestoreRequest:
+        """The request behind the form of a run; what the form leaves empty has its default.
+
+        :param overrides: names of the driver's overrides.
+        :raises TypeError: ``service`` is missing.
+        """
+        given = {name: value.strip() if isinstance(value, str) else value for name, value in form.items()}
+        given = {name: value for name, value in given.items() if value not in (None, "")}
+        chosen = {each.name: given[each.name] for each, _ in choices_of(cls) if each.name in given}
+        if "service" not in chosen:
+            raise TypeError("A restore needs the field service.")
+        return cls(**chosen, overrides={name: given[name] for name in overrides if name in given})
+
+    def override(self, name: str) -> Any:
+        """The value of an override, None where the backup's value is used."""
+        return self.overrides.get(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalChoices:
+    """How a restore is approved; a command line that only plans has none of it."""
+
+    plan_only: bool = choice(
+        False, "Plan only", "Make the plan and stop; nothing is changed, and no approval is requested.", section="What"
+    )
+    approval_hours: float = choice(
+        24.0,
+        "Wait for the approval (hours)",
+        "When the plan is not approved by then, the run ends, and nothing is changed.",
+        section="What",
+        minimum=0.01,
+        maximum=720,
+    )
