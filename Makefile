@@ -41,7 +41,7 @@ lint: install ## Check style and format
 bench: install ## Measure, each measurement beside its plain alternative
 	@$(PYTHON) -m bench
 
-chaos: install ## Kill each part at each step of a backup and a restore, look at what is left; SEED=1 CELLS=20 STACK=local
+chaos: install ## Kill each part at each step of a backup and a restore, check the end state; SEED=1 CELLS=20 STACK=local
 	@$(PYTHON) -m chaos --stack $(STACK) --seed $(SEED) $(if $(CELLS),--cells $(CELLS))
 
 lock: python3 ## Pin every version and hash anew, in each requirements file

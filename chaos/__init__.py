@@ -1,1 +1,1 @@
-"""The kill matrix: one part dies at one moment of a backup or a restore, and the outcome is read from what is left."""
+"""The kill matrix: injects a fault at a step of a backup or a restore and checks the end state."""

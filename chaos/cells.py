@@ -1,4 +1,4 @@
-"""The cells of the matrix: at which moment of which step what dies; and the waves in which they are carried out."""
+"""The cells of the matrix (which target fails at which moment of which step) and the batches in which they run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 BACKUP, RESTORE = "biztalk_nightly_backup", "biztalk_restore"
 
-_ONE_SERVICE = (
+_SERVICE_STEPS = (
     "check_that_backup_is_allowed",
     "wait_until_batches_are_empty",
     "suspend",
@@ -26,7 +26,7 @@ STEPS = {
     BACKUP: (
         "find_services",
         "service.wait_for_turn",
-        *(f"service.{step}" for step in _ONE_SERVICE),
+        *(f"service.{step}" for step in _SERVICE_STEPS),
         "service.resume",
         "report",
     ),
@@ -34,7 +34,7 @@ STEPS = {
         "plan",
         "approval",
         "confirm_plan",
-        *(f"replace.{step}" for step in _ONE_SERVICE),
+        *(f"replace.{step}" for step in _SERVICE_STEPS),
         "replace.delete",
         "replace.wait_until_deleted",
         "replace.bring_back_unless_deleted",
@@ -46,156 +46,156 @@ STEPS = {
         "report",
     ),
 }
-"""Every step of each job that may change something or that others wait for, in the order in which they begin."""
+"""Steps of each job that may change something or that other steps wait for, in the order in which they start."""
 
-OF_THE_WHOLE_RUN = ("find_services", "report")
-"""Steps of a backup that are not of one service: every service of the run waits for them."""
+RUN_LEVEL_STEPS = ("find_services", "report")
+"""Steps of a backup that run once for all its services: every service of the run waits for them."""
 
-_ENDED_BY_TRIGGERER = ("service.resume", "resume_when_asked")
-"""Steps that always wait for what they asked for, and whose end Airflow knows at once, since the triggerer tells it."""
+_TRIGGERER_STEPS = ("service.resume", "resume_when_asked")
+"""Steps that always end in the triggerer, which reports their end to Airflow at once: they have no moment AFTER."""
 
-_OF_A_PERSON = ("approval",)
-"""Steps whose process has asked and is gone before anything could be within it."""
+_APPROVAL_STEPS = ("approval",)
+"""Steps that request an approval and whose process exits at once: no process is left to be killed WITHIN them."""
 
-_OF_A_TASK = ("task", "worker")
-"""Victims that are there while a process of the task is."""
+_TASK_TARGETS = ("task", "worker")
+"""Targets that exist only while a process of the task runs."""
 
-DEATHS = 3
-"""How many deaths a run meets."""
+FAULTS_PER_RUN = 3
 
-LONGEST_SECONDS = 1.0
-"""How long after the beginning of a step a death comes at the latest that is within it."""
+MAX_DELAY_SECONDS = 1.0
+"""Longest delay between the start of a step and a fault within it."""
 
 
 class Moment(StrEnum):
-    """When death comes, seen from a step."""
+    """The moment of a fault, relative to a step."""
 
     BEFORE = "before"
     WITHIN = "within"
     AFTER = "after"
-    """It was done, and Airflow does not know it yet."""
+    """The work of the step is done, and Airflow does not know it yet."""
 
 
 @dataclass(frozen=True)
 class Cell:
     """
     :param job: id of the DAG
-    :param step: id of the task at which the death comes
-    :param moment: when
-    :param victim: what dies, a name in :data:`chaos.victims.VICTIMS`
+    :param step: id of the task at which the fault is injected
+    :param moment: moment of the fault, relative to the step
+    :param target: target of the fault, a name in :data:`chaos.targets.TARGETS`
     """
 
     job: str
     step: str
     moment: Moment
-    victim: str
+    target: str
 
     def __str__(self) -> str:
-        return f"{self.victim}, {self.moment} {self.step} ({self.job})"
+        return f"{self.target}, {self.moment} {self.step} ({self.job})"
 
     @property
-    def turn(self) -> int:
-        """Which of the deaths of a run is this one: the later the step, the later the death."""
+    def fault_index(self) -> int:
+        """Position of this fault among the faults of a run: the later the step, the later the fault."""
         steps = STEPS[self.job]
-        return steps.index(self.step) * DEATHS // len(steps)
+        return steps.index(self.step) * FAULTS_PER_RUN // len(steps)
 
     @property
-    def of_the_whole_run(self) -> bool:
-        return self.job == BACKUP and self.step in OF_THE_WHOLE_RUN
+    def is_run_level(self) -> bool:
+        return self.job == BACKUP and self.step in RUN_LEVEL_STEPS
 
 
 @dataclass(frozen=True)
-class Death:
+class Fault:
     """
-    :param victim: what dies
-    :param seconds: how long after the beginning of a step, where it comes within one
+    :param target: target of the fault
+    :param delay_seconds: delay after the start of a step, for cells with the moment WITHIN
     """
 
-    victim: str
-    seconds: float
+    target: str
+    delay_seconds: float
 
 
-Fate = tuple[Cell | None, ...]
-"""The cell of one service for each of the deaths; None: it meets that one wherever it happens to be."""
+Scenario = tuple[Cell | None, ...]
+"""The cells of one service, one for each fault of the batch; None: the service has no cell for this fault."""
 
 
 @dataclass(frozen=True)
-class Wave:
+class Batch:
     """
-    Services that go through the same deaths beside each other, each at steps of its own.
+    Runs for several services that go through the same faults at the same time, each service at steps of its own.
 
-    :param deaths: in their order
-    :param fates: one a service
+    :param faults: in the order in which they are injected
+    :param scenarios: one for each service
     """
 
-    deaths: tuple[Death, ...]
-    fates: tuple[Fate, ...]
+    faults: tuple[Fault, ...]
+    scenarios: tuple[Scenario, ...]
 
     @property
     def cells(self) -> list[Cell]:
-        return [cell for fate in self.fates for cell in fate if cell]
+        return [cell for scenario in self.scenarios for cell in scenario if cell]
 
 
-def all_cells(victims: Iterable[str], seed: int) -> list[Cell]:
+def all_cells(targets: Iterable[str], seed: int) -> list[Cell]:
     """
-    Every second pair of a step and a victim, as on one colour of a chessboard, at a moment that follows from the seed;
-    the next seed takes the other colour.
+    Return every second pair of a step and a target, as on one colour of a chessboard, at a moment that follows from the
+    seed; the next seed takes the other colour.
     """
     return [
-        Cell(job, step, _moment(job, step, victim, seed), victim)
+        Cell(job, step, _moment(job, step, target, seed), target)
         for job, steps in STEPS.items()
         for row, step in enumerate(steps)
-        for column, victim in enumerate(victims)
+        for column, target in enumerate(targets)
         if (row + column + seed) % 2
     ]
 
 
-def _moment(job: str, step: str, victim: str, seed: int) -> Moment:
+def _moment(job: str, step: str, target: str, seed: int) -> Moment:
     possible = set(Moment)
-    if step in _ENDED_BY_TRIGGERER:
+    if step in _TRIGGERER_STEPS:
         possible.remove(Moment.AFTER)
-    if step in _OF_A_PERSON and victim in _OF_A_TASK:
+    if step in _APPROVAL_STEPS and target in _TASK_TARGETS:
         possible.remove(Moment.WITHIN)
-    return random.Random(f"{seed} {job} {step} {victim}").choice(sorted(possible))
+    return random.Random(f"{seed} {job} {step} {target}").choice(sorted(possible))
 
 
 def sample(cells: Sequence[Cell], number: int | None, seed: int) -> list[Cell]:
-    """As many of them, of as few waves as possible; all when there are not more."""
-    taken = [cell for wave in waves(cells, seed) for cell in wave.cells]
-    return taken[:number]
+    """Return this number of cells, from as few batches as possible; all cells when there are no more or it is None."""
+    in_batch_order = [cell for batch in batches(cells, seed) for cell in batch.cells]
+    return in_batch_order[:number]
 
 
-def waves(cells: Iterable[Cell], seed: int, longest: float = LONGEST_SECONDS) -> list[Wave]:
+def batches(cells: Iterable[Cell], seed: int, max_delay: float = MAX_DELAY_SECONDS) -> list[Batch]:
     """
-    The cells, put together: every wave has its first deaths of one victim, its second ones of the next victim, and so
-    on, so that each victim comes once as every one of them. In a wave those stand first who meet the most deaths, of
-    either job in turn.
+    Group the cells into batches.
 
-    :param longest: seconds; how late within a step a death may come
+    The targets form a ring, and the faults of a batch go to consecutive targets, so that each target comes once at
+    every position. In a batch the scenarios with the most cells come first, with the jobs alternating.
+
+    :param max_delay: seconds; the longest delay of a fault within a step
     """
-    chance, cells, made = random.Random(seed), list(cells), []
-    # Each victim's place follows from the seed and not from the others, so that a sample falls apart as the whole does.
-    victims = sorted({cell.victim for cell in cells}, key=lambda victim: random.Random(f"{seed} {victim}").random())
-    for first in range(len(victims)):
-        named = [victims[(first + number) % len(victims)] for number in range(DEATHS)]
-        deaths = tuple(Death(victim, round(chance.uniform(longest / 10, longest), 2)) for victim in named)
-        groups = []
-        for alike in _alike(cells):
-            met = [
-                [cell for cell in alike if (cell.victim, cell.turn) == (victim, number)]
-                for number, victim in enumerate(named)
+    rng, cells, result = random.Random(seed), list(cells), []
+    # A target's place depends on the seed and its own name only, so that a sample is divided as the whole matrix is.
+    ring = sorted({cell.target for cell in cells}, key=lambda target: random.Random(f"{seed} {target}").random())
+    for start in range(len(ring)):
+        targets = [ring[(start + index) % len(ring)] for index in range(FAULTS_PER_RUN)]
+        faults = tuple(Fault(target, round(rng.uniform(max_delay / 10, max_delay), 2)) for target in targets)
+        scenarios_by_group = []
+        for group in _groups(cells):
+            cells_by_fault = [
+                [cell for cell in group if (cell.target, cell.fault_index) == (target, index)]
+                for index, target in enumerate(targets)
             ]
-            groups.append(zip_longest(*met))
-        in_turn = [fate for one_of_each in zip_longest(*groups) for fate in one_of_each if fate]
-        if in_turn:
-            made.append(Wave(deaths, tuple(sorted(in_turn, key=lambda fate: fate.count(None)))))
-    return made
+            scenarios_by_group.append(zip_longest(*cells_by_fault))
+        alternating = [scenario for row in zip_longest(*scenarios_by_group) for scenario in row if scenario]
+        if alternating:
+            result.append(Batch(faults, tuple(sorted(alternating, key=lambda scenario: scenario.count(None)))))
+    return result
 
 
-def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """The cells that may share a service's fate."""
+def _groups(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Divide the cells into groups; only cells of the same group may share a scenario."""
     return [
-        [cell for cell in cells if cell.job == BACKUP and not cell.of_the_whole_run],
-        [cell for cell in cells if cell.of_the_whole_run],
+        [cell for cell in cells if cell.job == BACKUP and not cell.is_run_level],
+        [cell for cell in cells if cell.is_run_level],
         [cell for cell in cells if cell.job == RESTORE],
     ]

@@ -1,7 +1,7 @@
 """
-Gates before and after the steps of a run: a task that comes to a shut gate stands there until it is opened.
+Gates before and after the steps of a run: a task that reaches a shut gate waits until the gate is opened.
 
-They are files in a folder, made by the matrix, looked at by the tasks (`policy/airflow_local_settings.py`).
+Gates are files in a folder. The matrix creates them; the tasks poll them (`policy/airflow_local_settings.py`).
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pathlib import Path
 
 import psutil
 
-FOLDER = "BIZTALK_CHAOS_GATES"
-"""Environment variable with the folder."""
+FOLDER_VARIABLE = "BIZTALK_CHAOS_GATES"
+"""Name of the environment variable with the folder's path."""
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 
 class Side(StrEnum):
-    """Of a step, where its gate is."""
+    """The side of a step on which a gate is."""
 
     BEFORE = "before"
-    """Nothing of it was done."""
+    """None of the step's work is done."""
     AFTER = "after"
-    """All of it was done, and Airflow does not know it yet."""
+    """All of the step's work is done, and Airflow does not know it yet."""
 
 
 class Gates:
     """
     The gates of a stack.
 
-    :param folder: where they are kept; made when missing
+    :param folder: folder of the files; created when missing
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,10 +42,16 @@ class Gates:
             each.mkdir(parents=True, exist_ok=True)
 
     @staticmethod
-    def name(job: str, whose: str, step: str, side: Side) -> str:
-        return f"{job},{whose.lower()},{step},{side}"
+    def name(job: str, owner: str, step: str, side: Side) -> str:
+        """
+        Return the name of a gate.
+
+        :param owner: name of a service, or id of a run
+        """
+        return f"{job},{owner.lower()},{step},{side}"
 
     def shut(self, names: Iterable[str]) -> None:
+        """Shut gates, and forget earlier arrivals at them."""
         for name in names:
             (self._arrivals / name).unlink(missing_ok=True)
             (self._shut / name).touch()
@@ -58,7 +64,7 @@ class Gates:
         return (self._shut / name).exists()
 
     def arrived(self, name: str) -> int | None:
-        """The process of the task that stands at a gate; None as long as no living one does."""
+        """Return the process id of the task that has arrived at a gate; None when there is none or it has ended."""
         try:
             pid = int((self._arrivals / name).read_text())
             return pid if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE else None
@@ -66,9 +72,9 @@ class Gates:
             return None
 
     def pass_through(self, name: str) -> None:
-        """For a task: go on when the gate is open."""
+        """Return when the gate is open. Called by the tasks."""
         if not self.is_shut(name):
             return
         (self._arrivals / name).write_text(str(os.getpid()))
         while self.is_shut(name):
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)

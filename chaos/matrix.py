@@ -7,31 +7,31 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chaos.cells import BACKUP, LONGEST_SECONDS, RESTORE, Cell, Wave, waves
-from chaos.gates import FOLDER, Gates
+from chaos.cells import BACKUP, MAX_DELAY_SECONDS, RESTORE, Batch, Cell, batches
+from chaos.gates import FOLDER_VARIABLE, Gates
 from chaos.runner import Outcome, Runner
-from chaos.settings import DEATHS_ARE_NOTICED, DURATIONS, FRUGAL
+from chaos.settings import FAST_FAILURE_DETECTION, LOW_CPU, OPERATION_SECONDS
 from stack import Ports, Stack
 from stack.layouts import Layout
 from stack.parts import ROOT
 
-POLICY = Path(__file__).parent / "policy"
+POLICY_FOLDER = Path(__file__).parent / "policy"
 
-SPARE = 5
-"""How many services more are restored than a wave needs at the most; a red restore may leave one in pieces."""
+SPARE_SERVICES = 5
+"""Services to restore beyond those that the largest batch needs: a failed restore may leave one in a partial state."""
 
-ROUNDS = 3
-"""How often a cell is tried whose step was over before its victim could die."""
+MAX_ATTEMPTS = 3
+"""Largest number of attempts at a cell. A cell is tried again when its step had ended before the fault was injected."""
 
-EARLIER = 3
-"""How many times earlier within its step the death comes that is tried again."""
+DELAY_DIVISOR = 3
+"""Each further attempt divides the longest delay of a fault within its step by this number."""
 
-SETTINGS = {
-    **FRUGAL,
-    **DEATHS_ARE_NOTICED,
-    # No night of its own comes in between.
+AIRFLOW_SETTINGS = {
+    **LOW_CPU,
+    **FAST_FAILURE_DETECTION,
+    # No scheduled backup runs in between.
     "AIRFLOW__BIZTALK_SERVICES__SCHEDULE": "0 0 29 2 *",
-    # A task that stands at a gate takes a slot.
+    # A task that waits at a gate takes a slot.
     "AIRFLOW__CORE__PARALLELISM": "20",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": "10",
     "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "7",
@@ -42,49 +42,55 @@ SETTINGS = {
 }
 
 
-def carry_out(cells: Sequence[Cell], seed: int, layout: Layout) -> Iterator[list[Outcome]]:
+def run_cells(cells: Sequence[Cell], seed: int, layout: Layout) -> Iterator[list[Outcome]]:
     """
-    The outcomes, wave by wave. Cells that came too late are tried again, earlier, in further waves.
+    Yield the outcomes of each batch. Cells that were too late are tried again in further batches, with shorter delays.
 
-    :param cells: which ones
-    :param seed: their order, and the seconds within the steps
-    :param layout: how Airflow is laid out
+    :param cells: the cells to run
+    :param seed: determines their order and the delays within the steps
+    :param layout: layout of Airflow
     """
     with tempfile.TemporaryDirectory(prefix="biztalk-chaos-") as home:
-        # PostgreSQL's user, who is not root, has to pass through.
+        # PostgreSQL runs as a user of its own, which must be able to traverse the folder.
         Path(home).chmod(0o711)
-        gates, (backed_up, restored) = Path(home) / "gates", _services(waves(cells, seed))
+        gates_folder, (backed_up, restored) = Path(home) / "gates", _services(batches(cells, seed))
+        durations = json.dumps(OPERATION_SECONDS)
         stack = Stack(
             Path(home),
             Ports.free(),
             layout=layout,
-            emulator_options=["--sample-copies", str(len(backed_up + restored)), "--durations", json.dumps(DURATIONS)],
-            airflow_settings={**SETTINGS, FOLDER: str(gates), "PYTHONPATH": f"{POLICY}:{ROOT}"},
+            emulator_options=["--sample-copies", str(len(backed_up + restored)), "--durations", durations],
+            airflow_settings={
+                **AIRFLOW_SETTINGS,
+                FOLDER_VARIABLE: str(gates_folder),
+                "PYTHONPATH": f"{POLICY_FOLDER}:{ROOT}",
+            },
         )
         with stack.up():
-            # A replaced service gets its name back at once.
+            # The name of a deleted service becomes free at once.
             stack.emulator.patch("/settings", {"name_hold_seconds": 0})
-            runner = Runner(stack, Gates(gates), backed_up, restored)
+            runner = Runner(stack, Gates(gates_folder), backed_up, restored)
             runner.prepare()
-            yield from _in_rounds(runner, cells, seed)
+            yield from _run_with_retries(runner, cells, seed)
 
 
-def _services(made: Sequence[Wave]) -> tuple[list[str], list[str]]:
-    """Names of the services that are backed up, and of those that are restored."""
-    of_backups, of_restores = (
-        max(sum(any(cell and cell.job == job for cell in fate) for fate in wave.fates) for wave in made)
+def _services(planned: Sequence[Batch]) -> tuple[list[str], list[str]]:
+    """Return the names of the services to back up, and of those to restore."""
+    backup_count, restore_count = (
+        max(sum(any(cell and cell.job == job for cell in each) for each in batch.scenarios) for batch in planned)
         for job in (BACKUP, RESTORE)
     )
-    names = [f"contosocopy{number}" for number in range(1, 1 + of_backups + of_restores + min(SPARE, len(made) - 1))]
-    return names[:of_backups], names[of_backups:]
+    total = backup_count + restore_count + min(SPARE_SERVICES, len(planned) - 1)
+    names = [f"contosocopy{number}" for number in range(1, 1 + total)]
+    return names[:backup_count], names[backup_count:]
 
 
-def _in_rounds(runner: Runner, cells: Sequence[Cell], seed: int) -> Iterator[list[Outcome]]:
-    for number in range(ROUNDS):
+def _run_with_retries(runner: Runner, cells: Sequence[Cell], seed: int) -> Iterator[list[Outcome]]:
+    for attempt in range(MAX_ATTEMPTS):
         late: list[Cell] = []
-        for wave in waves(cells, seed + number, LONGEST_SECONDS / EARLIER**number):
-            outcomes = runner.carry_out(wave)
-            again = [each for each in outcomes if each.verdict == "too late" and number < ROUNDS - 1]
-            late += [each.cell for each in again]
-            yield [each for each in outcomes if each not in again]
+        for batch in batches(cells, seed + attempt, MAX_DELAY_SECONDS / DELAY_DIVISOR**attempt):
+            outcomes = runner.run_batch(batch)
+            to_retry = [each for each in outcomes if each.verdict == "too late" and attempt < MAX_ATTEMPTS - 1]
+            late += [each.cell for each in to_retry]
+            yield [each for each in outcomes if each not in to_retry]
         cells = late

@@ -1,4 +1,4 @@
-"""Carries out waves of cells on a running stack."""
+"""Runs batches of cells on a running stack."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 import requests
 
-from chaos.books import Books
-from chaos.cells import BACKUP, RESTORE, Cell, Death, Fate, Moment, Wave
+from chaos.cells import BACKUP, RESTORE, Batch, Cell, Fault, Moment, Scenario
 from chaos.gates import Gates, Side
-from chaos.verdict import shortcomings
-from chaos.victims import VICTIMS
+from chaos.ground_truth import GroundTruth
+from chaos.invariants import violations
+from chaos.targets import TARGETS
 from stack import Stack
 
 DOWN_SECONDS = 1.0
-"""How long what died stays dead at least; its start takes seconds more."""
+"""Shortest time between a kill and the restart, which takes seconds more."""
 
-READING_SECONDS = 3.0
-"""How long a person takes at least to read a plan."""
+APPROVAL_DELAY_SECONDS = 3.0
+"""How long a plan waits at least before it is approved, as for a person who reads it."""
 
-ARRIVAL_SECONDS = 120
-RUN_SECONDS = 600
-SETTLE_SECONDS = 300
-"""For the watchdog: two minutes until it may act, one until it looks, and the resumption."""
+ARRIVAL_TIMEOUT_SECONDS = 120
+RUN_TIMEOUT_SECONDS = 600
+TICKETS_TIMEOUT_SECONDS = 300
+"""For the watchdog: two minutes until it may act, one until its next run, and the resumption."""
 
 POLL_SECONDS = 2.0
 
@@ -33,168 +33,178 @@ POLL_SECONDS = 2.0
 @dataclass(frozen=True)
 class Outcome:
     """
-    :param cell: which one
-    :param met: whether its task stood where it should when death came, and what should die died
-    :param green: whether the run says that all went well with the service; None when it did not end
-    :param wrong: what is wrong, one sentence each
+    :param cell: the cell that was run
+    :param injected: whether the task had arrived at its gate when the fault was injected, and the fault hit it
+    :param green: whether the run reports success for the service; None when the run did not end
+    :param violations: a sentence for each violated invariant
     """
 
     cell: Cell
-    met: bool
+    injected: bool
     green: bool | None
-    wrong: tuple[str, ...]
+    violations: tuple[str, ...]
 
     @property
     def verdict(self) -> str:
-        return "FAILED" if self.wrong else "passed" if self.met else "too late"
+        return "FAILED" if self.violations else "passed" if self.injected else "too late"
 
 
 @dataclass(frozen=True, eq=False)
-class _Story:
-    """A service, its fate, the run, and how it was before."""
+class _ServiceRun:
+    """A service with its scenario, its run, and its content before the run."""
 
     job: str
-    fate: Fate
+    scenario: Scenario
     service: str
     run_id: str
-    before: Any
+    content_before: Any
 
     def gate(self, cell: Cell) -> str:
         side = Side.AFTER if cell.moment is Moment.AFTER else Side.BEFORE
-        return Gates.name(cell.job, self.run_id if cell.of_the_whole_run else self.service, cell.step, side)
+        return Gates.name(cell.job, self.run_id if cell.is_run_level else self.service, cell.step, side)
 
     @property
     def gates(self) -> list[str]:
-        return [self.gate(cell) for cell in self.fate if cell]
+        return [self.gate(cell) for cell in self.scenario if cell]
 
 
 class Runner:
     """
-    Waves, one after another, on one stack.
+    Runs batches one after another on one stack.
 
-    :param stack: running
-    :param gates: those that its tasks look at
-    :param backed_up: names of the services that are backed up
-    :param restored: names of the services that are replaced by a backup of their own; one that a red restore has left
-        in pieces is left alone from then on
+    :param stack: running stack
+    :param gates: gates that the tasks of the stack poll
+    :param backed_up: names of the services to back up
+    :param restored: names of the services to replace by a backup of their own; a service that a failed restore has left
+        in a partial state is not used again
     """
 
     def __init__(self, stack: Stack, gates: Gates, backed_up: Sequence[str], restored: Sequence[str]) -> None:
         self._stack, self._gates = stack, gates
         self._services = {BACKUP: backed_up, RESTORE: restored}
-        self._books = Books(stack)
-        self._asked: dict[str, float] = {}
+        self._ground_truth = GroundTruth(stack)
+        self._awaiting_approval_since: dict[str, float] = {}
 
     def prepare(self) -> None:
-        """Take the backups that are restored again and again."""
+        """Take the backups that all restores of the matrix use."""
         for dag in (BACKUP, RESTORE, "biztalk_watchdog"):
             self._stack.airflow.wait_for_dag(dag)
         run_id = self._stack.airflow.trigger(BACKUP, {"services": self._services[RESTORE]})
-        if self._stack.airflow.wait_run(BACKUP, run_id, RUN_SECONDS) != "success":
+        if self._stack.airflow.wait_run(BACKUP, run_id, RUN_TIMEOUT_SECONDS) != "success":
             raise RuntimeError(f"The backup before the matrix failed: run {run_id}.")
 
-    def carry_out(self, wave: Wave) -> list[Outcome]:
-        """Let each death come when every run stands at its gate, bring back what died, and look at what is left."""
-        after = self._books.newest()
-        stories = self._begin(wave)
-        met: set[Cell] = set()
-        for number, death in enumerate(wave.deaths):
-            met |= self._let_die(death, stories, {story: story.fate[number] for story in stories})
-        self._until(stories, lambda: not self._at_work(stories), RUN_SECONDS)
-        _until(lambda: not self._books.open_tickets(), SETTLE_SECONDS)
+    def run_batch(self, batch: Batch) -> list[Outcome]:
+        """Inject each fault when the tasks are at their gates, wait for the runs to end, and check the end state."""
+        last_entry = self._ground_truth.last_entry()
+        service_runs = self._start_runs(batch)
+        hit: set[Cell] = set()
+        for index, fault in enumerate(batch.faults):
+            hit |= self._inject(fault, service_runs, {each: each.scenario[index] for each in service_runs})
+        self._wait_and_approve(service_runs, lambda: not self._any_running(service_runs), RUN_TIMEOUT_SECONDS)
+        _wait_until(lambda: not self._ground_truth.open_tickets(), TICKETS_TIMEOUT_SECONDS)
         self._stack.emulator.delete("/faults")
-        return [outcome for story in stories for outcome in self._outcomes(story, met, after)]
+        return [outcome for each in service_runs for outcome in self._outcomes(each, hit, last_entry)]
 
-    def _begin(self, wave: Wave) -> list[_Story]:
+    def _start_runs(self, batch: Batch) -> list[_ServiceRun]:
         stamp = time.time_ns()
-        free = {job: self._usable(names) for job, names in self._services.items()}
-        stories = []
-        for number, fate in enumerate(wave.fates):
-            cell = next(cell for cell in fate if cell)
-            together = cell.job == BACKUP and not cell.of_the_whole_run
-            run_id = f"chaos__{stamp}_{'many' if together else number}"
-            if not free[cell.job]:
-                raise RuntimeError(f"Too many services are in pieces for the {len(wave.fates)} fates of this wave.")
-            service = free[cell.job].pop(0)
-            stories.append(_Story(cell.job, fate, service, run_id, self._books.content(service)))
-        self._gates.shut(gate for story in stories for gate in story.gates)
-        for job, run_id in dict.fromkeys((story.job, story.run_id) for story in stories):
-            services = [story.service for story in stories if story.run_id == run_id]
+        available = {job: self._active(names) for job, names in self._services.items()}
+        service_runs = []
+        for number, scenario in enumerate(batch.scenarios):
+            cell = next(cell for cell in scenario if cell)
+            shares_run = cell.job == BACKUP and not cell.is_run_level
+            run_id = f"chaos__{stamp}_{'many' if shares_run else number}"
+            if not available[cell.job]:
+                raise RuntimeError(
+                    f"Too many services are in a partial state for the {len(batch.scenarios)} scenarios of this batch."
+                )
+            service = available[cell.job].pop(0)
+            content = self._ground_truth.content(service)
+            service_runs.append(_ServiceRun(cell.job, scenario, service, run_id, content))
+        self._gates.shut(gate for each in service_runs for gate in each.gates)
+        for job, run_id in dict.fromkeys((each.job, each.run_id) for each in service_runs):
+            services = [each.service for each in service_runs if each.run_id == run_id]
             if job == BACKUP:
-                form = {"services": services}
+                parameters = {"services": services}
             else:
-                form = {"service": services[0], "when_name_is_taken": "replace", "resume_afterwards": True}
-            self._stack.airflow.trigger(job, form, run_id)
-        return stories
+                parameters = {"service": services[0], "when_name_is_taken": "replace", "resume_afterwards": True}
+            self._stack.airflow.trigger(job, parameters, run_id)
+        return service_runs
 
-    def _usable(self, services: Sequence[str]) -> list[str]:
-        return [name for name in services if self._books.state(name) == "Active"]
+    def _active(self, services: Sequence[str]) -> list[str]:
+        return [name for name in services if self._ground_truth.state(name) == "Active"]
 
-    def _let_die(self, death: Death, stories: Sequence[_Story], cells: dict[_Story, Cell | None]) -> set[Cell]:
-        """The cells that met this death."""
-        gates = {cell: story.gate(cell) for story, cell in cells.items() if cell}
+    def _inject(
+        self, fault: Fault, service_runs: Sequence[_ServiceRun], cells: dict[_ServiceRun, Cell | None]
+    ) -> set[Cell]:
+        """Inject a fault, restart what it has killed, and return the cells that the fault has hit."""
+        gates = {cell: service_run.gate(cell) for service_run, cell in cells.items() if cell}
         if not gates:
             return set()
-        self._until(stories, lambda: self._are_there(stories, cells), ARRIVAL_SECONDS)
+        self._wait_and_approve(service_runs, lambda: self._arrived_or_ended(cells), ARRIVAL_TIMEOUT_SECONDS)
         arrived = {cell: pid for cell, gate in gates.items() if (pid := self._gates.arrived(gate))}
         within = [gates[cell] for cell in arrived if cell.moment is Moment.WITHIN]
         self._gates.open(within)
         if within:
-            time.sleep(death.seconds)
-        killed = VICTIMS[death.victim](self._stack, arrived.values()) if arrived else ()
-        # What lives goes on while the victim is dead.
+            time.sleep(fault.delay_seconds)
+        hit_pids = TARGETS[fault.target](self._stack, arrived.values()) if arrived else ()
+        # The gates open before the restart, so that the surviving processes run on while the target is down.
         self._gates.open(gates.values())
         time.sleep(DOWN_SECONDS)
         self._stack.revive()
-        return {cell for cell, pid in arrived.items() if pid in killed}
+        return {cell for cell, pid in arrived.items() if pid in hit_pids}
 
-    def _are_there(self, stories: Sequence[_Story], cells: dict[_Story, Cell | None]) -> bool:
-        missing = [story for story, cell in cells.items() if cell and not self._gates.arrived(story.gate(cell))]
-        return not missing or not self._at_work(missing)
+    def _arrived_or_ended(self, cells: dict[_ServiceRun, Cell | None]) -> bool:
+        """Whether every task is at its gate, or the runs of the missing ones have ended."""
+        missing = [each for each, cell in cells.items() if cell and not self._gates.arrived(each.gate(cell))]
+        return not missing or not self._any_running(missing)
 
-    def _at_work(self, stories: Collection[_Story]) -> bool:
-        """Whether a run of these has not ended."""
-        ours = {story.run_id for story in stories}
+    def _any_running(self, service_runs: Collection[_ServiceRun]) -> bool:
+        run_ids = {each.run_id for each in service_runs}
         runs = self._stack.airflow.get("/dags/~/dagRuns", state=["running", "queued"], limit=100)["dag_runs"]
-        return any(run["dag_run_id"] in ours for run in runs)
+        return any(run["dag_run_id"] in run_ids for run in runs)
 
-    def _until(self, stories: Sequence[_Story], look: Callable[[], bool], seconds: float) -> bool:
-        """As :func:`_until`; meanwhile every plan that waits for a person is approved."""
-        return _until(lambda: self._approve(stories) or look(), seconds)
+    def _wait_and_approve(
+        self, service_runs: Sequence[_ServiceRun], condition: Callable[[], bool], seconds: float
+    ) -> bool:
+        """Wait as :func:`_wait_until` does, and meanwhile approve every plan that waits for approval."""
+        return _wait_until(lambda: self._approve_plans(service_runs) or condition(), seconds)
 
-    def _approve(self, stories: Sequence[_Story]) -> None:
-        """Approve every plan that has waited for a person as long as one takes to read it."""
-        if not any(story.job == RESTORE for story in stories):
+    def _approve_plans(self, service_runs: Sequence[_ServiceRun]) -> None:
+        """Approve every plan that has been waiting for :data:`APPROVAL_DELAY_SECONDS`."""
+        if not any(each.job == RESTORE for each in service_runs):
             return
         waiting = self._stack.airflow.get(f"/dags/{RESTORE}/dagRuns/~/taskInstances", state="awaiting_input")
         for instance in waiting["task_instances"]:
             run_id, now = instance["dag_run_id"], time.monotonic()
-            if now - self._asked.setdefault(run_id, now) >= READING_SECONDS:
+            if now - self._awaiting_approval_since.setdefault(run_id, now) >= APPROVAL_DELAY_SECONDS:
                 self._stack.airflow.approve(RESTORE, run_id, "approval")
-                self._asked[run_id] = now
+                self._awaiting_approval_since[run_id] = now
 
-    def _outcomes(self, story: _Story, met: set[Cell], after: int) -> list[Outcome]:
-        state = self._stack.airflow.run(story.job, story.run_id)["state"]
+    def _outcomes(self, service_run: _ServiceRun, hit: set[Cell], last_entry: int) -> list[Outcome]:
+        job, service, run_id = service_run.job, service_run.service, service_run.run_id
+        state = self._stack.airflow.run(job, run_id)["state"]
         if state not in ("success", "failed"):
-            green, wrong = None, (f"the run did not end within {RUN_SECONDS} seconds",)
+            green, violated = None, (f"the run did not end within {RUN_TIMEOUT_SECONDS} seconds",)
         else:
-            green = state == "success" or self._reported_well(story)
-            left = self._books.left(story.service, story.run_id, after)
-            wrong = tuple(shortcomings(story.job, green, left, story.before))
-        return [Outcome(cell, cell in met, green, wrong) for cell in story.fate if cell]
+            green = state == "success" or self._reported_success(service_run)
+            end = self._ground_truth.end_state(service, run_id, last_entry)
+            violated = tuple(violations(job, green, end, service_run.content_before))
+        return [Outcome(cell, cell in hit, green, violated) for cell in service_run.scenario if cell]
 
-    def _reported_well(self, story: _Story) -> bool:
-        """Whether a red run says that all went well with this service, as a backup of several can."""
-        rows = self._stack.airflow.xcom(story.job, story.run_id, "report") if story.job == BACKUP else None
-        return any(row["service"] == story.service and row["backup"] for row in rows or [])
+    def _reported_success(self, service_run: _ServiceRun) -> bool:
+        """Whether a failed run reports success for this service, as a backup of several services can."""
+        if service_run.job != BACKUP:
+            return False
+        rows = self._stack.airflow.xcom(BACKUP, service_run.run_id, "report")
+        return any(row["service"] == service_run.service and row["backup"] for row in rows or [])
 
 
-def _until(look: Callable[[], bool], seconds: float) -> bool:
-    """Whether something came about in time; a part that does not answer at the moment has not brought it about."""
+def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Return whether the condition was met in time; it counts as not met while a part of the stack does not answer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            if look():
+            if condition():
                 return True
         except requests.RequestException:
             pass

@@ -1,4 +1,4 @@
-"""`python -m chaos.table FILE...`: what `python -m chaos --record` has recorded, as tables for docs/reliability.md."""
+"""`python -m chaos.table FILE...`: prints the files of `python -m chaos --record` as tables for docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.cells import STEPS
-from chaos.victims import VICTIMS
+from chaos.targets import TARGETS
 
 Record = dict[str, Any]
 
@@ -20,28 +20,28 @@ def main(files: Sequence[str]) -> None:
 
 
 def counts(records: Sequence[Record]) -> str:
-    """One row a stack and seed: how many cells there were, and how they ended."""
+    """Return a table of the numbers of cells by verdict and colour, one row for each stack and seed."""
     rows = []
     for stack, seed in dict.fromkeys((each["stack"], each["seed"]) for each in records):
-        mine = [each for each in records if (each["stack"], each["seed"]) == (stack, seed)]
-        verdicts = [each["verdict"] for each in mine]
-        green = sum(bool(each["green"]) for each in mine)
-        counted = (len(mine), *(verdicts.count(verdict) for verdict in ("passed", "FAILED", "too late")))
-        rows.append((stack, seed, *counted, green, len(mine) - green))
+        matching = [each for each in records if (each["stack"], each["seed"]) == (stack, seed)]
+        verdicts = [each["verdict"] for each in matching]
+        green = sum(bool(each["green"]) for each in matching)
+        numbers = (len(matching), *(verdicts.count(verdict) for verdict in ("passed", "FAILED", "too late")))
+        rows.append((stack, seed, *numbers, green, len(matching) - green))
     return _table(("stack", "seed", "cells", "passed", "failed", "too late", "of green runs", "of red runs"), rows)
 
 
 def matrix(job: str, records: Iterable[Record]) -> str:
-    """One row a step, one column a victim: moment and colours."""
+    """Return a table of moments and colours, one row for each step and one column for each target."""
     rows = []
     for step in STEPS[job]:
-        found = [each for each in records if (each["cell"]["job"], each["cell"]["step"]) == (job, step)]
-        rows.append((step, *(_field([each for each in found if each["cell"]["victim"] == name]) for name in VICTIMS)))
-    return _table((f"`{job}`", *VICTIMS), rows)
+        of_step = [each for each in records if (each["cell"]["job"], each["cell"]["step"]) == (job, step)]
+        rows.append((step, *(_field([each for each in of_step if each["cell"]["victim"] == name]) for name in TARGETS)))
+    return _table((f"`{job}`", *TARGETS), rows)
 
 
 def _field(records: Iterable[Record]) -> str:
-    """The first letters of the moments, each with those of the colours that the run had on the stacks."""
+    """Return each moment's initial with a letter for each record: the run's colour, or ! if the cell did not pass."""
     colours: dict[str, str] = {}
     for each in records:
         letter = "!" if each["verdict"] != "passed" else "g" if each["green"] else "r"

@@ -1,4 +1,4 @@
-"""Gates: a task that comes to a shut one stands there until it is opened."""
+"""Gates: a task that reaches a shut gate waits until the gate is opened."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def gates(tmp_path: Path) -> Gates:
     return Gates(tmp_path)
 
 
-def come(folder: Path) -> subprocess.Popen:
+def start_task(folder: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", TASK, str(folder), NAME], cwd=ROOT)
 
 
-def test_an_open_gate_keeps_nobody(gates):
+def test_a_task_passes_an_open_gate_without_waiting(gates):
     gates.pass_through(NAME)
     assert gates.arrived(NAME) is None
 
 
-def test_a_shut_gate_keeps_a_task_until_it_is_opened(gates, tmp_path):
+def test_a_task_waits_at_a_shut_gate_until_it_is_opened(gates, tmp_path):
     gates.shut([NAME])
-    task = come(tmp_path)
+    task = start_task(tmp_path)
     assert eventually(lambda: gates.arrived(NAME)) == task.pid
     assert task.poll() is None
     gates.open([NAME])
     assert task.wait(10) == 0
 
 
-def test_a_gate_that_is_shut_anew_has_forgotten_who_came(gates, tmp_path):
+def test_shutting_a_gate_again_forgets_earlier_arrivals(gates, tmp_path):
     gates.shut([NAME])
-    task = come(tmp_path)
+    task = start_task(tmp_path)
     eventually(lambda: gates.arrived(NAME))
     gates.open([NAME])
     task.wait(10)

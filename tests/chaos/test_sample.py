@@ -1,30 +1,30 @@
-"""A fixed sample of the kill matrix, carried out."""
+"""A fixed sample of the kill matrix, run on a local stack."""
 
 from __future__ import annotations
 
 import pytest
 
 from chaos.cells import BACKUP, RESTORE, all_cells, sample
-from chaos.matrix import carry_out
+from chaos.matrix import run_cells
 from chaos.runner import Outcome
-from chaos.victims import VICTIMS
+from chaos.targets import TARGETS
 from stack.layouts import LOCAL
 
 SEED, NUMBER = 11, 6
-CELLS = sample(all_cells(VICTIMS, SEED), NUMBER, SEED)
+CELLS = sample(all_cells(TARGETS, SEED), NUMBER, SEED)
 
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[Outcome]:
-    return [outcome for wave in carry_out(CELLS, SEED, LOCAL) for outcome in wave]
+    return [outcome for batch in run_cells(CELLS, SEED, LOCAL) for outcome in batch]
 
 
-def test_it_has_several_deaths_in_both_jobs():
-    assert len({cell.victim for cell in CELLS}) > 1
+def test_the_sample_has_several_targets_and_both_jobs():
+    assert len({cell.target for cell in CELLS}) > 1
     assert {cell.job for cell in CELLS} == {BACKUP, RESTORE}
 
 
 @pytest.mark.timeout(900)
-def test_every_cell_ends_as_it_has_to(outcomes):
+def test_every_cell_passes(outcomes):
     assert {outcome.cell for outcome in outcomes} == set(CELLS)
     assert [outcome for outcome in outcomes if outcome.verdict != "passed"] == []

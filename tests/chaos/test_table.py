@@ -1,4 +1,4 @@
-"""The table of the kill matrix."""
+"""The tables of recorded outcomes of the kill matrix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECORDS = [
 ]
 
 
-def test_it_counts_by_stack_and_seed():
+def test_outcomes_are_counted_by_stack_and_seed():
     assert counts(RECORDS).splitlines()[2:] == [
         "| local | 1 | 2 | 1 | 1 | 0 | 1 | 1 |",
         "| local | 2 | 1 | 0 | 0 | 1 | 1 | 0 |",
@@ -27,7 +27,7 @@ def test_it_counts_by_stack_and_seed():
     ]
 
 
-def test_it_has_a_row_a_step_and_says_how_each_cell_ended():
+def test_every_step_has_a_row_with_the_outcomes_of_its_cells():
     lines = matrix(BACKUP, RECORDS).splitlines()
     fields = {line.split(" | ")[0][2:]: line.split(" | ")[1] for line in lines[2:]}
     assert list(fields) == list(STEPS[BACKUP])

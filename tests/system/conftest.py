@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chaos.settings import FRUGAL
+from chaos.settings import LOW_CPU
 from stack import Ports, Stack
 from stack.parts import ROOT
 from stack.settings import access_control_connection
@@ -35,7 +35,7 @@ DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5, "create": 0.1, "delet
 DURATIONS |= {"restore": 2.0}
 
 SETTINGS = {
-    **FRUGAL,
+    **LOW_CPU,
     "AIRFLOW__BIZTALK_SERVICES__EXCLUDE": "proving-*",
     "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": str(AT_ONCE),
     "AIRFLOW__BIZTALK_SERVICES__UNKNOWN_PATIENCE_SECONDS": "3",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.settings import DEATHS_ARE_NOTICED, FRUGAL
+from chaos.settings import FAST_FAILURE_DETECTION, LOW_CPU
 from stack import Ports, Stack
 from stack.errors import StackError
 from stack.layouts import DISTRIBUTED
@@ -19,7 +19,7 @@ from tests.system.world import World
 
 DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5}
 
-SETTINGS = {**FRUGAL, **DEATHS_ARE_NOTICED, "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "4"}
+SETTINGS = {**LOW_CPU, **FAST_FAILURE_DETECTION, "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "4"}
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -1,0 +1,108 @@
+"""The end state of a run, read from the emulator's journal and from the storage, without the library under test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from stack import Stack
+from stack.settings import STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
+
+CATALOG = "biztalk-backup-catalog"
+
+
+@dataclass(frozen=True)
+class EndState:
+    """
+    :param state: state of the service; None when the service does not exist
+    :param content: content of the service
+    :param operations: number of operations of each kind that were started and succeeded
+    :param intact_backups: backups published by the run whose blobs have the recorded checksums
+    :param damaged_backups: backups published by the run with missing or altered blobs
+    :param open_tickets: names of the suspension tickets that are still open
+    """
+
+    state: str | None
+    content: Any
+    operations: Counter[str]
+    intact_backups: tuple[str, ...]
+    damaged_backups: tuple[str, ...]
+    open_tickets: tuple[str, ...]
+
+
+class GroundTruth:
+    """Reads the emulator's journal and the storage of a stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        endpoint = storage_endpoint(stack.ports)
+        self._blobs = BlobServiceClient(endpoint, credential=STORAGE_KEY, api_version=STORAGE_API_VERSION)
+
+    def last_entry(self) -> int:
+        """Return the number of the journal's last entry."""
+        return self._stack.emulator.get("/journal?limit=1")["newest"]
+
+    def state(self, service: str) -> str | None:
+        """Return the current state of a service; None when the service does not exist."""
+        return next((each["state"] for each in self._stack.emulator.services() if each["name"] == service), None)
+
+    def content(self, service: str) -> Any:
+        """Return the current content of a service; None when the service does not exist."""
+        return self._stack.emulator.service(service)["content"] if self.state(service) else None
+
+    def end_state(self, service: str, run_id: str, after: int) -> EndState:
+        """
+        Return the end state of a service after a run.
+
+        :param after: number of the journal's last entry before the run
+        """
+        path = f"/journal?after={after}&service={service}&kind=operation&limit=1000"
+        entries = self._stack.emulator.get(path)["entries"]
+        succeeded = {
+            each["operation_id"] for each in entries if each["event"] == "ended" and each["status"] == "Succeeded"
+        }
+        effective = [each for each in entries if each["event"] == "started" and each["operation_id"] in succeeded]
+        references = self._read_json(f"references/{service.lower()}/")
+        published = [each for each in references if (each["run"] or {}).get("run_id") == run_id]
+        intact = {each["container"]: self._is_intact(each) for each in published}
+        return EndState(
+            self.state(service),
+            self.content(service),
+            Counter(each["operation"] for each in effective),
+            tuple(name for name, is_intact in intact.items() if is_intact),
+            tuple(name for name, is_intact in intact.items() if not is_intact),
+            tuple(name for name in self.open_tickets() if f"/{service.lower()}/" in name),
+        )
+
+    def open_tickets(self) -> tuple[str, ...]:
+        """Return the names of all suspension tickets that are still open."""
+        return tuple(self._blob_names("suspensions/open/"))
+
+    def _is_intact(self, reference: dict[str, Any]) -> bool:
+        container = self._blobs.get_container_client(reference["container"])
+        try:
+            return bool(reference["blobs"]) and all(
+                hashlib.sha256(container.download_blob(blob["name"]).readall()).hexdigest() == blob["sha256"]
+                for blob in reference["blobs"]
+            )
+        except ResourceNotFoundError:
+            return False
+
+    def _read_json(self, prefix: str) -> list[dict[str, Any]]:
+        return [json.loads(self._catalog.download_blob(name).readall()) for name in self._blob_names(prefix)]
+
+    def _blob_names(self, prefix: str) -> list[str]:
+        try:
+            return [blob.name for blob in self._catalog.list_blobs(prefix)]
+        except ResourceNotFoundError:
+            return []
+
+    @property
+    def _catalog(self) -> ContainerClient:
+        return self._blobs.get_container_client(CATALOG)
