@@ -1,16 +1,16 @@
 """
 ### Watchdog over suspended services
 
-Whoever suspends a service files a ticket before: who, why, and until when at the latest. Every minute this looks at the
-open tickets, and brings back what a run has left suspended:
+A run that suspends a service writes a suspension record before: which run, why, and until when at the latest. Every
+minute this checks the open records, and resumes what a run has left suspended:
 
-- the run has ended and the service is not back: it is asked to resume
-- nobody knows of the run: the same, as soon as the time on the ticket is over
-- the run still works: the same, when it takes half an hour longer than all its deadlines together
-- the service is back: the ticket is closed
+- the run has ended and the service is not resumed: a resumption is requested
+- the run is not known: the same, as soon as the deadline of the record has passed
+- the run is active: the same, when it takes half an hour longer than all its deadlines together
+- the service is running: the record is closed
 
-A service without a ticket was suspended by somebody else, and is left alone. A run is red when a person has to look.
-It shares no run, no pool and no claim with the backups. Options: section `[biztalk_services]` of Airflow's
+A service without a record was suspended by somebody else, and is left alone. A run is red when a person has to check a
+service. It shares no run, no pool and no lock with the backups. Options: section `[biztalk_services]` of Airflow's
 configuration.
 """
 
@@ -19,16 +19,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
-from biztalk_services.notifications.alert import FirstFailureNotifier
-from biztalk_services.operators.watchdog import BizTalkBringBackOperator, BizTalkFindSuspensionsOperator
-from biztalk_services.settings import Settings
+from biztalk_services.provider.alerts import FirstFailureNotifier
+from biztalk_services.provider.operators.watchdog import CheckSuspensionOperator, FindSuspensionsOperator
+from biztalk_services.provider.settings import Settings
 
 settings = Settings.load()
 
 with DAG(
     "biztalk_watchdog",
     dag_display_name="BizTalk Services: watchdog over suspended services",
-    description="Brings back what a dead run has left suspended.",
+    description="Resumes what a dead run has left suspended.",
     doc_md=__doc__,
     schedule=CronTriggerTimetable(settings.watchdog_schedule, timezone="UTC"),
     catchup=False,
@@ -45,17 +45,16 @@ with DAG(
         "weight_rule": "absolute",
     },
 ) as dag:
-    places = {
+    at = {
         "conn_id": settings.conn_id,
-        "storage_conn_id": settings.storage_conn_id,
-        "catalog_container": settings.catalog_container,
+        "archive": settings.archive,
         "grace_minutes": settings.suspension_grace_minutes,
     }
-    found = BizTalkFindSuspensionsOperator(
+    find = FindSuspensionsOperator(
         task_id="find_suspensions",
         on_failure_callback=FirstFailureNotifier(
-            subject="The watchdog cannot see which BizTalk services are left suspended"
+            subject="The watchdog cannot read which BizTalk services are left suspended"
         ),
-        **places,
+        **at,
     )
-    BizTalkBringBackOperator.partial(task_id="bring_back", **places).expand(found=found.output)
+    CheckSuspensionOperator.partial(task_id="check_suspension", **at).expand(found=find.output)

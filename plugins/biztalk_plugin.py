@@ -7,4 +7,4 @@ from importlib.metadata import PackageNotFoundError, distribution
 try:
     distribution("biztalk-services-airflow")
 except PackageNotFoundError:
-    from biztalk_services.plugin import BizTalkServicesPlugin  # noqa: F401
+    from biztalk_services.provider.plugin import BizTalkServicesPlugin  # noqa: F401

@@ -18,10 +18,10 @@ STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 STORAGE_API_VERSION = "2026-06-06"
 # Name of PostgreSQL's one user, and of its one database.
 DATABASE = "airflow"
-# What biztalk_services.settings calls it by default; without its pool the watchdog never runs.
+# What biztalk_services.provider.settings calls it by default; without its pool the watchdog never runs.
 WATCHDOG_POOL = {"name": "biztalk_watchdog", "slots": 8, "description": "The watchdog over suspended services only"}
 PRELOADED = {"AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False"}
-"""For a program that tasks are forked from: it has imported what they need (biztalk_services.preload)."""
+"""For a program that tasks are forked from: it has imported what they need (biztalk_services.provider.preload)."""
 
 
 def storage_endpoint(ports: Ports) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from biztalk_services.notifications.alert import AlertNotifier, OverdueNotifier, _url
+from biztalk_services.provider.alerts import AlertNotifier, OverdueNotifier, _url
 
 from tests.catalog.azurite import free_port
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from airflow.sdk.execution_time.xcom import XCom
-from biztalk_services.links.backup import BackupContainerLink, CatalogEntryLink
+from biztalk_services.provider.links import BackupContainerLink, CatalogEntryLink
 from biztalk_services.operators.backup import BizTalkBackupOperator
 from biztalk_services.operators.publish import BizTalkPublishBackupOperator
 

@@ -13,7 +13,7 @@ from airflow.api_fastapi.core_api.datamodels.connections import ConnectionRespon
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk.module_loading import import_string
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
-from biztalk_services.get_provider_info import get_provider_info
+from biztalk_services.provider.get_provider_info import get_provider_info
 from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
 
 INFO = get_provider_info()

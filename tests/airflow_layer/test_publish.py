@@ -9,7 +9,7 @@ import pytest
 from biztalk_services.archive.backups import Catalog, NotInCatalogError
 from biztalk_services.archive.storage import StorageNotFoundError
 from biztalk_services.archive.verification import BackupDamagedError
-from biztalk_services.assets import BACKUPS
+from biztalk_services.provider.assets import BACKUPS
 from biztalk_services.model.backup import NOT_INCLUDED, BackupReference
 from biztalk_services.operators.publish import BackupInconsistentError, BizTalkVerifyBackupOperator
 from biztalk_services.triggers.batches import PROCEED

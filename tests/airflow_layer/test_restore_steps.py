@@ -36,7 +36,7 @@ from biztalk_services.operators.settle import (
 from biztalk_services.operators.suspend import BizTalkBringBackUnlessDeletedOperator
 from biztalk_services.sensors.service import BizTalkGoneSensor, BizTalkStateSensor
 from biztalk_services.sensors.wait import WaitFailedError
-from biztalk_services.settings import Settings
+from biztalk_services.provider.settings import Settings
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE
 from tests.airflow_layer.fakes import Died, EndedInTrigger, Run, dies_once, loses_the_answer

@@ -17,7 +17,7 @@ from biztalk_services.hooks.restore_values import restore_values
 from biztalk_services.model.plan import PlannedValue
 from biztalk_services.model.restore_request import RestoreRequest
 from biztalk_services.model.service import ServiceRef
-from biztalk_services.settings import Settings
+from biztalk_services.provider.settings import Settings
 
 from tests.airflow_layer.connections import NAME, SERVICE, storage
 from tests.airflow_layer.connections import TRACKING as READING

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk.configuration import conf
-from biztalk_services.settings import SECTION, Settings
+from biztalk_services.provider.settings import SECTION, Settings
 
 from tests.conftest import ROOT
 from tests.dags.processes import told_by

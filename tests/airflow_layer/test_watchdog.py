@@ -16,7 +16,7 @@ from biztalk_services.archive.suspensions import SuspensionRecords
 from biztalk_services.model.errors import BackupServiceError, OperationNotAllowedError
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run as RunOfTicket
-from biztalk_services.notifications.alert import AlertNotifier, FirstFailureNotifier
+from biztalk_services.provider.alerts import AlertNotifier, FirstFailureNotifier
 from biztalk_services.operators import watchdog
 from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
 from biztalk_services.operators.watchdog import (

@@ -126,7 +126,7 @@ def test_parsing_loads_nothing_that_only_a_task_needs(parsed):
         "biztalk_services.archive",
     )
     assert [name for name in heavy if name in parsed["modules"]] == []
-    assert "biztalk_services.settings" in parsed["modules"]
+    assert "biztalk_services.provider.settings" in parsed["modules"]
 
 
 def test_parsing_is_quick(parsed):

@@ -12,10 +12,10 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
-from biztalk_services.assets import BACKUPS
+from biztalk_services.provider.assets import BACKUPS
 from biztalk_services.model.errors import AuthenticationError
-from biztalk_services.notifications.alert import AlertNotifier
-from biztalk_services.settings import Settings
+from biztalk_services.provider.alerts import AlertNotifier
+from biztalk_services.provider.settings import Settings
 
 from tests.conftest import ROOT
 

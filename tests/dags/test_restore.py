@@ -8,9 +8,9 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from biztalk_services.model.restore_request import RestoreRequest
-from biztalk_services.notifications.alert import AlertNotifier
+from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.operators.approval import BizTalkApprovePlanOperator
-from biztalk_services.settings import Settings
+from biztalk_services.provider.settings import Settings
 
 SETTINGS = Settings()
 CHANGES = {"replace.suspend", "replace.back_up", "replace.delete", "delete_as_it_is.delete", "restore"}

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk import DAG
-from biztalk_services.notifications.alert import FirstFailureNotifier
-from biztalk_services.settings import Settings
+from biztalk_services.provider.alerts import FirstFailureNotifier
+from biztalk_services.provider.settings import Settings
 
 from stack.settings import WATCHDOG_POOL
 from tests.conftest import ROOT

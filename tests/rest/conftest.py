@@ -46,31 +46,31 @@ def server(ca: Identity, ca_file: Path, tmp_path: Path) -> Iterator[ScriptedServ
 
 @pytest.fixture
 def open_server(ca: Identity, ca_file: Path, tmp_path: Path) -> Iterator[ScriptedServer]:
-    """A server that asks for no client certificate."""
-    with ScriptedServer(identity("server", ca), ca_file, tmp_path, asks_certificate=False) as running:
+    """A server that requests no client certificate."""
+    with ScriptedServer(identity("server", ca), ca_file, tmp_path, client_certificate=False) as running:
         yield running
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between tries; they are noted, not waited."""
-    noted: list[float] = []
-    monkeypatch.setattr(server_module, "sleep", noted.append)
-    return noted
+    """The pauses between attempts in seconds; recorded instead of waited."""
+    seconds: list[float] = []
+    monkeypatch.setattr(server_module, "sleep", seconds.append)
+    return seconds
 
 
 @pytest.fixture
 def connect(credentials: ManagementCredentials, ca_file: Path) -> Iterator[Callable[..., BizTalkServicesClient]]:
-    """Makes clients of a server; they are closed at the end."""
-    made: list[BizTalkServicesClient] = []
+    """Factory of clients for a server; closes them at the end."""
+    clients: list[BizTalkServicesClient] = []
 
     def make(port: int, **options: object) -> BizTalkServicesClient:
         settings = {"host": "127.0.0.1", "port": port, "ca_bundle": ca_file, "timeout": (10.0, 10.0)} | options
-        made.append(BizTalkServicesClient(SUBSCRIPTION, credentials, **settings))
-        return made[-1]
+        clients.append(BizTalkServicesClient(SUBSCRIPTION, credentials, **settings))
+        return clients[-1]
 
     yield make
-    for client in made:
+    for client in clients:
         client.close()
 
 
@@ -83,16 +83,16 @@ def client(
 
 @pytest.fixture
 def partner_client(ca_file: Path) -> Iterator[Callable[..., PartnerManagementClient]]:
-    """Makes clients of service orders' partner management; they are closed at the end."""
-    made: list[PartnerManagementClient] = []
+    """Factory of clients for the partner management of service orders; closes them at the end."""
+    clients: list[PartnerManagementClient] = []
 
     def make(port: int, **options: object) -> PartnerManagementClient:
         settings = {"namespace": "contoso-acs", "key": KEY, "ca_bundle": ca_file, "timeout": (10.0, 10.0)} | options
-        made.append(PartnerManagementClient("orders", endpoint=f"https://127.0.0.1:{port}", **settings))
-        return made[-1]
+        clients.append(PartnerManagementClient("orders", endpoint=f"https://127.0.0.1:{port}", **settings))
+        return clients[-1]
 
     yield make
-    for client in made:
+    for client in clients:
         client.close()
 
 

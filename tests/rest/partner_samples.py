@@ -1,4 +1,4 @@
-"""Answers of the Access Control Service and of partner management, as the documents print them."""
+"""Responses of the Access Control Service and of partner management, as documented."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.rest.scripted_server import answer
+from tests.rest.scripted_server import response
 
 HOST = "orders.biztalk.windows.net"
 ROOT = f"/{HOST}/default/$PartnerManagement"
@@ -17,7 +17,7 @@ TOKEN = "Audience=http%3a%2f%2forders&ExpiresOn=1&Issuer=x&HMACSHA256=canary%2bt
 
 def token(text: str = TOKEN, lifetime: object = 1200) -> bytes:
     form = urlencode({"wrap_access_token": text, "wrap_access_token_expires_in": lifetime})
-    return answer(200, form, Content_Type="application/x-www-form-urlencoded")
+    return response(200, form, Content_Type="application/x-www-form-urlencoded")
 
 
 def uri(path: str) -> str:
@@ -25,8 +25,8 @@ def uri(path: str) -> str:
 
 
 def entity(path: str, kind: str = "Agreement", etag: str | None = 'W/"1"', **properties: Any) -> dict[str, Any]:
-    about = {"uri": uri(path), "type": f"TpmModel.{kind}"} | ({"etag": etag} if etag else {})
-    return {"__metadata": about} | properties
+    metadata = {"uri": uri(path), "type": f"TpmModel.{kind}"} | ({"etag": etag} if etag else {})
+    return {"__metadata": metadata} | properties
 
 
 def deferred(path: str) -> dict[str, Any]:
@@ -38,13 +38,13 @@ def collection(*entities: dict[str, Any], link: str | None = None, **more: Any) 
 
 
 def page(*entities: dict[str, Any], link: str | None = None) -> bytes:
-    return said({"d": collection(*entities, link=link)})
+    return json_page({"d": collection(*entities, link=link)})
 
 
-def said(content: Any, status: int = 200) -> bytes:
-    return answer(status, json.dumps(content), Content_Type="application/json;odata=verbose")
+def json_page(content: Any, status: int = 200) -> bytes:
+    return response(status, json.dumps(content), Content_Type="application/json;odata=verbose")
 
 
 def odata_error(status: int, message: str, code: str = "", **headers: str) -> bytes:
     body = {"error": {"code": code, "message": {"lang": "en-US", "value": message}}}
-    return answer(status, json.dumps(body), **headers)
+    return response(status, json.dumps(body), **headers)

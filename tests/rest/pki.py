@@ -55,7 +55,7 @@ class Identity:
 def identity(
     name: str, issuer: Identity | None = None, *, begins: timedelta = -DAY, ends: timedelta = 365 * DAY
 ) -> Identity:
-    """A new certificate; without issuer it is a self-signed CA. Begin and end count from now."""
+    """A new certificate; without issuer it is a self-signed CA. Begin and end are relative to the current time."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Answers as the documents and recordings print them."""
+"""Responses as documented or recorded."""
 
 from __future__ import annotations
 

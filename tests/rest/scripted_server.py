@@ -1,4 +1,4 @@
-"""A loopback HTTPS server that answers what a test tells it to, byte by byte, and remembers what it was asked."""
+"""A loopback HTTPS server with scripted raw responses; records its requests."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Step = bytes | Callable[[socket.socket], None]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it arrived."""
+class RecordedRequest:
+    """One request as received."""
 
     method: str
     target: str
@@ -29,8 +29,8 @@ class Asked:
     body: bytes
 
 
-def answer(status: int, body: bytes | str = b"", **headers: str) -> bytes:
-    """A whole HTTP answer; header names with underscores for dashes."""
+def response(status: int, body: bytes | str = b"", **headers: str) -> bytes:
+    """A complete HTTP response; header names with underscores for dashes."""
     body = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} Because", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -38,38 +38,38 @@ def answer(status: int, body: bytes | str = b"", **headers: str) -> bytes:
 
 
 def reset(connection: socket.socket) -> None:
-    """Break the connection off as a dying machine does."""
+    """Reset the connection, as a crashing machine does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 def silence(seconds: float) -> Callable[[socket.socket], None]:
-    """Say nothing for a while, then hang up."""
+    """Send nothing for some seconds, then close."""
     return lambda connection: time.sleep(seconds)
 
 
 def drip(content: bytes, pause: float) -> Callable[[socket.socket], None]:
-    """Say the answer byte by byte."""
+    """Send the response byte by byte."""
 
-    def say(connection: socket.socket) -> None:
+    def step(connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             for value in content:
                 connection.sendall(bytes([value]))
                 time.sleep(pause)
 
-    return say
+    return step
 
 
 @dataclass
 class ScriptedServer:
-    """Answers requests with the steps of ``script``, one each; the last step stays for all that follow."""
+    """Responds with the steps of ``script``, one per request; the last step is repeated."""
 
     server: Identity
     ca_file: Path
     folder: Path
     tls13: bool = True
-    asks_certificate: bool = True
-    asked: list[Asked] = field(default_factory=list)
+    client_certificate: bool = True
+    requests: list[RecordedRequest] = field(default_factory=list)
     script: list[Step] = field(default_factory=list)
 
     def __enter__(self) -> ScriptedServer:
@@ -77,7 +77,7 @@ class ScriptedServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         context.load_verify_locations(self.ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED if self.asks_certificate else ssl.CERT_NONE
+        context.verify_mode = ssl.CERT_REQUIRED if self.client_certificate else ssl.CERT_NONE
         if not self.tls13:
             context.maximum_version = ssl.TLSVersion.TLSv1_2
         self._context = context
@@ -93,11 +93,11 @@ class ScriptedServer:
         self._thread.join(5)
 
     def present(self, other: Identity) -> None:
-        """Show another certificate from the next connection on."""
+        """Use another certificate from the next connection on."""
         self._context.load_cert_chain(*other.write(self.folder, "another-server"))
 
     def targets(self, method: str) -> list[str]:
-        return [request.target for request in self.asked if request.method == method]
+        return [request.target for request in self.requests if request.method == method]
 
     def _accept(self) -> None:
         while True:
@@ -117,10 +117,10 @@ class ScriptedServer:
             except ssl.SSLError:
                 socket.socket.shutdown(connection, socket.SHUT_WR)
                 while socket.socket.recv(connection, 65536):
-                    pass  # closing at once would reset the connection, and the alert with the reason could get lost
+                    pass  # an immediate close would reset the connection, and the alert with the reason could be lost
                 return
             while request := self._request(connection):
-                self.asked.append(request)
+                self.requests.append(request)
                 step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
                 if callable(step):
                     step(connection)
@@ -128,17 +128,17 @@ class ScriptedServer:
                 connection.sendall(step)
 
     @staticmethod
-    def _request(connection: socket.socket) -> Asked | None:
-        received = b""
-        while b"\r\n\r\n" not in received:
+    def _request(connection: socket.socket) -> RecordedRequest | None:
+        content = b""
+        while b"\r\n\r\n" not in content:
             chunk = connection.recv(65536)
             if not chunk:
                 return None
-            received += chunk
-        head, _, body = received.partition(b"\r\n\r\n")
+            content += chunk
+        head, _, body = content.partition(b"\r\n\r\n")
         line, _, rest = head.partition(b"\r\n")
         headers = {name.lower(): value for name, value in parse_headers(BytesIO(rest + b"\r\n\r\n")).items()}
         while len(body) < int(headers.get("content-length", 0)):
             body += connection.recv(65536)
         method, target, _ = line.decode().split(" ")
-        return Asked(method, target, headers, body)
+        return RecordedRequest(method, target, headers, body)

@@ -1,4 +1,4 @@
-"""Certificates and keys in every form in which people have them, and in every form in which they are wrong."""
+"""Certificates and keys in all supported formats, and their errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_pem_text_with_key_and_chain_in_any_order(management: Identity, ca: Iden
 
 
 @pytest.mark.parametrize("damage", [lambda text: text.replace("\n", " "), lambda text: text.replace("\n", "\\n")])
-def test_pem_text_that_lost_its_line_breaks_in_a_form_field(management: Identity, damage):
+def test_pem_text_without_line_breaks(management: Identity, damage):
     certificate, key = damage(management.certificate_pem), damage(management.key_pem)
     assert loads(ManagementCredentials(certificate=certificate, private_key=key))
 
@@ -46,7 +46,7 @@ def test_encrypted_key(management: Identity):
     assert loads(ManagementCredentials(certificate=management.certificate_pem, private_key=key, passphrase="sesame"))
 
 
-def test_a_passphrase_that_is_not_needed_does_no_harm(management: Identity):
+def test_superfluous_passphrase_is_ignored(management: Identity):
     assert loads(
         ManagementCredentials(certificate=management.certificate_pem, private_key=management.key_pem, passphrase="x")
     )
@@ -67,7 +67,7 @@ def test_der_certificate_with_pem_key(management: Identity):
     assert loads(ManagementCredentials(certificate=der, private_key=management.key_pem))
 
 
-def test_what_is_wrong_is_said(management: Identity, tmp_path: Path):
+def test_error_message_states_the_cause(management: Identity, tmp_path: Path):
     certificate, key = management.certificate_pem, management.key_pem
     encrypted = management.encrypted_key_pem("sesame")
     wrong = {
@@ -79,14 +79,14 @@ def test_what_is_wrong_is_said(management: Identity, tmp_path: Path):
         },
         "There is no private key": {"certificate": certificate},
         "without a readable CERTIFICATE block": {"certificate": key},
-        "is encrypted. Give its passphrase": {"certificate": certificate, "private_key": encrypted},
+        "is encrypted. Set its passphrase": {"certificate": certificate, "private_key": encrypted},
         "passphrase is wrong": {"certificate": certificate, "private_key": encrypted, "passphrase": "open"},
         "does not belong to the management certificate CN=management": {
             "certificate": certificate,
             "private_key": identity("other").key_pem,
         },
-        "neither PEM nor a PKCS#12": {"certificate": management.pkcs12("sesame"), "passphrase": "open"},
-        "neither PEM nor": {"certificate": "some nonsense"},
+        "neither PEM nor PKCS#12": {"certificate": management.pkcs12("sesame"), "passphrase": "open"},
+        "neither PEM nor": {"certificate": "no certificate"},
         "PEM text is damaged": {
             "certificate": certificate,
             "private_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_said(management: Identity, tmp_path: Path):
         assert "sesame" not in str(caught.value)
 
 
-def test_dates(ca: Identity):
+def test_validity_period(ca: Identity):
     soon = identity("soon", ca, begins=DAY, ends=20 * DAY)
     credentials = ManagementCredentials(certificate=soon.certificate_pem, private_key=soon.key_pem)
     now = datetime.now(UTC)
@@ -113,16 +113,16 @@ def test_dates(ca: Identity):
     assert credentials.expiry_warning(now, within=timedelta(days=5)) is None
 
 
-def test_the_key_is_never_shown_nor_left_behind(management: Identity, monkeypatch, tmp_path: Path):
+def test_key_is_neither_printed_nor_left_on_disk(management: Identity, monkeypatch, tmp_path: Path):
     written: list[tuple[int, str]] = []
     load_cert_chain = ssl.SSLContext.load_cert_chain
 
-    def watch(context: ssl.SSLContext, file: Path, password: str) -> None:
+    def spy(context: ssl.SSLContext, file: Path, password: str) -> None:
         written.append((Path(file).stat().st_mode & 0o777, Path(file).read_text()))
         assert Path(file).parent.stat().st_mode & 0o777 == 0o700
         load_cert_chain(context, file, password=password)
 
-    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", watch)
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", spy)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     credentials = ManagementCredentials(certificate=management.certificate_pem, private_key=management.key_pem)
     credentials.ssl_context()

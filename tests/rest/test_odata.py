@@ -1,4 +1,4 @@
-"""Reading of partner management's answers, without a wire."""
+"""Parsing of partner management responses, without a server."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import contextlib
 import json
 
 import pytest
-from biztalk_services.drivers.biztalk.wire.messages import LARGEST_ANSWER, UnreadableError
-from biztalk_services.drivers.biztalk.wire.odata import DEEPEST, More, Page, parse_json, parse_odata_error, parse_page
+from biztalk_services.drivers.biztalk.wire.messages import MAX_RESPONSE_BYTES, UnreadableError
+from biztalk_services.drivers.biztalk.wire.odata import (
+    MAX_NESTING,
+    NextPage,
+    Page,
+    parse_json,
+    parse_odata_error,
+    parse_page,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,11 +41,11 @@ def read(content: object) -> Page:
 
 
 def one(**properties: object) -> dict:
-    (found,) = read({"d": collection(entity("Agreements(1)", **properties))}).entities
-    return found
+    (result,) = read({"d": collection(entity("Agreements(1)", **properties))}).entities
+    return result
 
 
-def test_an_entity_is_its_properties_with_address_etag_and_type():
+def test_entity_has_properties_address_etag_and_type():
     assert one(Id=1, Name="to fabrikam", Note=None, Enabled=True, Partner=deferred("Agreements(1)/Partner")) == {
         "@id": uri("Agreements(1)"),
         "@etag": 'W/"1"',
@@ -50,31 +57,31 @@ def test_an_entity_is_its_properties_with_address_etag_and_type():
     }
 
 
-def test_an_entity_without_etag_or_type():
+def test_entity_without_etag_or_type():
     assert read({"d": [{"__metadata": {"uri": "u"}, "Id": 1}]}).entities == [
         {"@id": "u", "@etag": None, "@type": None, "Id": 1}
     ]
 
 
-def test_what_is_expanded_is_a_list_or_an_entity_or_nothing():
+def test_expanded_links():
     batch = entity("BatchDescriptions(3)", "BatchDescription", Id=3, OnewayAgreement=deferred("x"))
     settings = entity("ProtocolSettings(7)", "X12ProtocolSettings", None, Id=7)
-    found = one(BatchDescriptions=collection(batch), Empty=collection(), ProtocolSettings=settings, Partner=None)
-    assert [each["@id"] for each in found["BatchDescriptions"]] == [uri("BatchDescriptions(3)")]
-    assert "OnewayAgreement" not in found["BatchDescriptions"][0]
-    assert found["Empty"] == []
-    assert found["ProtocolSettings"]["@type"] == "X12ProtocolSettings"
-    assert found["Partner"] is None
+    result = one(BatchDescriptions=collection(batch), Empty=collection(), ProtocolSettings=settings, Partner=None)
+    assert [each["@id"] for each in result["BatchDescriptions"]] == [uri("BatchDescriptions(3)")]
+    assert "OnewayAgreement" not in result["BatchDescriptions"][0]
+    assert result["Empty"] == []
+    assert result["ProtocolSettings"]["@type"] == "X12ProtocolSettings"
+    assert result["Partner"] is None
 
 
-def test_complex_values_lose_only_what_odata_wraps_around_them():
+def test_complex_values_without_odata_envelope():
     wrapped = {"__metadata": {"type": "TpmModel.Address"}, "City": "Redmond", "Codes": {"results": ["1", "2"]}}
     assert one(Address=wrapped)["Address"] == {"City": "Redmond", "Codes": ["1", "2"]}
 
 
-def test_a_property_cannot_pass_for_an_address():
-    found = read({"d": collection(entity("Agreements(1)") | {"@id": "elsewhere", "@etag": "other"})}).entities[0]
-    assert (found["@id"], found["@etag"]) == (uri("Agreements(1)"), 'W/"1"')
+def test_property_cannot_replace_the_address():
+    result = read({"d": collection(entity("Agreements(1)") | {"@id": "elsewhere", "@etag": "other"})}).entities[0]
+    assert (result["@id"], result["@etag"]) == (uri("Agreements(1)"), 'W/"1"')
 
 
 @pytest.mark.parametrize(
@@ -94,43 +101,43 @@ def test_times(old, iso):
     assert one(At=old)["At"] == iso
 
 
-def test_where_lists_go_on():
+def test_next_pages():
     batches = collection(entity("BatchDescriptions(3)"), link="inner")
     page = read({"d": collection(entity("Agreements(1)", BatchDescriptions=batches), link="outer")})
     inner = page.entities[0]["BatchDescriptions"]
-    assert page.more == [More(inner, "inner"), More(page.entities, "outer")]
-    assert (page.more[0].entities is inner, page.more[1].entities is page.entities) == (True, True)
+    assert page.next_pages == [NextPage(inner, "inner"), NextPage(page.entities, "outer")]
+    assert (page.next_pages[0].entities is inner, page.next_pages[1].entities is page.entities) == (True, True)
     empty = read({"d": collection(entity("Agreements(1)", BatchDescriptions=collection(link="inner")))})
-    assert empty.more == [More([], "inner")]
+    assert empty.next_pages == [NextPage([], "inner")]
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "reason"),
     [
         ([], "no 'd'"),
         (None, "no 'd'"),
         ({"value": []}, "no 'd'"),
-        ({"d": None}, "no page"),
-        ({"d": {}}, "no page"),
-        ({"d": {"results": {}}}, "no page"),
-        ({"d": entity("Agreements(1)")}, "no page"),
-        ({"d": [1]}, "own address"),
-        ({"d": [{"Id": 1}]}, "own address"),
-        ({"d": [{"__metadata": {"uri": 1}}]}, "own address"),
-        ({"d": [{"__metadata": {"uri": "u", "etag": 1}}]}, "no text"),
-        ({"d": [{"__metadata": {"uri": "u", "type": []}}]}, "no text"),
-        ({"d": {"results": [], "__next": 7}}, "next page is no text"),
-        ({"d": [entity("A(1)", Some={"results": [entity("B(1)"), 1]})]}, "own address"),
-        ({"d": [entity("A(1)", Some={"results": [1], "__next": "more"})]}, "own address"),
+        ({"d": None}, "not a page"),
+        ({"d": {}}, "not a page"),
+        ({"d": {"results": {}}}, "not a page"),
+        ({"d": entity("Agreements(1)")}, "not a page"),
+        ({"d": [1]}, "address of its own"),
+        ({"d": [{"Id": 1}]}, "address of its own"),
+        ({"d": [{"__metadata": {"uri": 1}}]}, "address of its own"),
+        ({"d": [{"__metadata": {"uri": "u", "etag": 1}}]}, "is not text"),
+        ({"d": [{"__metadata": {"uri": "u", "type": []}}]}, "is not text"),
+        ({"d": {"results": [], "__next": 7}}, "next page is not text"),
+        ({"d": [entity("A(1)", Some={"results": [entity("B(1)"), 1]})]}, "address of its own"),
+        ({"d": [entity("A(1)", Some={"results": [1], "__next": "more"})]}, "address of its own"),
     ],
 )
-def test_wrong_shapes_are_refused(content, says):
-    with pytest.raises(UnreadableError, match=says):
+def test_wrong_structures_are_rejected(content, reason):
+    with pytest.raises(UnreadableError, match=reason):
         read(content)
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "reason"),
     [
         (b"", "empty"),
         (b" \r\n", "empty"),
@@ -144,31 +151,31 @@ def test_wrong_shapes_are_refused(content, says):
         ('{"d": []}'.encode("utf-16"), "not JSON"),
         (b"[" * 1_000_000, "deeper"),
         (b'{"d":' * 500_000, "deeper"),
-        (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), "deeper"),
-        (b" " * LARGEST_ANSWER + b"{}", "larger"),
+        (b"[" * (MAX_NESTING + 1) + b"]" * (MAX_NESTING + 1), "deeper"),
+        (b" " * MAX_RESPONSE_BYTES + b"{}", "larger"),
     ],
     ids=range(14),
 )
-def test_bodies_that_are_no_json_are_refused(body, says):
-    with pytest.raises(UnreadableError, match=says) as caught:
+def test_bodies_other_than_json_are_rejected(body, reason):
+    with pytest.raises(UnreadableError, match=reason) as caught:
         parse_json(body)
     assert caught.value.__context__ is None
 
 
-def test_json_as_deep_as_is_read():
-    assert parse_json(b"\xef\xbb\xbf" + b"[" * DEEPEST + b"]" * DEEPEST)
+def test_json_with_maximum_nesting():
+    assert parse_json(b"\xef\xbb\xbf" + b"[" * MAX_NESTING + b"]" * MAX_NESTING)
     assert parse_json(b"null") is None
 
 
 @given(JSON)
-def test_any_json_is_read_or_refused(content):
+def test_any_json_is_parsed_or_rejected(content):
     parse_odata_error(json.dumps(content).encode())
     with contextlib.suppress(UnreadableError):
         assert all("@id" in each for each in read(content).entities)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(body):
+def test_any_bytes_are_parsed_or_rejected(body):
     parse_odata_error(body)
     with contextlib.suppress(UnreadableError):
         parse_page(body)
@@ -193,13 +200,13 @@ def test_any_bytes_are_read_or_refused(body):
         ("x" * 1_000_000, None, None),
     ],
 )
-def test_errors_in_every_form(body, code, message):
-    found = parse_odata_error(body.encode())
-    assert (found.code, found.message) == (code, message)
+def test_errors_in_every_format(body, code, message):
+    result = parse_odata_error(body.encode())
+    assert (result.code, result.message) == (code, message)
 
 
-def test_no_error_repeats_a_secret():
+def test_secrets_in_errors_are_redacted():
     for body in ('{"error": {"code": "canary x", "message": "a canary x b"}}', "a canary x b"):
-        found = parse_odata_error(body.encode(), ("canary x",))
-        assert "canary" not in f"{found}"
-        assert found.message == "a *** b"
+        result = parse_odata_error(body.encode(), ("canary x",))
+        assert "canary" not in f"{result}"
+        assert result.message == "a *** b"

@@ -1,4 +1,4 @@
-"""The way through an HTTP proxy, as the environment names it."""
+"""Requests through the HTTP proxy of the environment."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from biztalk_services.model.errors import UnreachableError
 from biztalk_services.model.service import ServiceRef
 
 from tests.rest.samples import REQUEST_ID
-from tests.rest.scripted_server import answer
+from tests.rest.scripted_server import response
 
 ORDERS = ServiceRef("contoso-west", "orders")
 
 
 class Proxy:
-    """Answers CONNECT with a status and, if that is 200, passes bytes on."""
+    """Responds to CONNECT with a status and, after 200, forwards all bytes."""
 
     def __init__(self, status: int) -> None:
         self.status = status
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -34,22 +34,22 @@ class Proxy:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                inside, _ = self._listener.accept()
+                client, _ = self._listener.accept()
                 head = b""
                 while b"\r\n\r\n" not in head:
-                    head += inside.recv(65536)
-                self.asked.append(head.decode())
-                inside.sendall(f"HTTP/1.1 {self.status} Because\r\n\r\n".encode())
+                    head += client.recv(65536)
+                self.requests.append(head.decode())
+                client.sendall(f"HTTP/1.1 {self.status} Because\r\n\r\n".encode())
                 if self.status != 200:
-                    inside.close()
+                    client.close()
                     continue
                 host, port = head.split(b" ")[1].split(b":")
-                outside = socket.create_connection((host, int(port)))
-                for source, target in ((inside, outside), (outside, inside)):
-                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+                server = socket.create_connection((host, int(port)))
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._forward, args=(source, target), daemon=True).start()
 
     @staticmethod
-    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    def _forward(source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while content := source.recv(65536):
                 target.sendall(content)
@@ -66,21 +66,21 @@ def proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     running.close()
 
 
-def test_requests_go_through_the_proxy_with_our_certificate(proxy, server, connect, pauses):
-    server.script = [answer(202, x_ms_request_id=REQUEST_ID)]
+def test_requests_through_the_proxy_with_client_certificate(proxy, server, connect, pauses):
+    server.script = [response(202, x_ms_request_id=REQUEST_ID)]
     client = connect(server.port)
     if proxy.status == 200:
         assert client.suspend(ORDERS, client_request_id="n") == REQUEST_ID
     else:
         with pytest.raises(UnreachableError, match="407"):
             client.suspend(ORDERS, client_request_id="n")
-        assert server.asked == []
-    assert proxy.asked[0].startswith(f"CONNECT 127.0.0.1:{server.port} ")
-    assert "x-ms" not in proxy.asked[0]
+        assert server.requests == []
+    assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{server.port} ")
+    assert "x-ms" not in proxy.requests[0]
 
 
 def test_no_proxy_is_respected(proxy, server, connect, pauses, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server.script = [answer(202, x_ms_request_id=REQUEST_ID)]
+    server.script = [response(202, x_ms_request_id=REQUEST_ID)]
     assert connect(server.port).suspend(ORDERS, client_request_id="n") == REQUEST_ID
-    assert proxy.asked == []
+    assert proxy.requests == []

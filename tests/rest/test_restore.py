@@ -1,4 +1,4 @@
-"""Restore and delete: what is sent, what is refused before, and what the service's refusals come to."""
+"""Restore and delete: requests, validation before sending, errors of the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues, restore_body
-from biztalk_services.drivers.biztalk.wire.server import TRIES
+from biztalk_services.drivers.biztalk.wire.server import MAX_ATTEMPTS
 from biztalk_services.model.errors import (
     AuthenticationError,
     BackupServiceError,
@@ -32,14 +32,14 @@ from hypothesis import strategies as st
 
 from tests.rest.conftest import SUBSCRIPTION
 from tests.rest.samples import ETAG, REQUEST_ID, error
-from tests.rest.scripted_server import answer, drip, reset, silence
-from tests.rest.test_nonsense import NONSENSE, free_port, hang_up_after
+from tests.rest.scripted_server import drip, reset, response, silence
+from tests.rest.test_nonsense import MALFORMED, free_port, hang_up_after
 
 ORDERS = ServiceRef("contoso-west", "orders")
 RESOURCE = f"/{SUBSCRIPTION}/cloudservices/contoso-west/resources/biztalkservices/biztalk/orders"
 STORE = "BlobEndpoint=https://b/;AccountName=backups;AccountKey=canary-store==;DefaultEndpointsProtocol=https"
 PFX = base64.b64encode(b"canary pfx").decode()
-ACCEPTED = answer(202, x_ms_request_id=REQUEST_ID, ETag=ETAG)
+ACCEPTED = response(202, x_ms_request_id=REQUEST_ID, ETag=ETAG)
 
 VALUES = RestoreValues(
     edition="premium",
@@ -58,8 +58,8 @@ SECRETS = ("canary", PFX)
 
 
 def restore(client, values: RestoreValues = VALUES, **changes: str) -> str:
-    given = {"store_connection_string": STORE, "backup_name": "orders-1", "client_request_id": "restore:1"} | changes
-    return client.restore(ORDERS, values=values, **given)
+    fixed = {"store_connection_string": STORE, "backup_name": "orders-1", "client_request_id": "restore:1"}
+    return client.start_restore(ORDERS, values=values, **fixed | changes)
 
 
 def delete(client) -> str:
@@ -69,23 +69,23 @@ def delete(client) -> str:
 both = pytest.mark.parametrize("change", [restore, delete])
 
 
-# --- what is sent ----------------------------------------------------------------------------------------------------
+# --- requests --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 202])
-def test_a_restore_is_put_where_the_service_shall_live(client, server, status):
-    server.script = [answer(status, x_ms_request_id=REQUEST_ID.upper())]
+def test_restore_sends_put_to_the_service_address(client, server, status):
+    server.script = [response(status, x_ms_request_id=REQUEST_ID.upper())]
     assert restore(client) == REQUEST_ID
-    (asked,) = server.asked
-    assert (asked.method, asked.target) == ("PUT", RESOURCE)
-    assert asked.headers["content-type"] == "application/xml"
-    assert asked.headers["x-ms-version"] == "2013-04-26"
-    assert asked.headers["x-ms-client-request-id"] == "restore:1"
-    assert asked.headers["if-match"] == "00000000-0000-0000-0000-000000000000"
-    assert asked.body == restore_body(STORE, "orders-1", VALUES)
+    (request,) = server.requests
+    assert (request.method, request.target) == ("PUT", RESOURCE)
+    assert request.headers["content-type"] == "application/xml"
+    assert request.headers["x-ms-version"] == "2013-04-26"
+    assert request.headers["x-ms-client-request-id"] == "restore:1"
+    assert request.headers["if-match"] == "00000000-0000-0000-0000-000000000000"
+    assert request.body == restore_body(STORE, "orders-1", VALUES)
 
 
-def test_the_body_has_the_tree_of_create_beside_the_backups_place():
+def test_restore_body_follows_create():
     assert restore_body(STORE, "orders-1", VALUES).partition(b"\n")[2].decode() == (
         "<Resource><SchemaVersion>1.0</SchemaVersion><Plan /><IntrinsicSettings><ServiceRestoreSettings>"
         f"<BackupStoreConnectionString>{STORE}</BackupStoreConnectionString><BackupName>orders-1</BackupName>"
@@ -101,7 +101,7 @@ def test_the_body_has_the_tree_of_create_beside_the_backups_place():
     )
 
 
-def test_what_is_not_given_is_not_sent():
+def test_omitted_values_are_not_sent():
     root = fromstring(restore_body(STORE, "orders-1", RestoreValues()))
     assert root.find(".//ServiceSettings") is None
     root = fromstring(restore_body(STORE, "orders-1", RestoreValues(certificate=PFX)))
@@ -110,7 +110,7 @@ def test_what_is_not_given_is_not_sent():
 
 
 @given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=30).filter(str.strip))
-def test_every_character_arrives(text):
+def test_restore_body_preserves_every_character(text):
     root = fromstring(restore_body(text, text, RestoreValues(acs_key=text, tracking_store=text)))
     for element in (
         "BackupStoreConnectionString",
@@ -122,21 +122,21 @@ def test_every_character_arrives(text):
 
 
 @pytest.mark.parametrize("if_match", [None, ETAG])
-def test_a_delete_names_the_service_and_what_it_must_still_be(client, server, if_match):
+def test_delete_sends_address_and_etag(client, server, if_match):
     server.script = [ACCEPTED]
     assert client.delete(ORDERS, client_request_id="d", if_match=if_match) == REQUEST_ID
-    (asked,) = server.asked
-    assert (asked.method, asked.target, asked.body) == ("DELETE", RESOURCE, b"")
-    assert asked.headers["x-ms-client-request-id"] == "d"
-    assert asked.headers.get("if-match") == if_match
+    (request,) = server.requests
+    assert (request.method, request.target, request.body) == ("DELETE", RESOURCE, b"")
+    assert request.headers["x-ms-client-request-id"] == "d"
+    assert request.headers.get("if-match") == if_match
 
 
-# --- what is refused before anything is sent -------------------------------------------------------------------------
+# --- validation before sending ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("field", [each.name for each in dataclasses.fields(RestoreValues)])
 @pytest.mark.parametrize("value", ["", " \n", "canary\x00", "canary\ud800", b"canary", 1.5])
-def test_a_value_that_cannot_be_sent_is_named_and_not_shown(field, value):
+def test_error_names_the_invalid_value_without_printing_it(field, value):
     with pytest.raises(InvalidRequestError, match=field) as caught:
         RestoreValues(**{field: value})
     assert "canary" not in repr(caught.value)
@@ -144,7 +144,7 @@ def test_a_value_that_cannot_be_sent_is_named_and_not_shown(field, value):
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "reason"),
     [
         ({"unit_count": 0}, "1 or more"),
         ({"unit_count": True}, "whole number"),
@@ -153,8 +153,8 @@ def test_a_value_that_cannot_be_sent_is_named_and_not_shown(field, value):
         ({"certificate_password": "canary"}, "without certificate"),
     ],
 )
-def test_values_that_make_no_sense(values, says):
-    with pytest.raises(InvalidRequestError, match=says) as caught:
+def test_invalid_values(values, reason):
+    with pytest.raises(InvalidRequestError, match=reason) as caught:
         RestoreValues(**values)
     assert "canary" not in repr(caught.value) + repr(caught.value.__context__)
 
@@ -163,14 +163,14 @@ def test_values_that_make_no_sense(values, says):
     "changes",
     [{"client_request_id": " "}, {"backup_name": ""}, {"store_connection_string": ""}, {"backup_name": "a\x01"}],
 )
-def test_a_restore_without_what_it_requires_is_not_sent(client, server, changes):
+def test_restore_without_required_values_is_not_sent(client, server, changes):
     server.script = [ACCEPTED]
     with pytest.raises(InvalidRequestError):
         restore(client, **changes)
-    assert server.asked == []
+    assert server.requests == []
 
 
-# --- what the service refuses ----------------------------------------------------------------------------------------
+# --- errors of the service -------------------------------------------------------------------------------------------
 
 
 @both
@@ -180,108 +180,108 @@ def test_a_restore_without_what_it_requires_is_not_sent(client, server, changes)
         (400, "BadRequest", BadRequestError, "stop"),
         (403, "AuthenticationFailed", AuthenticationError, "stop"),
         (404, "ResourceNotFound", ServiceNotFoundError, "stop"),
-        (409, "ConflictError", OperationNotAllowedError, "look"),
+        (409, "ConflictError", OperationNotAllowedError, "check"),
         (429, "", ThrottledError, "retry"),
-        (500, "InternalError", ServerError, "look"),
+        (500, "InternalError", ServerError, "check"),
         (503, "ServerBusy", ThrottledError, "retry"),
-        (503, "", ServerError, "look"),
+        (503, "", ServerError, "check"),
     ],
 )
-def test_a_refusal_is_told_once_and_the_request_sent_once(client, server, change, status, code, kind, advice):
-    server.script = [answer(status, error(code) if code else "", x_ms_request_id=REQUEST_ID)]
+def test_rejected_change_is_sent_once(client, server, change, status, code, kind, advice):
+    server.script = [response(status, error(code) if code else "", x_ms_request_id=REQUEST_ID)]
     with pytest.raises(kind) as caught:
         change(client)
     assert type(caught.value) is kind
     assert (caught.value.advice, caught.value.status, caught.value.request_id) == (advice, status, REQUEST_ID)
     assert f"{change.__name__} service contoso-west/orders" in str(caught.value)
     assert str(caught.value).endswith(".")
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("said", "advised"),
+    ("message", "remedy"),
     [
-        ("The name orders is in use by an existing service.", "A service of this name exists"),
-        ("A BizTalk service named orders already exists", "A service of this name exists"),
-        ("The name orders is still held; its service was deleted 5 s ago.", "still held after"),
-        ("The name of a recently deleted service is reserved.", "still held after"),
-        ("Operation not allowed", "List the services to tell which"),
-        ("The name exists or was deleted.", "List the services to tell which"),
-        ("", "List the services to tell which"),
+        ("The name orders is in use by an existing service.", "A service with this name exists"),
+        ("A BizTalk service named orders already exists", "A service with this name exists"),
+        ("The name orders is still held; its service was deleted 5 s ago.", "still reserved after"),
+        ("The name of a recently deleted service is reserved.", "still reserved after"),
+        ("Operation not allowed", "List the services to determine the cause"),
+        ("The name exists or was deleted.", "List the services to determine the cause"),
+        ("", "List the services to determine the cause"),
     ],
 )
-def test_a_name_that_is_not_free_is_explained_as_far_as_the_service_does(client, server, said, advised):
-    server.script = [answer(409, error("ConflictError", said))]
-    with pytest.raises(OperationNotAllowedError, match=advised) as caught:
+def test_unavailable_name_is_explained(client, server, message, remedy):
+    server.script = [response(409, error("ConflictError", message))]
+    with pytest.raises(OperationNotAllowedError, match=remedy) as caught:
         restore(client)
-    assert said.rstrip(".") in str(caught.value)
+    assert message.rstrip(".") in str(caught.value)
 
 
-def test_an_etag_that_is_compared_means_that_the_name_is_taken(client, server):
-    server.script = [answer(412, error("PreconditionFailed", "ETag"))]
-    with pytest.raises(OperationNotAllowedError, match="A service of this name exists") as caught:
+def test_412_means_that_the_name_is_in_use(client, server):
+    server.script = [response(412, error("PreconditionFailed", "ETag"))]
+    with pytest.raises(OperationNotAllowedError, match="A service with this name exists") as caught:
         restore(client)
     assert caught.value.status == 412
 
 
-def test_a_restore_into_a_cloud_service_that_is_not_there(client, server):
-    server.script = [answer(404, error("ResourceNotFound"))]
+def test_restore_into_a_missing_cloud_service(client, server):
+    server.script = [response(404, error("ResourceNotFound"))]
     with pytest.raises(ServiceNotFoundError, match="a cloud service that exists"):
         restore(client)
 
 
-def test_a_delete_of_a_changed_service(client, server):
-    server.script = [answer(412, error("PreconditionFailed"))]
-    with pytest.raises(PreconditionFailedError, match="changed meanwhile"):
+def test_delete_of_a_changed_service(client, server):
+    server.script = [response(412, error("PreconditionFailed"))]
+    with pytest.raises(PreconditionFailedError, match="has changed since its ETag was read"):
         client.delete(ORDERS, client_request_id="d", if_match=ETAG)
 
 
-def test_all_violations_of_a_restore_are_told(client, server):
-    violations = " ".join(f"{number}. This value of the request is refused by a rule." for number in range(1, 21))
-    server.script = [answer(400, error("BadRequest", violations))]
-    with pytest.raises(BadRequestError, match=r"20\. This value of the request is refused by a rule"):
+def test_all_violations_of_a_restore_are_reported(client, server):
+    violations = " ".join(f"{number}. This value of the request violates a rule." for number in range(1, 21))
+    server.script = [response(400, error("BadRequest", violations))]
+    with pytest.raises(BadRequestError, match=r"20\. This value of the request violates a rule"):
         restore(client)
 
 
-# --- what is lost on the way -----------------------------------------------------------------------------------------
+# --- lost responses --------------------------------------------------------------------------------------------------
 
 
 @both
-@pytest.mark.parametrize("name", [name for name in NONSENSE if name not in ("no state", "no name", "path as name")])
-def test_an_answer_of_nonsense_leaves_the_outcome_unknown(client, server, change, name):
-    server.script = [hang_up_after(NONSENSE[name])]
-    with pytest.raises(OutcomeUnknownError, match="Look whether the service") as caught:
+@pytest.mark.parametrize("name", [name for name in MALFORMED if name not in ("no state", "no name", "path as name")])
+def test_malformed_response_leaves_the_outcome_unknown(client, server, change, name):
+    server.script = [hang_up_after(MALFORMED[name])]
+    with pytest.raises(OutcomeUnknownError, match="Check whether the service") as caught:
         change(client)
-    assert caught.value.advice == "look"
-    assert len(server.asked) == 1
+    assert caught.value.advice == "check"
+    assert len(server.requests) == 1
 
 
 @both
 @pytest.mark.parametrize("step", [reset, silence(0), silence(1.5), drip(ACCEPTED, 0.1)], ids=range(4))
-def test_a_lost_answer_leaves_the_outcome_unknown(connect, server, pauses, change, step):
+def test_lost_response_leaves_the_outcome_unknown(connect, server, pauses, change, step):
     server.script = [step]
-    with pytest.raises(OutcomeUnknownError, match="no whole answer") as caught:
+    with pytest.raises(OutcomeUnknownError, match="no complete response") as caught:
         change(connect(server.port, timeout=(0.5, 0.5)))
-    assert caught.value.advice == "look"
-    assert len(server.asked) == 1
+    assert caught.value.advice == "check"
+    assert len(server.requests) == 1
 
 
 @both
-def test_what_was_not_sent_is_tried_again(connect, pauses, change):
+def test_unsent_change_is_retried(connect, pauses, change):
     with pytest.raises(UnreachableError) as caught:
         change(connect(free_port()))
     assert caught.value.advice == "retry"
-    assert len(pauses) == TRIES - 1
+    assert len(pauses) == MAX_ATTEMPTS - 1
 
 
 @both
-def test_a_change_is_not_risked_on_a_kept_connection(client, server, change):
-    def answer_once_then_die(connection: socket.socket) -> None:
-        connection.sendall(answer(404))
+def test_change_uses_a_new_connection(client, server, change):
+    def respond_once_then_reset(connection: socket.socket) -> None:
+        connection.sendall(response(404))
         if connection.recv(65536):
             reset(connection)
 
-    server.script = [answer_once_then_die, ACCEPTED]
+    server.script = [respond_once_then_reset, ACCEPTED]
     with pytest.raises(BackupServiceError):
         client.get_service(ORDERS)
     assert change(client) == REQUEST_ID
@@ -295,7 +295,7 @@ def everything(error: BaseException) -> str:
     return f"{error} {error!r} {error.__dict__} {context} {context and context.__dict__}"
 
 
-def test_no_secret_is_shown_kept_or_pickled():
+def test_secrets_are_neither_printed_nor_pickled():
     assert not any(secret in repr(VALUES) for secret in SECRETS)
     assert "contoso-acs" in repr(VALUES)
     for carry in (pickle.dumps, copy.deepcopy):
@@ -305,32 +305,32 @@ def test_no_secret_is_shown_kept_or_pickled():
 
 @pytest.mark.parametrize("secret", VALUES.secrets())
 @pytest.mark.parametrize("lead", ["Cannot use ", "Password=", "x" * 1990])
-def test_no_echo_of_a_secret_is_repeated(client, server, caplog, secret, lead):
+def test_echo_of_a_secret_is_redacted(client, server, caplog, secret, lead):
     caplog.set_level(logging.DEBUG)
     text = (lead + secret).replace("&", "&amp;").replace("<", "&lt;")
-    server.script = [answer(400, error(f"Bad{secret}" if lead == "Cannot use " else "BadRequest", text))]
+    server.script = [response(400, error(f"Bad{secret}" if lead == "Cannot use " else "BadRequest", text))]
     with pytest.raises(BadRequestError) as caught:
         restore(client)
-    told = everything(caught.value) + caplog.text
+    text = everything(caught.value) + caplog.text
     for part in (*SECRETS, secret[:8]):
-        assert part not in told.replace("Cannot use ", "")
+        assert part not in text.replace("Cannot use ", "")
 
 
-@pytest.mark.parametrize("step", [ACCEPTED, reset, answer(302, Location="/x"), answer(202)])
-def test_no_secret_is_logged(client, server, caplog, step):
+@pytest.mark.parametrize("step", [ACCEPTED, reset, response(302, Location="/x"), response(202)])
+def test_secrets_are_not_logged(client, server, caplog, step):
     caplog.set_level(logging.DEBUG)
     server.script = [step]
-    trouble: BackupServiceError | None = None
+    failure: BackupServiceError | None = None
     try:
         restore(client)
     except BackupServiceError as error:
-        trouble = error
-    told = caplog.text + (everything(trouble) if trouble else "")
-    assert "PUT" in told
-    assert not any(secret in told for secret in SECRETS)
+        failure = error
+    text = caplog.text + (everything(failure) if failure else "")
+    assert "PUT" in text
+    assert not any(secret in text for secret in SECRETS)
 
 
-def test_every_secret_is_known_as_one():
+def test_secrets_of_restore_values():
     assert set(VALUES.secrets()) == {
         VALUES.tracking_store,
         "'canary; sql''s'",

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from biztalk_services.drivers.base import Driver
 
 
+class ConnectionNotFoundError(BackupServiceError):
+    """There is no connection of this id."""
+
+
 class ConnectionValues(Protocol):
     """What a connection holds, secrets included."""
 
@@ -40,7 +44,11 @@ class Connections(Protocol):
         """The storage account that a connection leads to."""
 
     def query(self, conn_id: str, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], Sequence[Sequence[Any]]]:
-        """Columns and rows of a query. Raises whatever the database's driver raises."""
+        """Columns and rows of a query.
+
+        :raises ConnectionNotFoundError: there is no such connection.
+        :raises Exception: whatever the database's driver raises.
+        """
 
 
 Connect = Callable[[ConnectionValues, Connections, Mapping[str, Any]], "Driver"]

@@ -1,1 +1,1 @@
-"""The plan of a restore: what would be done, with which values, and what speaks against it. Changes nothing."""
+"""The use cases, without Airflow: what an operator, a command or a page asks for, a flow answers."""

@@ -1,27 +1,296 @@
-"""Rules that the record of a backup keeps."""
+"""Takes a backup of one service: checks the rules, requests it, records what the service holds, reads the backup back,
+publishes its reference."""
 
 from __future__ import annotations
 
-from biztalk_services.model.backup import is_backup_name
-from biztalk_services.model.checks import Check
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from biztalk_services.drivers.base import BackupTarget
+from biztalk_services.flows.submit_once import submit_once
+from biztalk_services.model.backup import BackupKind, BackupReference, Drain, Verification, is_backup_name
+from biztalk_services.model.checks import Check, refuse_if_broken
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.redaction import looks_secret
-from biztalk_services.model.service import Service
+from biztalk_services.model.service import Operation
+from biztalk_services.model.steps import (
+    BackupEvidence,
+    CheckedBackup,
+    ReachedState,
+    RecordedInventory,
+    StartedBackup,
+    VerifiedBackup,
+)
+
+if TYPE_CHECKING:
+    from biztalk_services.flows.job import Job
+    from biztalk_services.flows.submit_once import Entry
+    from biztalk_services.model.service import Service
+
+_BACKUP, _NAME = "backup", "backup-name"
 
 
-def record_violations(service: Service, *, catalog_container: str, backup_label: str | None) -> list[Check]:
-    """Every rule that the record of a backup would break: better known before the backup than after it.
+class NotQuiescedError(BackupServiceError):
+    """The service is not quiesced any more; no request was sent."""
 
-    :param catalog_container: container that the record goes to.
-    :param backup_label: what a person wants to say in it.
+    default_advice = "check"
+
+
+class BackupInconsistentError(BackupServiceError):
+    """The service was changed while it was being backed up."""
+
+
+def check_backup(job: Job, name: str, *, label: str | None, hold: timedelta) -> CheckedBackup:
+    """Check every rule that a backup and its record have to keep, then lock the service.
+
+    A name that this step has found free stays its own, so that the step can be cleared.
+
+    :param name: name of the backup, which becomes the name of its container.
+    :param label: a person's remark about the backup.
+    :param hold: how long the lock lasts unless it is released.
+    :raises RefusedError: a rule is broken; the message lists all that are.
     """
-    found: list[Check] = []
-    if not is_backup_name(catalog_container):
-        sentence = f"{catalog_container!r} cannot be the container of the catalog; mend the option catalog_container."
-        found.append(Check("catalog-container", False, sentence, "container naming rule"))
-    if backup_label and looks_secret(backup_label):
-        sentence = "The label looks like it holds a secret, and a record never does. Word it otherwise."
-        found.append(Check("label-without-secret", False, sentence, "backup reference"))
-    if not service.address.name[0].isalnum():
-        sentence = f"The name of service {service.address} does not begin with a letter or digit, as its record must."
-        found.append(Check("service-name", False, sentence, "backup reference"))
-    return found
+    service, target = job.service(), BackupTarget(job.archive.account, name)
+    job.archive.account.check()
+    checks = [
+        *job.driver.check_backup(service, target),
+        *record_checks(service, container=job.archive.container, label=label),
+        _name_free(job, name),
+    ]
+    refuse_if_broken(checks, f"the backup of service {job.ref}")
+    job.lock("backup", hold)
+    return CheckedBackup(
+        str(job.ref),
+        job.driver.subscription_id,
+        service.edition or "",
+        service.version,
+        service.region,
+        service.state,
+    )
+
+
+def record_checks(service: Service, *, container: str, label: str | None) -> list[Check]:
+    """Every rule that the record of a backup has to keep, checked before the backup instead of after it.
+
+    :param container: container of the archive.
+    :param label: a person's remark about the backup.
+    """
+    fits, is_secret = is_backup_name(container), bool(label and looks_secret(label))
+    starts_well = service.ref.name[0].isalnum()
+    verb = "is" if fits else "is not"
+    fix = "" if fits else "; fix option catalog_container"
+    return [
+        Check(
+            "catalog-container", fits, f"{container!r} {verb} a valid container name{fix}.", "container naming rule"
+        ),
+        Check(
+            "label-without-secret",
+            not is_secret,
+            "The label looks like a secret; labels are stored in plain text. Change it."
+            if is_secret
+            else "The label does not look like a secret.",
+            "backup reference",
+        ),
+        Check(
+            "service-name",
+            starts_well,
+            f"The name of service {service.ref} {'begins' if starts_well else 'does not begin'} with a letter or digit, "
+            "as its record requires.",
+            "backup reference",
+        ),
+    ]
+
+
+def start_backup(job: Job, name: str, quiesced: ReachedState, *, hold: timedelta) -> StartedBackup:
+    """Request a backup into a new container.
+
+    The intent is stored before the request is sent, the operation after; the container's name follows from the run and
+    is never overwritten. A backup that was started is adopted, never started again: another backup takes another run.
+
+    :param quiesced: the service when it was quiesced; when its state is another one now, no request is sent; when its
+        ETag is, the service refuses.
+    :param hold: how long the lock lasts unless it is released.
+    :raises NotQuiescedError: the service is not as it was when it was quiesced.
+    """
+    job.lock("backup", hold)
+    target = BackupTarget(job.archive.account, name)
+    state: list[Service] = []
+
+    def service() -> Service:
+        if not state:
+            state.append(job.service())
+        return state[0]
+
+    def prepare() -> Entry:
+        require_quiesced(job, service().state, quiesced)
+        return {
+            "account": target.account.name,
+            "container": name,
+            "container_url": target.account.container_url(name),
+            "etag": quiesced.etag,
+            "requested_at": datetime.now(UTC).isoformat(),
+        }
+
+    def adopt(entry: Entry) -> bool:
+        if service().may_be_under("backup") or target.account.container_exists(name):
+            job.log.info("An earlier try started backup %s; adopting it.", name)
+            return True
+        require_quiesced(job, service().state, quiesced)
+        return False
+
+    def submit(entry: Entry) -> Operation:
+        operation = job.driver.start_backup(
+            job.ref, target, request_id=job.request_id(_BACKUP), if_match=quiesced.etag
+        )
+        job.log.info("Requested backup %s of %s: operation %s.", name, job.ref, operation.operation_id)
+        return operation
+
+    entry = submit_once(job.journal, _BACKUP, prepare=prepare, adopt=adopt, submit=submit, forget=lambda error: False)
+    advance(job, _BACKUP, entry)
+    return StartedBackup(
+        entry["operation_id"],
+        entry["account"],
+        entry["container"],
+        entry["container_url"],
+        entry["etag"],
+        datetime.fromisoformat(entry["requested_at"]),
+    )
+
+
+def advance(job: Job, key: str, entry: Entry) -> None:
+    """Carry out what the client has to do of an operation, piece by piece; each piece is stored in the journal, so that
+    a retry goes on behind it. Nothing is left to do of an operation that the service carries out.
+
+    :param key: of the request in the journal.
+    """
+    while (cursor := entry.get("cursor")) is not None:
+        operation = job.driver.advance(
+            job.ref, Operation(entry["operation_id"], cursor=cursor), job.archive.account
+        )
+        entry["cursor"] = operation.cursor
+        job.journal.set(key, entry)
+
+
+def require_quiesced(job: Job, state: str, quiesced: ReachedState) -> None:
+    """What follows was decided while the service was quiesced, and is wrong once it processes messages again.
+
+    :param state: of the service now.
+    :raises NotQuiescedError: it is another one.
+    """
+    if state != quiesced.state:
+        raise NotQuiescedError(
+            f"Service {job.ref} was {quiesced.state} and is {state} now, so no request was sent: its state was changed "
+            "meanwhile, and messages may have passed through it. Start another run."
+        )
+
+
+def record_inventory(job: Job, name: str) -> RecordedInventory:
+    """Record in the catalog what the service holds, without secrets, and the control numbers as far as known.
+
+    A part that cannot be read does not fail the step: a backup without inventory is a backup. What was not read is
+    named in the inventory, and the plan of a restore says so.
+    """
+    inventory = job.driver.inventory(job.service())
+    unread = {part: why for part, why in inventory.parts.items() if why}
+    for part, why in unread.items():
+        job.log.warning("The inventory of %s lacks its %s: %s", job.ref, part, why)
+    inventory, url = job.archive.catalog.record_inventory(name, inventory)
+    job.log.info("Recorded %s items of %s at %s.", len(inventory.items), job.ref, url)
+    return RecordedInventory(len(inventory.items), unread, url, job.service().etag)
+
+
+def verify_backup(job: Job, name: str) -> VerifiedBackup:
+    """Read a backup back: every blob has to be there, with the size and hash that the backup records.
+
+    :raises BackupDamagedError: it is not whole.
+    """
+    content = job.driver.verify_backup(BackupTarget(job.archive.account, name), job.ref.name)
+    against = (
+        "have the size and SHA-256 that the descriptor records"
+        if content.level == "matched"
+        else "could be read, but the descriptor does not list them"
+    )
+    checked = f"All {len(content.blobs)} blobs ({content.size} bytes) were read back and {against}."
+    job.log.info("Backup %s: %s", name, checked)
+    return VerifiedBackup(content.blobs, dict(content.items), content.level, checked, datetime.now(UTC))
+
+
+def publish_backup(
+    job: Job, evidence: BackupEvidence, *, kind: BackupKind, label: str | None
+) -> tuple[BackupReference, str]:
+    """Write the backup reference into the catalog, the last step, which makes a backup valid; returns it and its URL.
+
+    Just before that the backup is read back once more, by its reference: the storage may have lost blobs since. A
+    backup during which the service was changed goes into quarantine.
+
+    :raises BackupInconsistentError: the service was changed, or that cannot be verified.
+    :raises BackupDamagedError: the backup is not whole any more.
+    """
+    checked, started, verified = evidence.checked, evidence.started, evidence.verified
+    before, after = evidence.drained, evidence.rechecked
+    reference = BackupReference(
+        account=started.account,
+        container=started.container,
+        blobs=verified.blobs,
+        service_kind=job.driver.info.kind,
+        service=job.ref.name,
+        scope=job.ref.scope,
+        subscription_id=checked.subscription_id,
+        edition=checked.edition,
+        product_version=checked.product_version,
+        region=checked.region,
+        etag=started.etag,
+        created_at=verified.checked_at,
+        started_at=started.requested_at,
+        finished_at=evidence.finished.reached_at,
+        kind=kind,
+        run=job.run,
+        operation_id=started.operation_id,
+        label=label,
+        drain=Drain(before, after, drained=before.answer == "empty" and after.answer == "empty"),
+        items=dict(verified.items),
+        verification=Verification(verified.level, verified.checked_at, verified.checked),
+        not_included=job.driver.info.not_included,
+    )
+    etags = {"before": started.etag, "after": evidence.finished.etag, "inventory": evidence.recorded.etag}
+    if None in etags.values() or len(set(etags.values())) > 1:
+        _quarantine(job, reference, etags)
+    job.log.info(job.archive.verify(reference))
+    reference, url = job.archive.catalog.publish(reference)
+    job.log.info("Published the reference of %s at %s.", reference.place, url)
+    return reference, url
+
+
+def _name_free(job: Job, name: str) -> Check:
+    """A backup becomes a container of its name, which must not exist."""
+    known = job.journal.get(_NAME)
+    taken = (
+        is_backup_name(name)
+        and (known is None or known["name"] != name)
+        and job.archive.account.container_exists(name)
+    )
+    if is_backup_name(name) and not taken:
+        job.journal.set(_NAME, {"name": name})
+    message = (
+        f"Container {name} exists already in storage account {job.archive.account.name}; a backup never overwrites "
+        "another. Choose another backup name."
+        if taken
+        else f"No container {name} exists."
+    )
+    return Check("backup-name-free", not taken, message, "container naming rule")
+
+
+def _quarantine(job: Job, reference: BackupReference, etags: Mapping[str, Any]) -> NoReturn:
+    known = {what: etag or "not reported" for what, etag in etags.items()}
+    shown = f"(ETag {known['before']} -> {known['after']}; inventory: {known['inventory']})"
+    reason = (
+        f"It cannot be verified that service {job.ref} did not change during the backup {shown}."
+        if None in etags.values()
+        else f"Service {job.ref} changed during the backup {shown}."
+    )
+    url = job.archive.catalog.quarantine(reference, reason)
+    raise BackupInconsistentError(
+        f"{reason} Backup {reference.place} is inconsistent and not valid; it is in quarantine at {url}. Keep management "
+        "operations away from the service during the night, and run the backup again."
+    )

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
-from biztalk_services.model.plan import RestorePlan
+if TYPE_CHECKING:
+    from biztalk_services.model.plan import RestorePlan
 
 _MARKS = {"passed": "works", "failed": "DOES NOT WORK", "not possible": "cannot be checked"}
 
 
-def document(plan: RestorePlan) -> str:
-    """The whole plan: what speaks against it first, then what would be done, with what, and what would be lost."""
+def plan_document(plan: RestorePlan) -> str:
+    """The whole plan: blocking issues first, then what will be done, with which values, and what will be lost."""
     backup, target = plan.backup, plan.target
-    units = "scale units not known" if target["unit_count"] is None else f"scale units: {target['unit_count']}"
+    taken = f"{backup.finished_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+    items = "unknown" if backup.item_count is None else backup.item_count
     parts = [
-        f"## Restore {backup['place']} as {target['service']} ({target['edition']}, {units})",
-        f"Backup of {backup['service']} ({backup['edition']}, version {backup['product_version'] or 'unknown'}), taken "
-        f"{backup['finished_at'][:16].replace('T', ' ')} UTC, {backup['items']} items. Plan `{plan.hash[:12]}` of "
-        f"{plan.made_at:%Y-%m-%d %H:%M:%S} UTC.",
+        f"## Restore {backup.place} as {target.service} ({target.description})",
+        f"Backup of {backup.service} ({backup.edition}, version {backup.product_version or 'unknown'}), taken {taken} "
+        f"UTC, {items} items. Plan `{plan.hash[:12]}` of {plan.made_at:%Y-%m-%d %H:%M:%S} UTC.",
     ]
-    if plan.objections:
-        parts += ["### What speaks against it", _list(plan.objections)]
+    if plan.blocking_issues:
+        parts += ["### Blocking issues", _list(plan.blocking_issues)]
     steps = (f"{number}. {_line(step)}" for number, step in enumerate(plan.steps, 1))
-    parts += ["### What will be done", "\n".join(steps)]
+    parts += ["### Steps", "\n".join(steps)]
     if plan.expected_seconds is not None:
         parts.append(f"Earlier restores took about {plan.expected_seconds:.0f} s from approval to end.")
     parts += [
-        "### Values that the restored service will work with",
+        "### Values of the restored service",
         _table(
             ("setting", "value", "from", "check"),
             (
@@ -35,23 +37,23 @@ def document(plan: RestorePlan) -> str:
                 for value in plan.values
             ),
         ),
-        "### What will be lost, or is yours to do",
+        "### Data loss and manual follow-up",
         _list(plan.losses),
-        "### Backup against the living service",
-        _list(plan.differences) if plan.differences else "No difference was found, or there is no living service.",
+        "### Backup compared with the existing service",
+        _list(plan.differences) if plan.differences else "No difference was found, or there is no existing service.",
         "### Control numbers used since the backup",
         _table(
             ("agreement", "kind", "last of the backup", "highest used since", "next", "why"),
             (
-                (row["agreement"], row["kind"], row["backup"], row["highest"], row["next"], row["sentence"])
+                (row.agreement, row.kind, row.backup, row.highest, row.next, row.sentence)
                 for row in plan.control_numbers
             ),
         )
         if plan.control_numbers
-        else "None is known that has to be left behind.",
+        else "None.",
         "### Rules",
         _table(
-            ("rule", "kept", "finding", "source"),
+            ("rule", "passed", "finding", "source"),
             ((rule.rule, "yes" if rule.passed else "NO", rule.message, rule.source) for rule in plan.rules),
         ),
     ]

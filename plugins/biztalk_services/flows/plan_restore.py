@@ -1,280 +1,276 @@
-"""Makes the plan of a restore: looks at the backup, the target and everything the restored service needs. Only
+"""Makes the plan of a restore: checks the backup, the target and everything that the restored service needs. Only
 reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from biztalk_services.drivers.biztalk.connection_strings import TRACKING, tracking_database
-from biztalk_services.drivers.biztalk.control_number_plan import settle
-from biztalk_services.drivers.biztalk.numbers_table import rows_of
-from biztalk_services.drivers.biztalk.restore_rules import PROJECT, SEED, Intention, may_be_backed_up_first
-from biztalk_services.drivers.biztalk.values import ARCHIVE, sent_values
+from biztalk_services.drivers.base import Capability
+from biztalk_services.flows.restore_checks import (
+    SOURCE,
+    backup_is_whole,
+    can_be_backed_up,
+    name_is_free,
+    not_locked,
+    replacement_checks,
+    same_subscription,
+)
+from biztalk_services.model.backup import BackupReference, backup_name
 from biztalk_services.model.checks import Check
+from biztalk_services.model.control_numbers import NumberPlan, UseReport
 from biztalk_services.model.differences import differences
 from biztalk_services.model.durations import spoken
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.model.plan import RestorePlan
-from biztalk_services.model.restore_request import EXACT, RAISE, REPLACE, RestoreRequest
+from biztalk_services.model.plan import ExistingService, RestorePlan
+from biztalk_services.model.requests import EXACT, RAISE, REPLACE, REPORT, RestoreRequest
+from biztalk_services.model.service import ServiceRef
 
 if TYPE_CHECKING:
-    from biztalk_services.drivers.biztalk.values import Value
-    from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues
-    from biztalk_services.model.backup import BackupReference
-    from biztalk_services.model.control_number_use import UseReport
-    from biztalk_services.model.drain import DrainStatus
+    from biztalk_services.archive.archive import Archive
+    from biztalk_services.drivers.base import Driver, RestoreProposal
     from biztalk_services.model.inventory import Inventory
-    from biztalk_services.model.records import Lock
+    from biztalk_services.model.run import Run, RunState
     from biztalk_services.model.service import Service
 
 _MOST_DIFFERENCES = 200
+_RESTORABLE = ("nightly", "manual")
+"""Kinds of backups among which the newest is restored, where the form names none: a safety backup holds what was to be
+replaced, and a drill's is of a scratch service."""
+
+_NUMBER_STEPS = {
+    RAISE: "Advance the control numbers beyond those used since the backup.",
+    REPORT: "List the control numbers used since the backup; leave them as they are.",
+    EXACT: "Leave the control numbers as they were at the backup.",
+}
 
 
-class World(Protocol):
-    """What a plan has to look at."""
-
-    @property
-    def subscription_id(self) -> str:
-        """Of the connection."""
-
-    def services(self) -> Sequence[Service]:
-        """All services of the subscription as they are now."""
-
-    def read_back(self, reference: BackupReference) -> str:
-        """One sentence on the backup, read back whole. Raises BackupServiceError when it is not what it was."""
-
-    def inventory(self, reference: BackupReference) -> Inventory | None:
-        """What the backup holds, as recorded when it was taken; None when it was not recorded."""
-
-    def inventory_now(self, service: Service) -> Inventory:
-        """What a living service holds."""
-
-    def control_numbers_since(self, service: str, since: datetime) -> UseReport:
-        """Which control numbers a service has given out since."""
-
-    def batches(self, service: str) -> DrainStatus:
-        """Which batches of a living service hold messages now."""
-
-    def values(
-        self, request: RestoreRequest, stored: dict[str, str], target: str, living: Sequence[Service]
-    ) -> Sequence[Value]:
-        """The values that the restored service will work with; ``living``: all services of the subscription."""
-
-    def claim(self, service: str) -> Lock | None:
-        """Another run that works on a service now."""
-
-    def earlier_durations(self, service: str) -> Sequence[float]:
-        """Seconds that earlier restores took."""
+class RestoreRefusedError(BackupServiceError):
+    """A restore that breaks rules; nothing was changed."""
 
 
-@dataclass
+class PlanOutdatedError(BackupServiceError):
+    """The situation is not any more as it was when the plan was made; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes plans.
+
+    :param driver: of the service.
+    :param archive: of the backups.
+    :param run: the run that plans; None outside of a run.
+    :param run_state: what is known of a run.
+    :param at: moment that the name of a safety backup follows from, aware: that of the run.
+    """
+
+    driver: Driver
+    archive: Archive
+    run: Run | None
+    run_state: Callable[[Run], RunState]
+    at: datetime
+
+    def find_backup(self, form: Mapping[str, Any]) -> tuple[BackupReference, RestoreRequest]:
+        """The backup that a form means, and its choices.
+
+        :param form: ``backup`` is a name, empty for the newest of ``service``, or a whole reference.
+        :raises NotInCatalogError: there is no such backup.
+        :raises InvalidReferenceError: it is of a version that is not known here.
+        :raises RestoreRefusedError: the reference is one of another service.
+        """
+        catalog, named = self.archive.catalog, form.get("backup")
+        if isinstance(named, Mapping):
+            given = BackupReference.from_dict(named)
+            backup = catalog.read(given.service, given.container)
+            if (form.get("service") or backup.service).strip().lower() != backup.service.lower():
+                raise RestoreRefusedError(
+                    f"The form names service {form['service']}, and the backup {backup.place} is one of service "
+                    f"{backup.service}. Correct one of the two."
+                )
+        else:
+            wanted = RestoreRequest.from_form(form)
+            service, name = wanted.service.rpartition("/")[2], wanted.backup.rpartition("/")[2]
+            backup = catalog.read(service, name) if name else catalog.latest(service, kinds=_RESTORABLE)
+        form = {**form, "service": backup.service, "backup": backup.container}
+        return backup, RestoreRequest.from_form(form, self.driver.info.overrides)
+
+    def plan(self, request: RestoreRequest, backup: BackupReference) -> RestorePlan:
+        """The plan of a restore as the situation is now.
+
+        :raises BackupServiceError: subscription or catalog cannot be read, so that there is nothing to plan with.
+        """
+        facts = _Facts.read(self, request, backup)
+        existing, numbers = facts.existing, _control_numbers(self, facts)
+        durations = self.archive.restores.durations(facts.target.name)
+        has_safety_backup = bool(existing and facts.replaces and can_be_backed_up(existing))
+        return RestorePlan(
+            made_at=datetime.now(UTC),
+            request=request,
+            backup=backup,
+            stored=facts.stored,
+            target=facts.proposal.target,
+            existing=existing and ExistingService(existing.state, existing.etag),
+            replaces=facts.replaces,
+            safety_backup=backup_name(facts.target.name, self.at) if has_safety_backup else None,
+            rules=(
+                backup_is_whole(self.archive, backup),
+                same_subscription(backup, self.driver.subscription_id),
+                name_is_free(request, facts.target, existing),
+                *(replacement_checks(request, existing) if existing and facts.replaces else ()),
+                *facts.proposal.checks,
+                not_locked(self.archive, facts.target.name, self.run, self.run_state),
+                *numbers.rules,
+            ),
+            values=facts.proposal.values,
+            losses=tuple(_losses(self, facts, numbers.used)),
+            differences=_differences(self, facts),
+            control_numbers=numbers.plan.rows,
+            steps=tuple(_steps(facts, has_safety_backup)),
+            expected_seconds=median(durations) if durations else None,
+        )
+
+    def confirm(self, approved: RestorePlan, approved_hash: str | None) -> RestorePlan:
+        """The plan made again, right before the first change.
+
+        :param approved: the plan that was approved, as it is in XCom.
+        :param approved_hash: of the plan that the person was shown who approved.
+        :raises PlanOutdatedError: it is not the approved one.
+        :raises RestoreRefusedError: it has blocking issues.
+        """
+        if approved.hash != approved_hash:
+            raise PlanOutdatedError(
+                "The plan was made again after it was approved, and the new one is not approved; nothing was changed. "
+                "Clear the step approval to have it read, or start another restore."
+            )
+        plan = self.plan(approved.request, approved.backup)
+        if plan.hash != approved.hash:
+            raise PlanOutdatedError(
+                "The approved plan is not what would be done now; nothing was changed. What is different: "
+                + "; ".join(plan.changes_since(approved))
+                + ". Start another restore, and read its plan."
+            )
+        refuse_if_blocked(plan)
+        return plan
+
+
+def refuse_if_blocked(plan: RestorePlan) -> None:
+    """Nothing when the plan has no blocking issue.
+
+    :raises RestoreRefusedError: with all of them otherwise.
+    """
+    if plan.blocking_issues:
+        raise RestoreRefusedError(
+            f"Refused the restore of {plan.backup.place} as {plan.target.service}; nothing was changed. "
+            + " ".join(plan.blocking_issues)
+        )
+
+
+@dataclass(frozen=True)
 class _Facts:
-    """What was found out, once."""
+    """What a plan is made of, read once."""
 
     request: RestoreRequest
-    reference: BackupReference
-    world: World
-    now: datetime
+    backup: BackupReference
+    recorded: Inventory | None
+    target: ServiceRef
+    existing: Service | None
+    original: Service | None
+    """The service that was backed up, or the one that has its place now; None when there is neither."""
+    proposal: RestoreProposal
 
-    def __post_init__(self) -> None:
-        request, reference = self.request, self.reference
-        self.name = request.target_name or reference.service
-        self.cloud_service = request.target_cloud_service or reference.cloud_service
-        services = self.world.services()
-        self.living = next((each for each in services if each.address.name.lower() == self.name.lower()), None)
-        self.others = [each for each in services if each is not self.living]
-        self.recorded = self.world.inventory(reference)
-        self.stored = dict(self.recorded.settings) if self.recorded else {}
-        self.edition = (request.edition or reference.edition).lower()
-        self.unit_count = request.unit_count or _number(self.stored.get("UnitCount"))
-        self.values = list(self.world.values(request, self.stored, self.name, services))
-        self.checked = tuple(value.planned() for value in self.values)
-        self.replaces = bool(self.living and request.when_name_is_taken == REPLACE)
-        self.original = self.living or next(
-            (each for each in self.others if each.address.name.lower() == reference.service.lower()), None
+    @classmethod
+    def read(cls, planner: Planner, request: RestoreRequest, backup: BackupReference) -> _Facts:
+        services = planner.driver.list_services()
+        target = ServiceRef(request.target_scope or backup.scope, request.target_name or backup.service)
+        by_name = {each.ref.name.lower(): each for each in services}
+        existing = by_name.get(target.name.lower())
+        recorded = planner.archive.catalog.inventory_of(backup)
+        stored = dict(recorded.settings) if recorded else {}
+        proposal = planner.driver.propose_restore(request, backup, stored, target, services)
+        return cls(
+            request, backup, recorded, target, existing, existing or by_name.get(backup.service.lower()), proposal
         )
 
     @property
-    def target(self) -> str:
-        return f"{self.cloud_service}/{self.name}"
+    def stored(self) -> dict[str, str]:
+        return dict(self.recorded.settings) if self.recorded else {}
 
-    def value(self, setting: str) -> Any:
-        return next((value for value in self.checked if value.setting == setting), None)
+    @property
+    def replaces(self) -> bool:
+        return self.existing is not None and self.request.existing_service_policy == REPLACE
 
 
-def make_plan(request: RestoreRequest, reference: BackupReference, world: World) -> RestorePlan:
+@dataclass(frozen=True)
+class _Numbers:
+    used: UseReport
+    plan: NumberPlan
+    rules: tuple[Check, ...]
+
+
+def _control_numbers(planner: Planner, facts: _Facts) -> _Numbers:
+    """What the control numbers that the service of the backup has used since make necessary, as far as is known now.
+
+    They are known also when the service itself does not exist any more.
     """
-    The plan of a restore as things are now.
-
-    :param request: the choices.
-    :param reference: the backup.
-    :param world: what there is to look at.
-    :raises BackupServiceError: the subscription or the catalog does not answer, so that there is nothing to plan
-        with.
-    """
-    facts = _Facts(request, reference, world, datetime.now(UTC))
-    safety = bool(facts.living and facts.replaces and may_be_backed_up_first(facts.living))
-    numbers = _control_numbers(facts)
-    return RestorePlan(
-        made_at=facts.now,
-        backup={
-            "place": reference.place,
-            "service": reference.service,
-            "cloud_service": reference.cloud_service,
-            "edition": reference.edition,
-            "product_version": reference.product_version,
-            "finished_at": reference.finished_at.astimezone(UTC).isoformat(),
-            "items": sum(count or 0 for count in reference.items.values()),
-            "drained": reference.drain.drained,
-        },
-        target={"service": facts.target, "edition": facts.edition, "unit_count": facts.unit_count},
-        living=facts.living and {"state": facts.living.state, "etag": facts.living.etag},
-        choices={
-            "control_numbers": request.control_numbers,
-            "margin": request.margin,
-            "resume_afterwards": request.resume_afterwards,
-            "replace": facts.replaces,
-            "safety_backup": safety,
-        },
-        rules=(
-            *_backup_rules(facts),
-            *restore_checks(_intention(facts), facts.living, facts.others),
-            *_jobs(facts),
-            *numbers.rules,
-        ),
-        values=facts.checked,
-        losses=tuple(_losses(facts, numbers.used)),
-        differences=_differences(facts),
-        control_numbers=tuple(numbers.rows),
-        steps=tuple(_steps(facts, safety)),
-        expected_seconds=median(durations) if (durations := list(world.earlier_durations(facts.name))) else None,
-    )
+    driver, request, recorded = planner.driver, facts.request, facts.recorded
+    used = driver.control_numbers_since(facts.backup.service, facts.backup.started_at)
+    applies = request.control_numbers == RAISE
+    if Capability.CONTROL_NUMBERS not in driver.info.capabilities:
+        return _Numbers(used, NumberPlan(), ())
+    if recorded:
+        plan = driver.plan_control_numbers(recorded, used, margin=request.margin, apply=applies)
+    else:
+        plan = NumberPlan(open=(used.sentence(),) if used.problem else ())
+    if not applies:
+        return _Numbers(used, plan, ())
+    message = " ".join(plan.open) or "Every control number used since the backup can be skipped."
+    rule = Check("control-numbers", not plan.open, message, SOURCE)
+    return _Numbers(used, plan, (rule,))
 
 
-def sent(plan: RestorePlan, values: Sequence[Value]) -> RestoreValues:
-    """What the restore sends explicitly: every value that there is. Holds secrets."""
-    return sent_values(
-        values,
-        edition=plan.target["edition"],
-        unit_count=plan.target["unit_count"],
-        version=plan.backup["product_version"],
-    )
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
-
-
-def _intention(facts: _Facts) -> Intention:
-    tracking, archive = facts.value(TRACKING), facts.value(ARCHIVE)
-    return Intention(
-        backup_subscription=facts.reference.subscription_id,
-        backup_edition=facts.reference.edition.lower(),
-        backup_version=facts.reference.product_version,
-        agreements=facts.reference.items.get("agreements"),
-        subscription=facts.world.subscription_id,
-        cloud_service=facts.cloud_service,
-        name=facts.name,
-        edition=facts.edition,
-        unit_count=facts.unit_count,
-        tracking_database=tracking and tracking_database({TRACKING: tracking.shown}),
-        archiving=bool(archive and archive.shown),
-        replace=facts.request.when_name_is_taken == REPLACE,
-        without_safety_backup=facts.request.without_safety_backup,
-    )
-
-
-def _backup_rules(facts: _Facts) -> list[Check]:
-    try:
-        return [Check("backup-whole", True, facts.world.read_back(facts.reference), PROJECT)]
-    except BackupServiceError as error:
-        return [Check("backup-whole", False, str(error), PROJECT)]
-
-
-def _jobs(facts: _Facts) -> list[Check]:
-    """One job a service."""
-    claim = facts.world.claim(facts.name)
-    if claim is None:
-        return [Check("one-job", True, f"No other run works on service {facts.name}.", PROJECT)]
-    sentence = (
-        f"Run {claim.run.run_id} of {claim.run.dag_id} works on service {facts.name} ({claim.purpose}); wait for its "
-        "end."
-    )
-    return [Check("one-job", False, sentence, PROJECT)]
-
-
-def _differences(facts: _Facts) -> tuple[str, ...]:
+def _differences(planner: Planner, facts: _Facts) -> tuple[str, ...]:
     if facts.original is None:
         return ()
     if facts.recorded is None:
-        return ("Nobody recorded what is in the backup, so it cannot be compared with the living service.",)
+        return ("The backup has no inventory, so it cannot be compared with the existing service.",)
     try:
-        now = facts.world.inventory_now(facts.original)
+        now = planner.driver.inventory(facts.original)
     except BackupServiceError as error:
-        return (f"The living service {facts.original.address} cannot be compared with the backup: {error}",)
-    found = [difference.sentence() for difference in differences(facts.recorded, now)]
-    more = len(found) - _MOST_DIFFERENCES
-    return (*found[:_MOST_DIFFERENCES], *([f"and {more} more"] if more > 0 else []))
+        return (f"The existing service {facts.original.ref} cannot be compared with the backup: {error}",)
+    sentences = [difference.sentence() for difference in differences(facts.recorded, now)]
+    more = len(sentences) - _MOST_DIFFERENCES
+    return (*sentences[:_MOST_DIFFERENCES], *([f"and {more} more"] if more > 0 else []))
 
 
-@dataclass
-class _Numbers:
-    used: UseReport
-    rows: list[dict[str, Any]]
-    rules: list[Check]
-
-
-def _control_numbers(facts: _Facts) -> _Numbers:
-    """What the control numbers that the service of the backup has used since make necessary, as far as is known now.
-
-    Its tracking database knows them also when the service itself is gone.
-    """
-    recorded, raising = facts.recorded, facts.request.control_numbers == RAISE
-    used = facts.world.control_numbers_since(facts.reference.service, facts.reference.started_at)
-    rows, findings = [], [used.sentence()] if used.trouble else []
-    if recorded:
-        settlement = settle(recorded, used, margin=facts.request.margin, recorded=recorded)
-        rows = rows_of(recorded, settlement, used, recorded, raised=raising)
-        findings = [finding.sentence for finding in settlement.findings]
-    if not raising:
-        return _Numbers(used, rows, [])
-    sentence = " ".join(findings) or "Every control number used since the backup can be left behind."
-    return _Numbers(used, rows, [Check("control-numbers-settled", not findings, sentence, SEED)])
-
-
-def _losses(facts: _Facts, used: UseReport) -> list[str]:
-    reference = facts.reference
-    age = facts.now - reference.finished_at
-    found = [f"The backup is {spoken(age.total_seconds())} old; what was changed since is lost."]
-    found.append(f"Messages sent since: {used.sentence()}")
-    found += [f"{each.what}: {each.sentence}" for each in reference.not_included]
-    if not reference.drain.drained:
-        found.append("It is not certain that no batch held messages when the backup was taken; such messages are lost.")
-    found += _not_verifiable(facts)
-    if facts.original is not None and facts.replaces:
-        found.append(_waiting(facts))
+def _losses(planner: Planner, facts: _Facts, used: UseReport) -> list[str]:
+    backup = facts.backup
+    age = datetime.now(UTC) - backup.finished_at
+    losses = [
+        f"The backup is {spoken(age.total_seconds())} old; what was changed since is lost.",
+        f"Messages sent since: {used.sentence()}",
+        *(f"{each.what}: {each.sentence}" for each in backup.not_included),
+    ]
+    if not backup.drain.drained:
+        losses.append(
+            "It is not certain that no batch held messages when the backup was taken; such messages are lost."
+        )
+    losses += _not_comparable(facts)
+    if facts.replaces:
+        losses.append(_batches(planner, facts.target.name))
     if facts.request.control_numbers == EXACT:
-        found.append(
+        losses.append(
             "Control numbers are left as they were at the backup: every number used since is given out again, and "
             "partners reject or mistake such messages."
         )
-    if facts.name.lower() != reference.service.lower():
-        found.append(
-            "The restored service has another address: partners, applications and the SSL certificate's name have to "
-            "follow, and sources such as FTP folders must not be read by two services at once."
-        )
-    return found
+    return [*losses, *facts.proposal.remarks]
 
 
-def _not_verifiable(facts: _Facts) -> list[str]:
+def _not_comparable(facts: _Facts) -> list[str]:
     if facts.recorded is None:
-        return [
-            "Nobody recorded what the backup holds, so the restored service cannot be compared: the run will end red."
-        ]
+        return ["The backup has no inventory, so the restored service cannot be compared: the run will fail."]
     return [
         f"The {part} was not recorded at the backup, so that part of the restored service cannot be compared: {why}"
         for part, why in facts.recorded.parts.items()
@@ -282,30 +278,26 @@ def _not_verifiable(facts: _Facts) -> list[str]:
     ]
 
 
-def _waiting(facts: _Facts) -> str:
+def _batches(planner: Planner, name: str) -> str:
     try:
-        return facts.world.batches(facts.name).sentence()
+        return planner.driver.drain_status(name).sentence()
     except BackupServiceError as error:
         return str(error)
 
 
-def _steps(facts: _Facts, safety: bool) -> list[str]:
-    found = []
-    if facts.replaces and facts.living:
-        if safety:
-            found.append(
-                f"Wait until no batch of {facts.living.address} holds messages, suspend it, back it up, read the "
-                "backup back."
+def _steps(facts: _Facts, has_safety_backup: bool) -> list[str]:
+    steps = []
+    if facts.replaces and facts.existing:
+        if has_safety_backup:
+            steps.append(
+                f"Wait until no batch of {facts.existing.ref} holds messages, suspend it, back it up, read the backup "
+                "back."
             )
-        found.append(f"Delete {facts.living.address}, and wait until its name is free.")
-    found += [
-        f"Restore {facts.reference.place} as {facts.target} ({facts.edition}); it arrives Suspended.",
+        steps.append(f"Delete {facts.existing.ref}, and wait until its name is free.")
+    return [
+        *steps,
+        f"Restore {facts.backup.place} as {facts.target} ({facts.proposal.target.description}); it arrives suspended.",
         "Compare what it holds with what was recorded at the backup.",
-        {
-            "raise": "Raise the control numbers beyond those used since the backup.",
-            "report": "List the control numbers used since the backup; leave them as they are.",
-            "exact": "Leave the control numbers as they were at the backup.",
-        }[facts.request.control_numbers],
-        "Resume it, and wait until it is Active." if facts.request.resume_afterwards else "Leave it Suspended.",
+        _NUMBER_STEPS[facts.request.control_numbers],
+        "Resume it, and wait until it is running." if facts.request.resume_afterwards else "Leave it suspended.",
     ]
-    return found

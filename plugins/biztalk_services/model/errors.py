@@ -92,7 +92,7 @@ class ServerError(BackupServiceError):
 class UnreachableError(BackupServiceError):
     """The connection failed (DNS, refused, timeout or TLS); nothing was sent."""
 
-    default_advice = "retry"
+    default_advice: ClassVar[Advice] = "retry"
 
 
 class ServerNotTrustedError(UnreachableError):

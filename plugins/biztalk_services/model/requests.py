@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
 
 from biztalk_services.model.choices import NAME, choice, choices_of
@@ -35,7 +35,10 @@ class BackupRequest:
         pattern=NAME,
     )
     label: str = choice(
-        "", "Label", "Stored in the backup references, for example the change that this backup precedes.", section="What"
+        "",
+        "Label",
+        "Stored in the backup references, for example the change that this backup precedes.",
+        section="What",
     )
     drain_deadline_minutes: int = choice(
         30,
@@ -72,7 +75,7 @@ class RestoreRequest:
     :param overrides: values for the restored service other than the backup's, by the names that its driver gives them.
     """
 
-    service: str = choice(..., "Service", "Name of the service whose backup is restored.", section="What", pattern=NAME)
+    service: str = choice(MISSING, "Service", "Name of the service whose backup is restored.", section="What", pattern=NAME)
     backup: str = choice(
         "",
         "Backup",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from biztalk_services.model.control_number_use import UseReport
+from biztalk_services.model.control_numbers import UseReport
 from biztalk_services.model.inventory import CONTROL_NUMBERS, PARTNER_MANAGEMENT, Inventory, Item, Scalar, is_secret
 from biztalk_services.model.redaction import HIDDEN, redact
 
@@ -29,7 +29,7 @@ ENTITY_SETS: dict[str, tuple[str, ...]] = {
 }
 """Entity sets that an inventory is made of, each with the links to expand."""
 
-_NOT_ASKED = "Nobody asked for it."
+_NOT_READ = "It was not read."
 _LINKS = frozenset(
     {"Partner", "BusinessProfiles", "BusinessIdentities", "CertificateReferences", "ProtocolSettings"}
     | {"BatchDescriptions", "Agreement", "OnewayAgreement"}
@@ -42,9 +42,8 @@ def inventory_of(
     entities: Mapping[str, Sequence[Entity]] | None,
     *,
     taken_at: datetime,
-    counts: Mapping[str, int | None] | None = None,
     uses: UseReport | None = None,
-    trouble: str | None = None,
+    problem: str | None = None,
 ) -> Inventory:
     """The inventory of a service.
 
@@ -52,22 +51,20 @@ def inventory_of(
     :param entities: ``ENTITY_SETS``, as :class:`biztalk_services.drivers.biztalk.wire.partner_management.PartnerManagementClient`
         reads them; None when they could not be read.
     :param taken_at: aware time.
-    :param counts: what the descriptor of its backup counts; None without a backup.
-    :param uses: the control numbers given out ``EVER`` (:mod:`biztalk_services.model.control_number_use`); None when
-        nobody looked.
-    :param trouble: why the entities could not be read; None when they were.
+    :param uses: the control numbers given out ``EVER`` (:mod:`biztalk_services.model.control_numbers`); None when
+        they were not read.
+    :param problem: why the entities could not be read; None when they were.
     """
-    found = _Items(entities or {})
-    unreadable = trouble or (_NOT_ASKED if entities is None else found.trouble())
-    unknown = _NOT_ASKED if uses is None else uses.trouble
+    items = _Items(entities or {})
+    unreadable = problem or (_NOT_READ if entities is None else items.problem())
+    unknown = _NOT_READ if uses is None else uses.problem
     return Inventory(
-        service=service.address.name,
+        service=service.ref.name,
         edition=service.edition,
         product_version=service.version,
         taken_at=taken_at,
-        items=found.sorted(),
+        items=items.sorted(),
         settings=dict(service.settings),
-        counts=dict(counts or {}),
         control_numbers=uses.uses if uses else (),
         parts={
             PARTNER_MANAGEMENT: unreadable and redact(unreadable),
@@ -123,7 +120,7 @@ class _Items:
         for agreement in entities.get("Agreements", ()):
             self._agreement(agreement)
 
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """Why the items are not all; None when they are."""
         return "; ".join(dict.fromkeys(self._missing)) + "." if self._missing else None
 

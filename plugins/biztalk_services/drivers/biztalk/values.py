@@ -7,7 +7,7 @@ here, and sent explicitly, so that the service checks it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,11 @@ ONLY_IN_BACKUP = "backup"
 
 
 class CheckNotPossibleError(BackupServiceError):
-    """Nobody can say now whether a value works; the message says why."""
+    """It cannot be checked now whether a value works; the message says why."""
+
+
+class InvalidValueError(BackupServiceError):
+    """What was given does not hold what a restore needs, or what it leads to does not work."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class GivenValue:
     :param shown: the value without its secret.
     :param origin: where it comes from (``connection biztalk_acs_x``).
     :param sent: what it adds to the request: fields of :class:`RestoreValues`.
-    :param check: asks the real thing; one sentence. Raises BackupServiceError when it does not work, CheckNotPossibleError
-        when nobody can say so.
+    :param check: checks the real thing; one sentence. Raises BackupServiceError when it does not work,
+        CheckNotPossibleError when that cannot be checked.
     """
 
     setting: str
@@ -59,7 +63,7 @@ class GivenValue:
 
 @dataclass(frozen=True)
 class MissingValue:
-    """A value that was asked for and cannot be had, or is another one than the backup's; the sentence says why."""
+    """A value that was chosen and is not available, or is another one than the backup's; the sentence says why."""
 
     setting: str
     origin: str
@@ -72,7 +76,7 @@ class MissingValue:
 
 @dataclass(frozen=True)
 class StoredValue:
-    """A value that lies only in the backup: nobody can check it before the service uses it.
+    """A value that is only in the backup: it cannot be checked before the service uses it.
 
     :param setting: element name of the setting.
     :param shown: what is known of it.
@@ -86,16 +90,30 @@ class StoredValue:
     how: str = ""
 
     def planned(self) -> PlannedValue:
-        named = f"Make the connection {self.wanted}, or name another one" if self.wanted else "Name a connection"
+        named = f"Create connection {self.wanted}, or name another one" if self.wanted else "Name a connection"
         how = self.how or f"{named} in the form"
         sentence = (
-            "The value lies only in the backup, so nobody can check it before the service uses it; should it have been "
-            f"removed or changed since, the restore fails late. {how} to have it checked and sent."
+            "The value is only in the backup, so it cannot be checked before the service uses it; if it was removed or "
+            f"changed since, the restore fails late. {how} to have it checked and sent."
         )
         return PlannedValue(self.setting, self.shown, ONLY_IN_BACKUP, "not possible", sentence)
 
 
 Value = GivenValue | MissingValue | StoredValue
+
+
+def needed(stored: Mapping[str, str], given: Collection[str]) -> tuple[str, ...]:
+    """The settings whose values a restored service will work with, in the order of the form.
+
+    :param stored: the backup's settings without secrets, by element name; empty where they are not known.
+    :param given: settings for which a value is given.
+    """
+    stores = [
+        setting
+        for setting in (ARCHIVE, MONITORING)
+        if setting in given or stored.get(setting) or (setting == MONITORING and not stored)
+    ]
+    return (ACCESS_CONTROL, TRACKING, *stores, CERTIFICATE)
 
 
 def sent_values(values: Iterable[Value], *, edition: str, unit_count: int | None, version: str | None) -> RestoreValues:

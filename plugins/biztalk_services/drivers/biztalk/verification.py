@@ -7,38 +7,37 @@ import re
 from hashlib import sha256
 from typing import Any
 
-from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.blob import ContainerClient
 
+from biztalk_services.archive.errors import BackupDamagedError
 from biztalk_services.archive.storage import storage_errors
-from biztalk_services.archive.verification import BackupDamagedError, _differences, _read
-from biztalk_services.model.backup import StoredBlob, VerifiedBackup
-from biztalk_services.model.redaction import looks_secret, redact
+from biztalk_services.archive.verification import blob_differences, read_blob
+from biztalk_services.drivers.base import BackupTarget
+from biztalk_services.model.backup import BackupContent, StoredBlob
+from biztalk_services.model.redaction import redact
 
 LARGEST_DESCRIPTOR = 16 * 1024 * 1024
 
 
-_DESCRIPTOR_TEXTS = ("service", "edition", "product_version", "region", "created_at")
-
-
-def read_back(
-    client: BlobServiceClient, container: str, backup_name: str, *, service_name: str | None = None
-) -> VerifiedBackup:
+def read_back(target: BackupTarget, service_name: str | None = None) -> BackupContent:
     """Read every blob of a backup and compare it with the descriptor.
 
-    :param client: of the storage account.
-    :param container: where the backup is.
-    :param backup_name: its name, which its descriptor bears.
-    :param service_name: the service that the descriptor must be about, if it says so; None: any.
-    :raises BackupDamagedError: a blob is missing, changed or too much; or the descriptor is missing, empty, torn or about
-        another service.
+    A backup is a container of its name, with a descriptor ``<name>.txt`` ("BizTalk Services: Backup and Restore"). The
+    format of the descriptor is not documented; where it is the JSON that lists all other blobs (docs/architecture.md),
+    they are all compared.
+
+    :param service_name: the service that the descriptor must be about, if it names one; None: any.
+    :raises BackupDamagedError: a blob is missing, changed or too much; or the descriptor is missing, empty, torn or
+        about another service.
     :raises StorageError: the account was not reached or refused.
     """
-    account = client.account_name
-    with storage_errors(f"read back backup {container} from storage account {account}"):
-        return _read_back(client.get_container_client(container), backup_name, service_name, f"{account}/{container}")
+    account = target.account
+    with storage_errors(f"read back backup {target.name} from storage account {account.name}"):
+        container = account.client.get_container_client(target.name)
+        return _read_back(container, target.name, service_name, f"{account.name}/{target.name}")
 
 
-def _read_back(container: ContainerClient, backup_name: str, service_name: str | None, subject: str) -> VerifiedBackup:
+def _read_back(container: ContainerClient, backup_name: str, service_name: str | None, subject: str) -> BackupContent:
     descriptor_name = f"{backup_name}.txt"
     listed = {blob.name: blob.size for blob in container.list_blobs()}
     if descriptor_name not in listed:
@@ -52,7 +51,7 @@ def _read_back(container: ContainerClient, backup_name: str, service_name: str |
         raise BackupDamagedError(subject, [f"the descriptor {descriptor_name} is empty"])
     stored = [StoredBlob(descriptor_name, len(content), sha256(content).hexdigest())]
     for name in sorted(listed.keys() - {descriptor_name}):
-        blob = _read(container, name)
+        blob = read_blob(container, name)
         if blob.size != listed[name]:
             disagreements.append(f"{name} is listed with {listed[name]} bytes, but {blob.size} were read")
         stored.append(blob)
@@ -61,19 +60,13 @@ def _read_back(container: ContainerClient, backup_name: str, service_name: str |
     if expected is not None:
         disagreements += [f"the descriptor {descriptor_name} lists itself"] if descriptor_name in expected else []
         others = {name: blob for name, blob in expected.items() if name != descriptor_name}
-        disagreements += _differences(others, {blob.name: blob for blob in stored[1:]}, "in the descriptor's list")
-    said = document.get("service")
-    if service_name and isinstance(said, str) and said.lower() != service_name.lower():
-        disagreements.append(f"the descriptor is about service {redact(said, limit=64)}, not {service_name}")
+        disagreements += blob_differences(others, {blob.name: blob for blob in stored[1:]}, "in the descriptor's list")
+    named = document.get("service")
+    if service_name and isinstance(named, str) and named.lower() != service_name.lower():
+        disagreements.append(f"the descriptor is about service {redact(named, limit=64)}, not {service_name}")
     if disagreements:
         raise BackupDamagedError(subject, disagreements)
-    return VerifiedBackup(
-        container=container.container_name,
-        blobs=tuple(sorted(stored)),
-        items=_items(document),
-        level="read" if expected is None else "matched",
-        descriptor=_told(document),
-    )
+    return BackupContent(tuple(sorted(stored)), _items(document), "read" if expected is None else "matched")
 
 
 def _document(content: bytes, name: str, disagreements: list[str]) -> dict[str, Any]:
@@ -121,8 +114,3 @@ def _items(document: dict[str, Any]) -> dict[str, int | None]:
         redact(str(kind), limit=100): count if type(count) is int and count >= 0 else None
         for kind, count in items.items()
     }
-
-
-def _told(document: dict[str, Any]) -> dict[str, str]:
-    texts = {name: document[name] for name in _DESCRIPTOR_TEXTS if isinstance(document.get(name), str)}
-    return {name: text for name, text in texts.items() if len(text) <= 200 and not looks_secret(text)}

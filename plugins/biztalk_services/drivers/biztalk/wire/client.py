@@ -36,7 +36,7 @@ from biztalk_services.model.errors import (
     ServiceNotFoundError,
 )
 from biztalk_services.model.redaction import secrets_of
-from biztalk_services.model.service import OperationStatus, Service, ServiceRef
+from biztalk_services.model.service import Operation, Service, ServiceRef
 
 DEFAULT_HOST = "management.core.windows.net"
 DEFAULT_API_VERSION = "2013-04-26"
@@ -121,7 +121,7 @@ class BizTalkServicesClient:
         services = self._read(
             "/cloudservices", f"list the services of subscription {self.subscription_id}", parse_services
         )
-        return sorted(services, key=lambda service: service.address)
+        return sorted(services, key=lambda service: service.ref)
 
     def get_service(self, address: ServiceRef) -> Service:
         """One service, read from its cloud service.
@@ -138,7 +138,7 @@ class BizTalkServicesClient:
             pause(1, 2, error)
         return self._get_service(address)
 
-    def get_operation(self, address: ServiceRef, operation_id: str) -> OperationStatus:
+    def get_operation(self, address: ServiceRef, operation_id: str) -> Operation:
         """Status of an operation.
 
         Read from the service (dn232425), or from the subscription (ee460783) when the service returns 404.
@@ -166,7 +166,7 @@ class BizTalkServicesClient:
 
         :raises BackupServiceError: the connection fails; the message states the reason.
         """
-        names = ", ".join(str(service.address) for service in self.list_services())
+        names = ", ".join(str(service.ref) for service in self.list_services())
         sentence = (
             f"{self._server.origin} accepts the management certificate {self._credentials.subject} for subscription "
             f"{self.subscription_id}. BizTalk services: {names or 'none'}."
@@ -237,7 +237,7 @@ class BizTalkServicesClient:
         so that an existing service is not replaced.
 
         :param address: address of the restored service; the name must be unused, the cloud service must exist.
-        :param store_connection_string: of the storage account with the backup, including its key; sent in the body only.
+        :param store_connection_string: of the storage account with the backup, with its key; sent in the body only.
         :param backup_name: name of backup and container.
         :param values: values that override those of the backup; explicit values are validated immediately, values of
             the backup only on use.
@@ -285,14 +285,14 @@ class BizTalkServicesClient:
     # --- requests ----------------------------------------------------------------------------------------------------
 
     def _get_service(self, address: ServiceRef) -> Service:
-        target = f"/cloudservices/{quote(address.cloud_service, safe='')}"
+        target = f"/cloudservices/{quote(address.scope, safe='')}"
         services = self._read(target, f"read service {address}", parse_services)
         for service in services:
-            if service.address.name.lower() == address.name.lower():
+            if service.ref.name.lower() == address.name.lower():
                 return service
-        names = ", ".join(service.address.name for service in services) or "none"
+        names = ", ".join(service.ref.name for service in services) or "none"
         raise ServiceNotFoundError(
-            f"Cloud service {address.cloud_service} holds no BizTalk service {address.name} (it holds: {names}). "
+            f"Cloud service {address.scope} holds no BizTalk service {address.name} (it holds: {names}). "
             "Correct the address; the service may also have been deleted."
         )
 
@@ -366,7 +366,7 @@ _DELETE = ErrorMapping(recheck="Check whether the service still exists")
 def _resource(address: ServiceRef, *, proxied: bool = True) -> str:
     """Path of a service in the resource provider: POST and poll use ``~`` (dn232419, dn232425), PUT and DELETE do not
     (dn232416, dn232344)."""
-    cloud_service, name = quote(address.cloud_service, safe=""), quote(address.name, safe="")
+    cloud_service, name = quote(address.scope, safe=""), quote(address.name, safe="")
     return f"/cloudservices/{cloud_service}/resources/{_PROVIDER}/{'~/' if proxied else ''}{_TYPE}/{name}"
 
 

@@ -62,8 +62,8 @@ class ManagementCredentials:
         content = _content(certificate, certificate_path, "management certificate")
         if content is None:
             raise InvalidCertificateError(
-                "There is no management certificate. Set it in the connection, as PEM text or as the path of its file (PEM "
-                "or PKCS#12)."
+                "There is no management certificate. Set it in the connection as PEM text, or as the path of a PEM or "
+                "PKCS#12 file."
             )
         key_content = _content(private_key, private_key_path, "private key")
         password = passphrase.encode() if passphrase else None
@@ -177,7 +177,8 @@ def client_context(ca_bundle: str | Path | None = None) -> ssl.SSLContext:
             context.load_verify_locations(**{"capath" if path.is_dir() else "cafile": str(path)})
     except (OSError, ValueError):
         raise InvalidCertificateError(
-            f"The CA bundle ({'text' if is_text else ca_bundle}) cannot be read as PEM certificates. Correct ca_bundle in the connection."
+            f"The CA bundle ({'text' if is_text else ca_bundle}) cannot be read as PEM certificates. Correct "
+            "ca_bundle in the connection."
         ) from None
     return context
 

@@ -17,10 +17,11 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from biztalk_services.drivers.biztalk.services import biztalk_service
 from biztalk_services.drivers.biztalk.states import canonical_state
 from biztalk_services.model.errors import InvalidAddressError
 from biztalk_services.model.redaction import redact
-from biztalk_services.model.service import OperationStatus, Result, Service, ServiceRef
+from biztalk_services.model.service import Operation, Result, Service, ServiceRef
 
 MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 
@@ -90,7 +91,7 @@ def parse_services(root: Element) -> list[Service]:
     ]
 
 
-def parse_operation(root: Element, operation_id: str) -> OperationStatus:
+def parse_operation(root: Element, operation_id: str) -> Operation:
     """An ``Operation`` (subscription level) or ``OperationStatus`` (service level) element.
 
     :param operation_id: the requested id; the status of another operation is rejected.
@@ -183,19 +184,19 @@ def _is_biztalk(resource: Element) -> bool:
 
 def _service(resource: Element, cloud_service: Element) -> Service:
     try:
-        address = ServiceRef(_text(cloud_service, "Name") or "", _text(resource, "Name") or "")
+        ref = ServiceRef(_text(cloud_service, "Name") or "", _text(resource, "Name") or "")
     except InvalidAddressError as error:
         raise UnreadableError(f"a service has no valid address: {redact(str(error))}") from None
     state, sub_state = _text(resource, "State"), _text(resource, "SubState")
     if not (state or sub_state):
-        raise UnreadableError(f"service {address} has neither State nor SubState")
+        raise UnreadableError(f"service {ref} has neither State nor SubState")
     intrinsic = _child(resource, "IntrinsicSettings")
     settings = _child(intrinsic, "ServiceSettings")
     edition, etag = _text(settings, "Edition"), _text(resource, "ETag")
-    return Service(
-        address=address,
-        state=canonical_state(sub_state or state or ""),
-        edition=edition and edition.lower(),
+    return biztalk_service(
+        ref,
+        canonical_state(sub_state or state or ""),
+        edition and edition.lower(),
         version=_text(settings, "ServiceVersion"),
         region=_text(cloud_service, "GeoRegion"),
         etag=etag and etag.strip('"'),
@@ -206,7 +207,7 @@ def _service(resource: Element, cloud_service: Element) -> Service:
     )
 
 
-def _last_operation(resource: Element) -> OperationStatus | None:
+def _last_operation(resource: Element) -> Operation | None:
     element = _child(resource, "OperationStatus")
     try:
         return None if element is None else _operation(element, None)
@@ -214,14 +215,14 @@ def _last_operation(resource: Element) -> OperationStatus | None:
         return None
 
 
-def _operation(element: Element, operation_id: str | None) -> OperationStatus:
+def _operation(element: Element, operation_id: str | None) -> Operation:
     result_text = _text(element, "Result") or _text(element, "Status") or ""
     result = _RESULTS.get(re.sub(r"[\s_-]", "", result_text).lower())
     if result is None:
         raise UnreadableError(f"the operation result {redact(result_text, limit=64)!r} is unknown")
     error = _child(element, "Error")
     message = _text(error, "Message")
-    return OperationStatus(
+    return Operation(
         operation_id=operation_id,
         result=result,
         http_code=_int(_text(error, "HttpCode") or _text(element, "HttpStatusCode")),

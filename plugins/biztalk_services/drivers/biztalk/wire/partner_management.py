@@ -70,8 +70,8 @@ class PartnerManagementClient:
         self._addresses = PartnerAddresses(service, namespace, endpoint)
         if not (key or "").strip() or not (issuer or "").strip():
             raise AccessControlError(
-                f"The issuer or the key of ACS namespace {namespace} is missing. Set both in the connection; the issuer "
-                "is usually 'owner'."
+                f"The issuer or the key of ACS namespace {namespace} is missing. Set both in the connection; the "
+                "issuer is usually 'owner'."
             )
         context = client_context(ca_bundle)
         self._server = Server(self._addresses.origin, context, timeout, handshake=_handshake)

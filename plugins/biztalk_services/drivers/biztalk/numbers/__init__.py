@@ -1,0 +1,1 @@
+"""The control numbers of agreements: their ranges, and how a restored service continues beyond those used."""

@@ -1,0 +1,148 @@
+"""What has to be done about the control numbers of a whole restored service, before it is resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, OpenNumbers, new_bounds
+from biztalk_services.drivers.biztalk.numbers.ranges import Place, ranges_of
+from biztalk_services.model.control_numbers import NumberPlan, NumberRow, UseReport
+from biztalk_services.model.inventory import PARTNER_MANAGEMENT, Inventory
+
+ALL = "all"
+"""Agreement and kind of open numbers of the whole service."""
+
+Key = tuple[str, str]
+"""Agreement and kind."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What has to be done; nothing, where both are empty.
+
+    :param bounds: bounds to set.
+    :param open: what a person has to do first.
+    """
+
+    bounds: tuple[NewBounds, ...] = ()
+    open: tuple[OpenNumbers, ...] = ()
+
+    def changes(self) -> dict[str, dict[str, int]]:
+        """Agreement -> all properties of its ``ProtocolSettings`` to change, in one go: each change gives them another
+        ETag."""
+        changes: dict[str, dict[str, int]] = {}
+        for each in self.bounds:
+            changes.setdefault(each.agreement, {}).update(each.changes())
+        return changes
+
+    def with_applied(self, first: Decision, restored: Inventory) -> Decision:
+        """This decision, in which bounds that an earlier try has set already are still shown as set by us.
+
+        Bounds that were set cannot be told from others by themselves; where a range starts over, they would even look
+        used up.
+
+        :param first: the decision about the ranges as they were at the backup.
+        :param restored: the service as it is now.
+        """
+        now = {(place.agreement, place.kind): (place.range.lower, place.range.upper) for place in ranges_of(restored)}
+        applied = {
+            _key(each): each
+            for each in first.bounds
+            if now.get(_key(each)) == (each.lower, each.upper or each.restored.upper)
+        }
+        return Decision(
+            (*applied.values(), *(each for each in self.bounds if _key(each) not in applied)),
+            tuple(each for each in self.open if _key(each) not in applied),
+        )
+
+
+def decide(restored: Inventory, uses: UseReport, *, margin: int, recorded: Inventory | None) -> Decision:
+    """What :func:`biztalk_services.drivers.biztalk.numbers.bounds.new_bounds` says of every agreement and kind.
+
+    :param restored: the restored service; before the restore, the backup (``recorded``) stands for it.
+    :param uses: what was given out since the backup.
+    :param margin: numbers to leave out for what was used without being seen, from 0 on.
+    :param recorded: the service at the backup; None when it was not recorded.
+    """
+    if problem := restored.parts.get(PARTNER_MANAGEMENT):
+        sentence = (
+            f"The ranges of control numbers of service {restored.service} could not be read, so it is unknown whether "
+            f"they repeat numbers used since the backup: {problem.rstrip('.')}."
+        )
+        return Decision(open=(OpenNumbers(agreement=ALL, kind=ALL, rule="control-numbers-known", sentence=sentence),))
+    places = list(ranges_of(restored))
+    decided: list[NewBounds | OpenNumbers | None] = [
+        new_bounds(
+            place.range,
+            agreement=place.agreement,
+            kind=place.kind,
+            protocol=place.protocol,
+            last=recorded.last_number(place.agreement, place.kind) if recorded else None,
+            use=uses.use_of(place.agreement, place.kind),
+            margin=margin,
+        )
+        for place in places
+    ]
+    decided += _without_range(places, uses)
+    return Decision(
+        tuple(each for each in decided if isinstance(each, NewBounds)),
+        tuple(each for each in decided if isinstance(each, OpenNumbers)),
+    )
+
+
+def number_plan(
+    restored: Inventory, decision: Decision, used: UseReport, recorded: Inventory | None, *, applied: bool
+) -> NumberPlan:
+    """The decision as a table: one row an agreement and kind that was used since the backup, or that needs a person.
+
+    :param restored: the restored service before anything was changed; before the restore, the backup.
+    :param decision: what has to be done.
+    :param used: what was given out since the backup.
+    :param recorded: inventory of the backup.
+    :param applied: whether the bounds are set.
+    """
+    bounds = {_key(each): each for each in decision.bounds}
+    open_numbers = {_key(each): each for each in decision.open}
+    rows = []
+    for place in ranges_of(restored):
+        key = (place.agreement, place.kind)
+        use, blocked, needed = used.use_of(*key), open_numbers.pop(key, None), bounds.get(key)
+        if blocked or needed or (use and use.used):
+            last = recorded.last_number(*key) if recorded else None
+            why = blocked.sentence if blocked else needed.reason if needed else "It is beyond every number used since."
+            rows.append(
+                NumberRow(
+                    agreement=place.agreement,
+                    kind=place.kind,
+                    backup=last,
+                    highest=use.highest if use else None,
+                    next=needed.lower if needed and applied else place.range.after(last),
+                    done=blocked is None and (needed is None or applied),
+                    sentence=why,
+                )
+            )
+    rows += _rest(open_numbers)
+    return NumberPlan(tuple(rows), tuple(each.sentence for each in decision.open))
+
+
+def _rest(open_numbers: Mapping[Key, OpenNumbers]) -> Iterator[NumberRow]:
+    for (agreement, kind), each in open_numbers.items():
+        yield NumberRow(agreement, kind, None, None, None, False, each.sentence)
+
+
+def _without_range(places: list[Place], uses: UseReport) -> Iterator[OpenNumbers]:
+    """Numbers used by agreements that the restored service does not have, or that generate none there."""
+    known = {(place.agreement.casefold(), place.kind) for place in places}
+    for use in uses.uses:
+        if use.used and use.key not in known:
+            sentence = (
+                f"Agreement {use.agreement} has given out {use.used} {use.kind.replace('_', ' ')} control numbers since "
+                f"the backup, the highest {use.highest}, but has no range for them in the restored service. When it is "
+                "created again, let it begin beyond them."
+            )
+            yield OpenNumbers(agreement=use.agreement, kind=use.kind, rule="control-number-range", sentence=sentence)
+
+
+def _key(each: NewBounds | OpenNumbers) -> Key:
+    return each.agreement, each.kind

@@ -1,0 +1,86 @@
+"""What a use case works with: one service seen through its driver, the archive, and the run that it is done for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from biztalk_services.model.records import Lock
+from biztalk_services.model.run import Run, RunState
+
+if TYPE_CHECKING:
+    from biztalk_services.archive.archive import Archive
+    from biztalk_services.drivers.base import Driver
+    from biztalk_services.model.service import Service, ServiceRef
+
+
+class Journal(Protocol):
+    """What a step has stored so as not to request a change twice. It survives retries and clears of the step."""
+
+    def get(self, key: str) -> dict[str, Any] | None: ...
+
+    def set(self, key: str, entry: dict[str, Any]) -> None: ...
+
+    def delete(self, key: str) -> None: ...
+
+
+class Job:
+    """
+    :param driver: opens the driver of the service, when it is first needed.
+    :param archive: opens the archive of its backups and records, likewise.
+    :param ref: the service.
+    :param run: the run that works on it.
+    :param run_state: what is known of a run.
+    :param journal: of the step.
+    :param request_id: our name for a request of this kind (``suspend``), the same for every try of the step.
+    :param log: takes what happens.
+    """
+
+    def __init__(
+        self,
+        *,
+        driver: Callable[[], Driver],
+        archive: Callable[[], Archive],
+        ref: ServiceRef,
+        run: Run,
+        run_state: Callable[[Run], RunState],
+        journal: Journal,
+        request_id: Callable[[str], str],
+        log: logging.Logger,
+    ) -> None:
+        self._open_driver = driver
+        self._open_archive = archive
+        self.ref = ref
+        self.run = run
+        self.run_state = run_state
+        self.journal = journal
+        self.request_id = request_id
+        self.log = log
+
+    @cached_property
+    def driver(self) -> Driver:
+        return self._open_driver()
+
+    @cached_property
+    def archive(self) -> Archive:
+        return self._open_archive()
+
+    def service(self) -> Service:
+        """The service as it is now.
+
+        :raises ServiceNotFoundError: there is none.
+        """
+        return self.driver.get_service(self.ref)
+
+    def lock(self, purpose: str, hold: timedelta) -> None:
+        """Lock the service for this run; the same run may lock it again.
+
+        :param purpose: ``backup`` or ``restore``.
+        :param hold: how long the lock lasts unless it is released.
+        :raises ServiceLockedError: another run that has not ended holds the lock.
+        """
+        lock = Lock(self.ref.name, self.run, purpose, datetime.now(UTC) + hold)
+        self.archive.locks.take(lock, has_ended=lambda run: self.run_state(run) is RunState.ENDED)

@@ -1,0 +1,261 @@
+"""Carries a plan out: deletes the existing service, requests the restore, compares the result, advances its numbers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from biztalk_services.archive.errors import BackupDamagedError
+from biztalk_services.drivers.base import Capability
+from biztalk_services.flows.backup import advance, require_quiesced
+from biztalk_services.flows.submit_once import submit_once
+from biztalk_services.flows.suspend import close_records
+from biztalk_services.model.backup import BackupReference
+from biztalk_services.model.control_numbers import NumberRow
+from biztalk_services.model.differences import differences
+from biztalk_services.model.errors import (
+    BackupServiceError,
+    OperationNotAllowedError,
+    OutcomeUnknownError,
+    ServerError,
+    ServiceNotFoundError,
+)
+from biztalk_services.model.requests import EXACT, RAISE
+from biztalk_services.model.service import Operation
+from biztalk_services.model.steps import ReachedState, StartedOperation, VerifiedRestore
+
+if TYPE_CHECKING:
+    from biztalk_services.flows.job import Job
+    from biztalk_services.flows.submit_once import Entry
+    from biztalk_services.model.plan import RestorePlan
+    from biztalk_services.model.service import Service
+
+_DELETE, _RESTORE = "delete", "restore"
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 3.0, 60.0
+"""Seconds between two requests for a name that is still held: at most a twentieth of the time already waited, within
+these."""
+
+
+class SafetyBackupLostError(BackupServiceError):
+    """The safety backup is not whole any more; nothing was deleted."""
+
+
+class DeletionNotStartedError(BackupServiceError):
+    """A deletion was requested, and the service is not being deleted."""
+
+
+class NameNotFreeError(BackupServiceError):
+    """The service is deleted, and its name is still held."""
+
+    default_advice = "retry"
+
+
+class RestoreMismatchError(BackupServiceError):
+    """The restored service does not hold what the backup held."""
+
+
+class ControlNumbersOpenError(BackupServiceError):
+    """Control numbers that a person has to advance before the service is resumed."""
+
+
+def delete_service(
+    job: Job,
+    *,
+    etag: str | None,
+    safety_backup: BackupReference | None,
+    quiesced: ReachedState | None,
+    hold: timedelta,
+) -> StartedOperation:
+    """Request the deletion of a service, once.
+
+    When the response is lost, on retry, and when the step is cleared, the service itself shows whether it is being
+    deleted.
+
+    :param etag: that the service must still have, so that what was approved is what is deleted.
+    :param safety_backup: its safety backup, which is read back first; None: it is deleted without one, as approved.
+    :param quiesced: the service when it was quiesced for that backup; None: it is deleted as it is.
+    :param hold: how long the lock lasts unless it is released.
+    :raises SafetyBackupLostError: the safety backup is not whole.
+    :raises NotQuiescedError: the service is not as it was when it was backed up.
+    :raises DeletionNotStartedError: the deletion was requested before, and is not under way.
+    """
+    job.lock("restore", hold)
+
+    def prepare() -> Entry:
+        if safety_backup:
+            _require_whole(job, safety_backup)
+        if quiesced:
+            require_quiesced(job, job.service().state, quiesced)
+        return {"requested_at": datetime.now(UTC).isoformat()}
+
+    def adopt(entry: Entry) -> bool:
+        try:
+            service = job.service()
+        except ServiceNotFoundError:
+            return True
+        if not service.may_be_under("delete"):
+            raise DeletionNotStartedError(
+                f"The deletion of service {job.ref} was requested, and it is {service.state}. It is not requested "
+                "again; check the service, and start another restore."
+            )
+        return True
+
+    def submit(entry: Entry) -> Operation:
+        try:
+            operation = job.driver.delete(job.ref, request_id=job.request_id(_DELETE), if_match=etag)
+        except (OutcomeUnknownError, ServerError) as lost:
+            job.log.warning("%s", lost)
+            adopt(entry)
+            return Operation(None)
+        job.log.info("Requested the deletion of %s: operation %s.", job.ref, operation.operation_id)
+        return operation
+
+    entry = submit_once(job.journal, _DELETE, prepare=prepare, adopt=adopt, submit=submit, recheck=True)
+    return StartedOperation(entry["operation_id"])
+
+
+def start_restore(
+    job: Job, plan: RestorePlan, *, name_deadline: timedelta, hold: timedelta
+) -> StartedOperation:
+    """Request the restore of a backup as a service that does not exist.
+
+    On retry a service of this name that exists since is adopted when a restore made it; a name that is still held is
+    requested again until the deadline, for there is no other way to check whether it is free.
+
+    :param name_deadline: how long to wait for the name.
+    :param hold: how long the lock lasts unless it is released.
+    :raises NameNotFreeError: the name is still held.
+    :raises OperationNotAllowedError: a service of this name exists.
+    """
+    job.lock("restore", hold)
+    existing = _existing(job)
+
+    def prepare() -> Entry:
+        if existing is not None:
+            raise OperationNotAllowedError(
+                f"Service {job.ref} already exists ({existing.state}); a restore never overwrites it. No request was "
+                "sent; check the service, and start another restore.",
+                advice="stop",
+            )
+        return {"requested_at": datetime.now(UTC).isoformat()}
+
+    def adopt(entry: Entry) -> bool:
+        if existing is None:
+            return False
+        operation = existing.last_operation
+        if not operation or (operation.operation_type or "").lower() != "restore":
+            raise OperationNotAllowedError(
+                f"Service {job.ref} was created while its restore was being requested, and not by a restore; it is "
+                f"{existing.state}. No further request was sent; check the service.",
+                advice="stop",
+            )
+        job.log.info("An earlier try started the restore of %s; adopting it.", job.ref)
+        return True
+
+    def submit(entry: Entry) -> Operation:
+        # Else the watchdog would take the restored service, which arrives suspended, for the one that it replaces.
+        close_records(job, "deleted; its name is used again", of_all_runs=True)
+        try:
+            operation = job.driver.start_restore(plan, job.archive.account, request_id=job.request_id(_RESTORE))
+        except OperationNotAllowedError as held:
+            raise _name_not_free(job, entry, held, name_deadline) from None
+        job.log.info("Requested the restore of %s: operation %s.", job.ref, operation.operation_id)
+        return operation
+
+    entry = submit_once(
+        job.journal, _RESTORE, prepare=prepare, adopt=adopt, submit=submit, forget=lambda error: False
+    )
+    advance(job, _RESTORE, entry)
+    return StartedOperation(entry["operation_id"])
+
+
+def verify_restore(job: Job, plan: RestorePlan, differing: list[str]) -> VerifiedRestore:
+    """Compare what a restored service holds with what was recorded at its backup.
+
+    :param differing: takes what is different and was not requested, one sentence each.
+    :raises RestoreMismatchError: something is different that was not requested, or the backup has no inventory.
+    """
+    recorded, name = job.archive.catalog.inventory_of(plan.backup), plan.backup.container
+    if recorded is None:
+        raise RestoreMismatchError(
+            f"Backup {name} has no inventory; the restored service {job.ref} cannot be compared. Check it before it is "
+            "resumed."
+        )
+    service = job.service()
+    now = job.driver.inventory(service, plan.request.overrides)
+    found = differences(recorded, now, allowed=job.driver.expected_differences(plan))
+    for difference in found:
+        job.log.log(20 if difference.allowed else 40, difference.sentence())
+    differing += [difference.sentence() for difference in found if not difference.allowed]
+    differing += job.driver.deviations(plan, service)
+    if differing:
+        raise RestoreMismatchError(
+            f"Service {job.ref} is not what was backed up as {name}: {' '.join(differing)} It is {service.state}; "
+            "check it before it is resumed."
+        )
+    checked = f"All {len(now.items)} items and {len(now.settings)} settings of {job.ref} are as at the backup."
+    job.log.info(checked)
+    return VerifiedRestore(checked, tuple(each.sentence() for each in found))
+
+
+def advance_control_numbers(job: Job, plan: RestorePlan, rows: list[NumberRow], *, hold: timedelta) -> None:
+    """Make sure that a restored service gives out no control number that was used since its backup.
+
+    What was advanced already is not advanced again; bounds only go up.
+
+    :param rows: takes one row an agreement and kind that was used since.
+    :param hold: how long the lock lasts unless it is released.
+    :raises ControlNumbersOpenError: numbers cannot be advanced as requested.
+    """
+    job.lock("restore", hold)
+    policy = plan.request.control_numbers
+    if policy == EXACT:
+        job.log.warning(
+            "Control numbers stay as they were at the backup, as requested; numbers used since are given out again."
+        )
+        return
+    if Capability.CONTROL_NUMBERS not in job.driver.info.capabilities:
+        job.log.info("A %s has no control numbers to advance.", job.driver.info.title)
+        return
+    service = job.service()
+    done = job.driver.advance_control_numbers(
+        service,
+        plan,
+        job.archive.catalog.inventory_of(plan.backup),
+        job.driver.control_numbers_since(plan.backup.service, plan.backup.started_at),
+        apply=policy == RAISE,
+    )
+    rows += done.rows
+    for row in done.rows:
+        job.log.info("%s %s: %s", row.agreement, row.kind, row.sentence)
+    if policy == RAISE and done.open:
+        raise ControlNumbersOpenError(
+            f"Control numbers of {job.ref} are not advanced, and it is {service.state}: {' '.join(done.open)}"
+        )
+
+
+def _existing(job: Job) -> Service | None:
+    try:
+        return job.service()
+    except ServiceNotFoundError:
+        return None
+
+
+def _require_whole(job: Job, safety_backup: BackupReference) -> None:
+    try:
+        job.log.info(job.archive.verify(safety_backup))
+    except BackupDamagedError as error:
+        raise SafetyBackupLostError(f"Service {job.ref} is not deleted. {error}") from None
+    job.archive.ensure_published(safety_backup)
+
+
+def _name_not_free(job: Job, entry: dict[str, Any], held: BackupServiceError, deadline: timedelta) -> NameNotFreeError:
+    waited = (datetime.now(UTC) - datetime.fromisoformat(entry["requested_at"])).total_seconds()
+    if waited >= deadline.total_seconds():
+        return NameNotFreeError(
+            f"The name of service {job.ref} is still not free {waited / 60:.0f} minutes after the restore was first "
+            f"requested; nothing was restored. {held}",
+            advice="stop",
+        )
+    pause = min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+    return NameNotFreeError(f"The name of service {job.ref} is not free yet. {held}", retry_after=pause)

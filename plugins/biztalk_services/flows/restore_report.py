@@ -1,0 +1,218 @@
+"""What became of a restore, out of the states and the XComs of its steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from biztalk_services.flows.backup_report import failed_steps, why_lost
+from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.model.requests import REPLACE, REPORT
+from biztalk_services.model.service import Service, ServiceRef
+from biztalk_services.model.steps import RestoreOutcome
+
+if TYPE_CHECKING:
+    import logging
+
+    from biztalk_services.archive.archive import Archive
+    from biztalk_services.drivers.base import Driver
+    from biztalk_services.model.backup import BackupReference
+    from biztalk_services.model.control_numbers import NumberRow
+    from biztalk_services.model.plan import RestorePlan
+    from biztalk_services.model.steps import ConfirmedPlan
+
+RESTORED, FAILED, PLANNED, REFUSED = "restored", "failed", "plan only", "refused"
+NOTHING_CHANGED = "Nothing was changed."
+_UNKNOWN = "in an unknown state"
+_NOT_RUN = (None, "skipped", "removed")
+
+
+class RestoreFailedError(BackupServiceError):
+    """The restore failed or was refused; the message says what the state of the service is and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreSteps:
+    """The steps of a restore, by what the report has to know of them.
+
+    :param all: all of them, in their order.
+    :param changes: those that change something.
+    :param deletions: a step that deletes the existing service -> the wait until it is deleted.
+    :param required: those that all have to succeed before the service counts as restored.
+    """
+
+    all: Sequence[str]
+    changes: Sequence[str]
+    deletions: Mapping[str, str]
+    required: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreResults:
+    """What the steps of a restore have handed on; None where they did not.
+
+    :param plan: the plan.
+    :param plan_only: whether only the plan was requested.
+    :param approved_by: name of the person who approved.
+    :param confirmed: the confirmed plan.
+    :param safety_backup: the published safety backup.
+    :param numbers: control numbers, one row an agreement and kind.
+    :param differences: what the restored service does not hold as it should.
+    :param failure_of: the sentence with which a step failed.
+    """
+
+    plan: RestorePlan | None
+    plan_only: bool
+    approved_by: str | None
+    confirmed: ConfirmedPlan | None
+    safety_backup: BackupReference | None
+    numbers: tuple[NumberRow, ...]
+    differences: tuple[str, ...]
+    failure_of: Callable[[str], str | None]
+
+
+def restore_outcome(
+    steps: RestoreSteps,
+    states: Mapping[str, str | None],
+    results: RestoreResults,
+    *,
+    driver: Callable[[], Driver],
+    archive: Callable[[], Archive],
+    restore_dag: str,
+    log: logging.Logger,
+) -> RestoreOutcome:
+    """What became of a restore.
+
+    :param states: state of each step; a missing one did not run.
+    :param driver: opens the driver.
+    :param archive: opens the archive.
+    :param restore_dag: id of the DAG that restores, for the advice how to restore the safety backup.
+    """
+    plan, safety = results.plan, results.safety_backup
+    failed = [step for step in failed_steps(steps.all, states) if states.get(step) not in _NOT_RUN]
+    changed = [step for step in steps.changes if states.get(step) not in (*_NOT_RUN, "upstream_failed")]
+    undone = [step for step in steps.required if states.get(step) != "success"]
+    reasons = " ".join(dict.fromkeys(results.failure_of(step) or f"See the log of {step}." for step in failed))
+    reasons = reasons or f"These steps were not carried out: {', '.join(undone)}."
+    outcome = RestoreOutcome(
+        outcome=REFUSED,
+        reason=reasons,
+        service=plan and plan.target.service,
+        backup=plan and plan.backup.place,
+        approved_by=results.approved_by,
+        numbers=results.numbers,
+        differences=results.differences,
+    )
+    if plan is None or not changed:
+        if not failed and results.plan_only:
+            return replace(outcome, outcome=PLANNED, reason=f"Only the plan was requested. {NOTHING_CHANGED}")
+        return replace(outcome, reason=_unchanged(reasons))
+    service, state = _service_now(driver, plan, log)
+    outcome = replace(outcome, state=state, seconds=_seconds_since(results.confirmed))
+    deleted = any(
+        states.get(wait) == "success" or (step in changed and (state in (None, _UNKNOWN) or _is_deleting(service)))
+        for step, wait in steps.deletions.items()
+    )
+    lost = why_lost(archive(), safety) if deleted and safety else None
+    if failed or undone:
+        sentences = [reasons, f"Service {plan.target.service} is {state or 'deleted'} now."]
+    else:
+        sentences = [f"{plan.backup.place} is restored as {plan.target.service}, which is {state}."]
+        if not lost:
+            return replace(outcome, outcome=RESTORED, reason=sentences[0])
+    form = None
+    if deleted and safety:
+        form = _undo_form(driver, archive(), plan, safety, service, state, log)
+        sentences.append(
+            f"The service that was deleted is in the safety backup {safety.place}; to restore it, start {restore_dag} "
+            f"with this form: {json.dumps(form)}."
+        )
+    elif deleted:
+        sentences.append("The service that was there was deleted without a backup, as approved.")
+    if lost:
+        sentences.append(lost)
+    return replace(
+        outcome,
+        outcome=FAILED,
+        reason=" ".join(sentences),
+        safety_backup=safety.place if safety else None,
+        undo_form=form,
+    )
+
+
+def record_restore(
+    archive: Archive, outcome: RestoreOutcome, *, when: datetime, run: dict[str, str], plan: Any, log: logging.Logger
+) -> None:
+    """Record a restore that changed something. A failed one that cannot be recorded is reported all the same.
+
+    :param when: moment of the run, aware.
+    :param run: the run, plain JSON.
+    :param plan: the plan, plain JSON.
+    """
+    values = outcome.to_xcom() | {"schema_version": 1, "run": run, "plan": plan}
+    name = (outcome.service or "").rpartition("/")[2]
+    try:
+        url = archive.restores.record(name, f"{when.astimezone(UTC):%Y%m%d-%H%M%S}", values)
+    except BackupServiceError as error:
+        if outcome.outcome == RESTORED:
+            raise
+        log.warning("The restore could not be recorded: %s", error)
+    else:
+        log.info("The restore is recorded at %s.", url)
+
+
+def _service_now(
+    driver: Callable[[], Driver], plan: RestorePlan, log: logging.Logger
+) -> tuple[Service | None, str | None]:
+    """The service and its state; the state is None when it does not exist."""
+    try:
+        service = driver().get_service(ServiceRef.parse(plan.target.service))
+    except ServiceNotFoundError:
+        return None, None
+    except BackupServiceError as error:
+        log.warning("The state of %s is unknown now: %s", plan.target.service, error)
+        return None, _UNKNOWN
+    return service, service.state
+
+
+def _is_deleting(service: Service | None) -> bool:
+    return service is not None and service.under_way == "delete"
+
+
+def _undo_form(
+    driver: Callable[[], Driver],
+    archive: Archive,
+    plan: RestorePlan,
+    safety: BackupReference,
+    service: Service | None,
+    state: str | None,
+    log: logging.Logger,
+) -> dict[str, Any]:
+    """The form that restores the safety backup to where it was taken, in place of what has the name now."""
+    form: dict[str, Any] = {
+        "service": safety.service,
+        "target_scope": safety.scope,
+        "backup": safety.container,
+        "control_numbers": REPORT,
+    }
+    if state is not None:
+        form["existing_service_policy"] = REPLACE
+        form["without_safety_backup"] = service is None or "backup" not in service.allows
+    try:
+        settings = archive.catalog.inventory(safety.service, safety.container).settings
+        return form | driver().same_overrides(plan, settings)
+    except BackupServiceError as error:
+        log.warning("%s", error)
+        return form
+
+
+def _unchanged(reason: str) -> str:
+    """A reason with the remark that nothing was changed, once."""
+    return reason if NOTHING_CHANGED.lower().rstrip(".") in reason.lower() else f"{reason} {NOTHING_CHANGED}"
+
+
+def _seconds_since(confirmed: ConfirmedPlan | None) -> float | None:
+    return round((datetime.now(UTC) - confirmed.confirmed_at).total_seconds(), 1) if confirmed else None

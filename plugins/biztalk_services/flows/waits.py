@@ -1,0 +1,301 @@
+"""What a wait waits for: each polls once, and says whether the wait is over. They only read, but for one that closes
+the suspension records of its run."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import BackupServiceError, OperationNotFoundError, ServiceNotFoundError
+from biztalk_services.model.requests import PROCEED
+from biztalk_services.model.run import Run
+from biztalk_services.model.service import Operation, Phase, Service, ServiceRef
+from biztalk_services.model.steps import ReachedState
+
+if TYPE_CHECKING:
+    from biztalk_services.archive.archive import Archive
+    from biztalk_services.drivers.base import Driver
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """The wait is over; ``value`` is handed on, plain JSON."""
+
+    value: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What is waited for cannot be reached any more; ``message`` says why and what to do."""
+
+    message: str
+
+
+Ending = Succeeded | Failed
+
+
+class Place:
+    """What a wait polls: the service through its driver, and the archive, each opened when it is first needed.
+
+    :param service: address of the service.
+    :param driver: opens the driver.
+    :param archive: opens the archive.
+    :param log: takes changes of state.
+    """
+
+    def __init__(
+        self, service: str, *, driver: Callable[[], Driver], archive: Callable[[], Archive], log: logging.Logger
+    ) -> None:
+        self.ref = ServiceRef.parse(service)
+        self.log = log
+        self._open_driver = driver
+        self.archive = archive
+        self._driver: Driver | None = None
+        self._state: str | None = None
+
+    @property
+    def driver(self) -> Driver:
+        self._driver = self._driver or self._open_driver()
+        return self._driver
+
+    def service(self) -> Service:
+        """The service as it is now; a change of its state is logged."""
+        service = self.driver.get_service(self.ref)
+        if service.state != self._state:
+            self.log.info("%s is %s", self.ref, service.state)
+            self._state = service.state
+        return service
+
+    def operation(self, operation_id: str | None) -> Operation | None:
+        """The status of an operation; None when there is none, or when the service does not know it any more."""
+        if operation_id is None:
+            return None
+        try:
+            return self.driver.get_operation(self.ref, operation_id)
+        except OperationNotFoundError as error:
+            self.log.warning("%s", error)
+            return None
+
+
+class Wait(ABC):
+    """One kind of wait. Its fields are plain JSON without secrets, so that another process can go on with it."""
+
+    @abstractmethod
+    def description(self) -> str:
+        """What is waited for, to complete the sentence "waiting for ..."."""
+
+    @abstractmethod
+    def poll(self, place: Place) -> Ending | None:
+        """Whether the wait is over; None when it is not. Blocks.
+
+        :raises BackupServiceError: the poll failed.
+        """
+
+    def on_final_error(self, error: BackupServiceError) -> Ending:
+        """The ending when a poll failed in a way that another poll will not change."""
+        return Failed(str(error))
+
+    def on_poll_errors(self, error: BackupServiceError) -> Ending:
+        """The ending when polls failed for too long, or when the one at the deadline failed."""
+        return Failed(f"Gave up waiting for {self.description()}: polls failed for too long. The last error: {error}")
+
+    def on_timeout(self, deadline: str) -> Failed:
+        """The ending when the poll at the deadline succeeded, and the wait is not over."""
+        return Failed(f"Timed out waiting for {self.description()} (deadline {deadline}).")
+
+
+@dataclass
+class StateWait(Wait):
+    """Waits until the service is in one of the expected states.
+
+    :param service: its address.
+    :param expected: states, in the driver's spelling.
+    :param operation_id: the operation that leads there; when it fails, so does the wait.
+    """
+
+    service: str
+    expected: list[str]
+    operation_id: str | None = None
+
+    def description(self) -> str:
+        return f"service {self.service} to be {' or '.join(self.expected)}"
+
+    def poll(self, place: Place) -> Ending | None:
+        service = place.service()
+        if service.state in self.expected:
+            return Succeeded(_reached(service))
+        if service.phase is Phase.FAILED:
+            operation = service.last_operation
+            reason = operation.failure if operation else "no reason was reported"
+            return Failed(
+                f"Service {self.service} went to {service.state} while waiting for {self.description()}: {reason}. "
+                "Check its operation log; the state chart lists what is allowed from there."
+            )
+        operation = place.operation(self.operation_id)
+        return _failed(self.service, operation) if operation and operation.result == "Failed" else None
+
+
+@dataclass
+class ResumedWait(StateWait):
+    """Waits until a service is resumed, and closes the suspension records that the run has on it: it does not only
+    read. Closing them twice does no harm.
+
+    :param dag_id: DAG of the run that suspended the service.
+    :param run_id: id of that run.
+    """
+
+    dag_id: str = ""
+    run_id: str = ""
+
+    def poll(self, place: Place) -> Ending | None:
+        ending = super().poll(place)
+        if isinstance(ending, Succeeded):
+            run = Run(self.dag_id, self.run_id)
+            try:
+                place.archive().suspensions.close_all(
+                    self.service, by=str(run), reason=f"service is {ending.value['state']}", run=run
+                )
+            except BackupServiceError as error:
+                place.log.warning("%s", error)  # the watchdog closes it
+        return ending
+
+
+@dataclass
+class OperationWait(Wait):
+    """Waits until an operation has succeeded and the service is settled again.
+
+    :param service: its address.
+    :param operation_id: id of the operation; None when it was adopted without its id. Then, and when the service does
+        not know the id any more, what the service itself reports of its last operation counts.
+    :param operation_type: type of the operation (``Backup``), as the service reports it.
+    """
+
+    service: str
+    operation_id: str | None
+    operation_type: str
+
+    def description(self) -> str:
+        return f"operation {self.operation_id or self.operation_type} of service {self.service} to end"
+
+    def poll(self, place: Place) -> Ending | None:
+        service = None
+        operation = place.operation(self.operation_id)
+        if operation is None:
+            service = place.service()
+            operation = service.last_operation
+            if operation is None or self.operation_type.lower() not in (operation.operation_type or "").lower():
+                return None
+        if operation.result == "Failed":
+            return _failed(self.service, operation)
+        if operation.result == "InProgress":
+            return None
+        service = service or place.service()
+        return None if service.is_transitional else Succeeded(_reached(service))
+
+
+@dataclass
+class DeletedWait(Wait):
+    """Waits until the subscription has no such service any more.
+
+    :param service: its address.
+    :param operation_id: the deletion; when it fails, so does the wait.
+    """
+
+    service: str
+    operation_id: str | None
+
+    def description(self) -> str:
+        return f"service {self.service} to be deleted"
+
+    def poll(self, place: Place) -> Ending | None:
+        try:
+            service = place.service()
+        except ServiceNotFoundError as error:
+            place.log.info("%s", error)
+            return Succeeded(ReachedState(None, None, datetime.now(UTC)).to_xcom())
+        operation = place.operation(self.operation_id) or service.last_operation
+        return _failed(self.service, operation) if operation and operation.result == "Failed" else None
+
+
+@dataclass
+class DrainWait(Wait):
+    """Waits until no batch of a service holds messages.
+
+    :param service: its address.
+    :param unknown_batches_policy: ``refuse`` or ``proceed`` when the batch status is unknown.
+    :param confirmed_by: name of the person who confirmed for this run that all batches are empty, or None; counts only
+        where the status is unknown, and no batch was seen to hold messages.
+    :param active: the last status that showed batches with messages, or None. It passes from the worker to the
+        triggerer; what only the triggerer saw is lost when another one goes on.
+    """
+
+    service: str
+    unknown_batches_policy: str
+    confirmed_by: str | None
+    active: dict[str, Any] | None = None
+
+    def description(self) -> str:
+        return f"the batches of service {self.service} to be empty"
+
+    def poll(self, place: Place) -> Ending | None:
+        status = place.driver.drain_status(place.ref.name)
+        if status.answer == "empty":
+            return Succeeded(status.to_dict())
+        active = status.to_dict()
+        if self.active is None or active["batches"] != self.active["batches"]:
+            place.log.info(status.sentence())
+        self.active = active
+        return None
+
+    def on_timeout(self, deadline: str) -> Failed:
+        return Failed(f"{super().on_timeout(deadline).message} {self._last_active()} {_RELEASE}")
+
+    def on_final_error(self, error: BackupServiceError) -> Ending:
+        """Batches that were seen to hold messages outweigh everything; then a person's confirmation counts, then the
+        policy of the run."""
+        if self.active:
+            return Failed(
+                f"The batch status of service {self.service} became unknown while batches held messages, which a "
+                f"backup would leave out. {self._last_active()} {error} {_RELEASE}"
+            )
+        if self.confirmed_by:
+            return _without_status("empty", f"confirmation of {self.confirmed_by} for this run", error)
+        if self.unknown_batches_policy == PROCEED:
+            return _without_status("unknown", "no source", error)
+        return Failed(
+            f"It is unknown whether batches of service {self.service} hold messages, which a backup would leave out. "
+            f"{error} Nothing was suspended. Repair the source of the batch status, or start a run by hand that "
+            "confirms that the batches are empty or accepts the loss."
+        )
+
+    on_poll_errors = on_final_error
+
+    def _last_active(self) -> str:
+        return DrainStatus.from_dict(self.active).sentence() if self.active else ""
+
+
+_RELEASE = "Nothing was suspended. Wait until the batches are released, or release them by hand, and run the backup again."
+
+WAITS: dict[str, type[Any]] = {
+    each.__name__: each for each in (StateWait, ResumedWait, OperationWait, DeletedWait, DrainWait)
+}
+"""The waits that a trigger can go on with, by name."""
+
+
+def _reached(service: Service) -> dict[str, Any]:
+    return ReachedState(service.state, service.etag, datetime.now(UTC)).to_xcom()
+
+
+def _failed(service: str, operation: Operation) -> Failed:
+    which = operation.operation_id or operation.operation_type
+    return Failed(f"Operation {which} of service {service} failed: {operation.failure}.")
+
+
+def _without_status(answer: Any, source: str, error: BackupServiceError) -> Succeeded:
+    status = DrainStatus(answer=answer, source=source, reason=str(error), checked_at=datetime.now(UTC))
+    return Succeeded(status.to_dict())

@@ -1,0 +1,17 @@
+"""The description of an option: configuration, provider information and the docs all come from it."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+
+def option(default: str | int, description: str, *, minimum: int | None = None, maximum: int | None = None) -> Any:
+    """A field of a dataclass that is an option in the configuration.
+
+    :param description: what it does, in a sentence or two.
+    :param minimum: smallest number.
+    :param maximum: largest number.
+    """
+    bounds = {"minimum": minimum, "maximum": maximum}
+    return field(default=default, metadata={"description": description, **bounds})

@@ -1,0 +1,1 @@
+"""Airflow's wing: the only package that imports Airflow."""

@@ -1,0 +1,56 @@
+"""The forms of runs, out of the description of each choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field
+from typing import Any
+
+from airflow.sdk import Param
+
+from biztalk_services.model.choices import Choice, choices_of
+
+_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+
+
+def form(*kinds: type, defaults: Mapping[str, Any] | None = None, also: Mapping[str, str] | None = None) -> dict[str, Param]:
+    """
+    The form of a run: one parameter for each choice of these dataclasses.
+
+    :param defaults: defaults other than those of the dataclasses, by field
+    :param also: further JSON types that a field takes
+    """
+    params: dict[str, Param] = {}
+    for kind in kinds:
+        for each, choice in choices_of(kind):
+            default = (defaults or {}).get(each.name, each.default)
+            params[each.name] = _param(each, choice, default, (also or {}).get(each.name))
+    return params
+
+
+def _param(each: Field[Any], choice: Choice, default: Any, also: str | None) -> Param:
+    schema: dict[str, Any] = {
+        "title": choice.title,
+        "description": choice.description or None,
+        "section": choice.section,
+        "minimum": choice.minimum,
+        "maximum": choice.maximum,
+    }
+    kind = _TYPES.get(str(each.type).partition("[")[0], "string")
+    if str(each.type).startswith("tuple"):
+        kind, default = "array", list(default) or None
+        schema["items"] = {"type": "string", "pattern": choice.pattern}
+    else:
+        schema["pattern"] = choice.pattern
+    optional = (default in (None, "", 0) and kind != "boolean" and choice.values is None) or default == ""
+    if choice.values:
+        schema["enum"] = [*([None] if default == "" else []), *choice.values]
+        schema["values_display"] = {
+            value: f"{value}: {explanation}" if explanation else value for value, explanation in choice.values.items()
+        }
+    types = [*(["null"] if optional else []), kind, *([also] if also else [])]
+    schema["type"] = types if len(types) > 1 else types[0]
+    schema = {name: value for name, value in schema.items() if value is not None}
+    if default is MISSING:
+        return Param(**schema)
+    return Param(None if optional else default, **schema)

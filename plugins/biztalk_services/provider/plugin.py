@@ -1,0 +1,17 @@
+"""Makes known to Airflow what it has to look up by name; the installed package registers it by an entry point."""
+
+from __future__ import annotations
+
+from airflow.configuration import conf
+from airflow.plugins_manager import AirflowPlugin
+
+from biztalk_services.provider.deadlines import RunCreated
+
+# Loaded at the start of the process: it has in memory then what the tasks need that it forks.
+if not conf.getboolean("core", "lazy_load_plugins"):
+    import biztalk_services.provider.preload  # noqa: F401
+
+
+class BizTalkServicesPlugin(AirflowPlugin):
+    name = "biztalk_services"
+    deadline_references = (RunCreated,)

@@ -1,0 +1,324 @@
+"""The task groups of the DAGs: the backup of a service, and the replacement or deletion of one before a restore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import task_group
+
+from biztalk_services.model.requests import RECORD, REFUSE
+from biztalk_services.provider.operators.backup import (
+    CheckBackupOperator,
+    PublishBackupOperator,
+    RecheckBatchesOperator,
+    RecordInventoryOperator,
+    StartBackupOperator,
+    VerifyBackupOperator,
+)
+from biztalk_services.provider.operators.restore import DeleteServiceOperator
+from biztalk_services.provider.operators.suspend import (
+    ResumeServiceOperator,
+    ResumeUnlessDeletedOperator,
+    SuspendServiceOperator,
+)
+from biztalk_services.provider.sensors import (
+    DrainSensor,
+    OperationSensor,
+    ServiceDeletedSensor,
+    ServiceStateSensor,
+    SlotSensor,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+    from biztalk_services.provider.settings import Settings
+
+INSIST = 70
+"""Tries of the steps that must not leave a service suspended: with the growing delays, more than an hour."""
+
+DEFAULT_ARGS = {
+    "owner": "biztalk",
+    "retries": 5,
+    "execution_timeout": timedelta(minutes=30),
+    "retry_delay": timedelta(seconds=2),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=1),
+}
+"""How the tasks of backups and restores are retried."""
+
+
+@dataclass(frozen=True)
+class BackupTasks:
+    """The tasks of a backup that other tasks are put before or behind."""
+
+    check: BaseOperator
+    drain: BaseOperator
+    suspend: BaseOperator
+    quiesced: BaseOperator
+    recheck: BaseOperator
+    finished: BaseOperator
+    publish: BaseOperator
+
+
+@dataclass(frozen=True)
+class BackupGroup:
+    """A mapped task group that backs services up.
+
+    :param group: the group, with one instance a service.
+    :param steps: ids of its tasks.
+    :param quiesced: the task after which a service is quiesced.
+    :param resume: the task after which it is resumed; no arrow from the group leads behind it, for it is a teardown.
+    :param publish: the task that publishes the backup reference.
+    """
+
+    group: Any
+    steps: tuple[str, ...]
+    quiesced: BaseOperator
+    resume: BaseOperator
+    publish: BaseOperator
+
+
+def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
+    """
+    Backs each found service up, a few at a time: check, wait for a slot, drain, suspend, back up, resume; beside that
+    record what it holds, and beside the resumption verify and publish.
+
+    :param settings: the options
+    :param services: the task that found the services
+    """
+    tasks: dict[str, Any] = {}
+
+    def found(field: str) -> str:
+        # The mapped argument of the group would say the same, and draw a line from that task to every single step.
+        return f"{{{{ ti.xcom_pull(task_ids='{services.task_id}')[ti.map_index]['{field}'] }}}}"
+
+    @task_group(group_id="service")
+    def back_up_service(job: dict[str, str]) -> None:
+        at = {"service": found("service"), "conn_id": settings.conn_id, "archive": settings.archive}
+        backup = backup_tasks(
+            settings,
+            at=at,
+            reason="backup",
+            backup_name=found("backup_name"),
+            backup_label="{{ params.label or '' }}",
+            kind="{{ 'nightly' if dag_run.run_type == 'scheduled' else 'manual' }}",
+            drain={
+                "deadline_minutes": "{{ params.drain_deadline_minutes }}",
+                "unknown_batches_policy": "{{ params.unknown_batches_policy }}",
+                "batches_are_empty": "{{ params.batches_are_empty }}",
+            },
+            refilled_batches_policy="{{ params.refilled_batches_policy }}",
+        )
+        slot = SlotSensor(
+            task_id="wait_for_slot",
+            exempt_task_id=backup.drain.task_id,
+            release_task_id="service.resume",
+            max_parallel=settings.max_concurrent_backups,
+            deadline_minutes=settings.completion_window_minutes,
+            **at,
+        )
+        resume = ResumeServiceOperator(
+            task_id="resume",
+            suspension=backup.suspend.output,
+            deadline_minutes=settings.resume_deadline_minutes,
+            error_tolerance_seconds=settings.poll_error_tolerance_seconds,
+            retries=INSIST,
+            **at,
+        ).as_teardown(setups=backup.suspend)
+
+        backup.check >> slot >> backup.drain
+        [backup.finished, backup.recheck] >> resume
+        tasks.update(quiesced=backup.quiesced, resume=resume, publish=backup.publish)
+
+    group = back_up_service.expand(job=services.output)
+    dag = services.dag
+    steps = tuple(task.task_id for task in dag.topological_sort() if task.task_id.startswith("service."))
+    return BackupGroup(group, steps, **tasks)
+
+
+def replace_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator) -> tuple[BaseOperator, ...]:
+    """
+    Backs the existing service up, deletes it, and resumes it when it is not deleted. Inside the group ``replace``.
+
+    :param settings: the options
+    :param at: ``service``, ``conn_id`` and ``archive`` of every step
+    :param plan: the task that made the plan
+    :returns: the first task, the one that publishes the safety backup, the deletion, the wait until the service is
+        deleted, and the teardown
+    """
+    tasks: list[BaseOperator] = []
+
+    @task_group(group_id="replace")
+    def replace_service() -> None:
+        """Backs the existing service up, deletes it, and resumes it when it is not deleted."""
+        backup = backup_tasks(
+            settings,
+            at=at,
+            reason="safety backup before a restore",
+            backup_name=f"{{{{ ti.xcom_pull(task_ids='{plan.task_id}')['safety_backup'] }}}}",
+            backup_label="before the restore {{ run_id }}",
+            kind="safety",
+            drain={"deadline_minutes": settings.drain_deadline_minutes, "unknown_batches_policy": REFUSE},
+            refilled_batches_policy=RECORD,
+        )
+        delete, deleted = _delete_tasks(
+            settings, at, plan, safety_backup=backup.publish.output, quiesced=backup.quiesced.output
+        )
+        resume = ResumeUnlessDeletedOperator(
+            task_id="resume_unless_deleted",
+            suspension=backup.suspend.output,
+            deleted=deleted.output,
+            deadline_minutes=settings.resume_deadline_minutes,
+            error_tolerance_seconds=settings.poll_error_tolerance_seconds,
+            retries=INSIST,
+            **at,
+        ).as_teardown(setups=backup.suspend)
+
+        backup.check >> backup.drain
+        backup.publish >> delete
+        deleted >> resume
+        tasks.extend((backup.check, backup.suspend, backup.publish, delete, deleted, resume))
+
+    replace_service()
+    return tuple(tasks)
+
+
+def delete_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator) -> tuple[BaseOperator, BaseOperator]:
+    """
+    Deletes an existing service that cannot be backed up, as approved. Inside the group ``delete_without_backup``, which
+    is outside of the scope of the setup ``suspend``: what is between a setup and its teardown runs only after the setup.
+
+    :returns: the deletion, and the wait until the service is deleted
+    """
+    tasks: list[BaseOperator] = []
+
+    @task_group(group_id="delete_without_backup")
+    def delete_service() -> None:
+        """Deletes an existing service that cannot be backed up, as approved."""
+        tasks.extend(_delete_tasks(settings, at, plan))
+
+    delete_service()
+    return tasks[0], tasks[1]
+
+
+def backup_tasks(
+    settings: Settings,
+    *,
+    at: dict[str, Any],
+    reason: str,
+    backup_name: str,
+    backup_label: str,
+    kind: str,
+    drain: dict[str, Any],
+    refilled_batches_policy: str,
+) -> BackupTasks:
+    """
+    Make the tasks of a backup, inside a DAG, and order those that always follow each other: from the drain to the
+    publication, with the check left in front for the caller to order. Between the suspension and the resumption stands
+    nothing that could stand elsewhere.
+
+    :param settings: the options
+    :param at: ``service``, ``conn_id`` and ``archive`` of every step
+    :param reason: what the service is suspended for
+    :param backup_name: name of the backup
+    :param backup_label: a person's remark about it
+    :param kind: why the backup is taken
+    :param drain: how to wait for batches: further arguments of :class:`biztalk_services.provider.sensors.DrainSensor`
+    :param refilled_batches_policy: what to do when a message goes into a batch meanwhile
+    """
+    tolerance = {"error_tolerance_seconds": settings.poll_error_tolerance_seconds}
+    lock = {"lock_minutes": settings.longest_step.total_seconds() / 60}
+
+    check = CheckBackupOperator(
+        task_id="check_backup",
+        backup_name=backup_name,
+        backup_label=backup_label,
+        lock_minutes=settings.longest_wait_before_suspension.total_seconds() / 60,
+        **at,
+    )
+    drained = DrainSensor(
+        task_id="wait_until_drained",
+        error_tolerance_seconds=settings.drain_error_tolerance_seconds,
+        **drain,
+        **at,
+    )
+    suspend = SuspendServiceOperator(
+        task_id="suspend",
+        backup_name=backup_name,
+        reason=reason,
+        resume_within_minutes=settings.longest_suspension.total_seconds() / 60,
+        retries=INSIST,
+        **lock,
+        **at,
+    ).as_setup()
+    quiesced = ServiceStateSensor(
+        task_id="wait_until_suspended",
+        expected=suspend.output["expected_state"],
+        operation_id=suspend.output["operation_id"],
+        deadline_minutes=settings.suspend_deadline_minutes,
+        **tolerance,
+        **at,
+    )
+    recheck = RecheckBatchesOperator(
+        task_id="recheck_batches",
+        refilled_batches_policy=refilled_batches_policy,
+        execution_timeout=timedelta(minutes=1),
+        **at,
+    )
+    start = StartBackupOperator(task_id="back_up", backup_name=backup_name, quiesced=quiesced.output, **lock, **at)
+    finished = OperationSensor(
+        task_id="wait_for_backup",
+        operation_id=start.output["operation_id"],
+        operation_type="Backup",
+        deadline_minutes=settings.backup_deadline_minutes,
+        **tolerance,
+        **at,
+    )
+    record = RecordInventoryOperator(
+        task_id="record_inventory", backup_name=backup_name, execution_timeout=timedelta(minutes=5), **at
+    )
+    verify = VerifyBackupOperator(task_id="verify_backup", backup_name=backup_name, **at)
+    publish = PublishBackupOperator(
+        task_id="publish_reference",
+        evidence={
+            "checked": check.task_id,
+            "drained": drained.task_id,
+            "rechecked": recheck.task_id,
+            "started": start.task_id,
+            "finished": finished.task_id,
+            "recorded": record.task_id,
+            "verified": verify.task_id,
+        },
+        kind=kind,
+        backup_label=backup_label,
+        **at,
+    )
+
+    drained >> suspend >> quiesced >> [start, recheck, record]
+    start >> finished >> verify
+    [verify, recheck, record] >> publish
+    return BackupTasks(check, drained, suspend, quiesced, recheck, finished, publish)
+
+
+def _delete_tasks(
+    settings: Settings, at: dict[str, Any], plan: BaseOperator, **backed_up: Any
+) -> tuple[BaseOperator, BaseOperator]:
+    delete = DeleteServiceOperator(
+        task_id="delete",
+        plan=plan.output,
+        lock_minutes=settings.longest_step.total_seconds() / 60,
+        **backed_up,
+        **at,
+    )
+    deleted = ServiceDeletedSensor(
+        task_id="wait_until_deleted",
+        operation_id=delete.output["operation_id"],
+        deadline_minutes=settings.delete_deadline_minutes,
+        error_tolerance_seconds=settings.poll_error_tolerance_seconds,
+        **at,
+    )
+    delete >> deleted
+    return delete, deleted

@@ -1,0 +1,87 @@
+"""Waits in a task: poll once on the worker, then in the triggerer, which ends the task."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from biztalk_services.flows.polling import poll_once
+from biztalk_services.flows.waits import Failed, Succeeded
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.provider.base import failure_pushed
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from biztalk_services.provider.triggers import BoundedTrigger
+
+_GRACE = timedelta(minutes=1)
+"""How much later than the trigger's own deadline Airflow ends the deferral, should the trigger not do it."""
+
+
+class WaitFailedError(BackupServiceError):
+    """A wait timed out, or what it waited for cannot be reached any more."""
+
+
+class Waiting(BaseOperator):
+    """
+    An operator that waits, with a deadline that survives retries and deferral: a retry keeps the deadline of the first
+    try; a task that was cleared gets a new one.
+
+    :param deadline_minutes: how long to wait at the most
+    :param error_tolerance_seconds: how long polls in a row may fail
+    """
+
+    template_fields = ("deadline_minutes",)
+
+    def __init__(self, *, deadline_minutes: float | str, error_tolerance_seconds: float = 300, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(deadline_minutes, str) and deadline_minutes < 0:
+            raise ValueError(f"deadline_minutes is {deadline_minutes}; a wait takes 0 minutes or more.")
+        if error_tolerance_seconds < 0:
+            raise ValueError(f"error_tolerance_seconds is {error_tolerance_seconds}; it is 0 or more.")
+        self.deadline_minutes = deadline_minutes
+        self.error_tolerance_seconds = error_tolerance_seconds
+
+    @abstractmethod
+    def build_trigger(self, context: Context, **bounds: Any) -> BoundedTrigger:
+        """The trigger that waits; ``bounds`` are the arguments that all waits have in common."""
+
+    def wait(self, context: Context) -> dict[str, Any] | None:
+        """Poll once; hand the wait to the triggerer when it is not over."""
+        since, deadline = self._bounds(context)
+        trigger = self.build_trigger(
+            context,
+            since=since.isoformat(),
+            deadline=deadline.isoformat(),
+            tolerance_seconds=self.error_tolerance_seconds,
+        )
+        with failure_pushed(context):
+            ending = poll_once(*trigger.wait(), deadline)
+            if isinstance(ending, Failed):
+                raise WaitFailedError(ending.message)
+        if isinstance(ending, Succeeded):
+            return ending.value
+        return self.defer(
+            trigger=trigger, method_name="execute_complete", timeout=deadline - datetime.now(UTC) + _GRACE
+        )
+
+    def execute_complete(self, context: Context, event: Any) -> None:
+        """Never reached while triggers end their tasks; fails should that change."""
+        raise WaitFailedError(
+            f"The wait of {self.task_id} came back to the worker with {event!r} instead of ending in the triggerer."
+        )
+
+    def _bounds(self, context: Context) -> tuple[datetime, datetime]:
+        store, ti = context["task_state_store"], context["ti"]
+        bounds = store.get("bounds")
+        if bounds is None or bounds["max_tries"] != ti.max_tries:
+            since = datetime.now(UTC)
+            deadline = since + timedelta(minutes=float(self.deadline_minutes))
+            bounds = {"since": since.isoformat(), "deadline": deadline.isoformat(), "max_tries": ti.max_tries}
+            store.set("bounds", bounds, retention=NEVER_EXPIRE)
+        return datetime.fromisoformat(bounds["since"]), datetime.fromisoformat(bounds["deadline"])
