@@ -4,9 +4,14 @@ PYTEST_ARGUMENTS ?=
 SEED ?= 1
 CELLS ?=
 STACK ?= local
+# The rooms whose tests start neither emulator nor Azurite, and no service of Airflow.
+QUICK := $(addprefix tests/,rules plans rest docs stack bench packaging)
+# With those that run the library itself, beside an emulator and an Azurite, without a stack.
+IN_PROCESS := $(QUICK) $(addprefix tests/,catalog cli airflow_layer dags)
+COVERAGE := .local/coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help backup restore up up-distributed down status test lint bench chaos lock install install-tests python3
+.PHONY: help backup restore up up-distributed down status test check coverage lint wheels bench chaos lock install install-tests python3
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,9 +39,25 @@ status: ## Show which parts run, since when, where
 test: install-tests ## Run every test; PYTEST_ARGUMENTS=... narrows them
 	@$(PYTHON) -m pytest --numprocesses 2 $(PYTEST_ARGUMENTS)
 
+check: lint ## The fast lane, in less than a minute: lint, and the tests that start no stack
+	@$(PYTHON3) stack/install.py dclint
+	@$(PYTHON) -m pytest --quiet --numprocesses 2 $(QUICK) $(PYTEST_ARGUMENTS)
+
+coverage: python3 ## Which lines and branches of the library the tests reach that start no stack
+	@$(PYTHON3) stack/install.py azurite dclint
+	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	@$(PYTHON) -m coverage run -m pytest --quiet --numprocesses 2 $(IN_PROCESS) $(PYTEST_ARGUMENTS)
+	@$(PYTHON) -m coverage combine --quiet
+	@$(PYTHON) -m coverage report
+
 lint: install ## Check style and format
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
+
+wheels: install ## Build both wheels into .local/wheels: with Airflow, and the command line without it
+	@rm -rf .local/wheels
+	@$(PYTHON) -m hatchling build --target wheel --directory $(CURDIR)/.local/wheels
+	@cd distributions/cli && $(CURDIR)/$(PYTHON) -m hatchling build --target wheel --directory $(CURDIR)/.local/wheels
 
 bench: install ## Measure, each measurement beside its plain alternative
 	@$(PYTHON) -m bench
