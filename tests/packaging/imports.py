@@ -13,14 +13,16 @@ from packaging.utils import canonicalize_name
 _PROVIDERS = "airflow.providers."
 
 
-def distributions_behind(folder: Path, known: Iterable[str]) -> set[str]:
-    """Names of the distributions that the modules below a folder import.
+def distributions_behind(files: Iterable[Path], package: str, known: Iterable[str]) -> set[str]:
+    """Names of the distributions that modules import.
 
+    :param files: the modules
+    :param package: the one that they belong to
     :param known: names to look for first, where several distributions share one package
     """
-    modules = {name for file in folder.rglob("*.py") for name in imported(ast.parse(file.read_text()))}
+    modules = {name for file in files for name in imported(ast.parse(file.read_text()))}
     known = sorted(known, key=len, reverse=True)
-    return {_distribution(name, known) for name in modules if not _at_hand(name, folder.name)}
+    return {_distribution(name, known) for name in modules if not _at_hand(name, package)}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

@@ -28,7 +28,7 @@ LIBRARY = ROOT / "plugins/biztalk_services"
 AIRFLOW, CLI = "biztalk-services-airflow", "biztalk-services-cli"
 SOURCES = {AIRFLOW: ROOT, CLI: ROOT / "distributions/cli"}
 AIRFLOW_ONLY = {"airflow", "asgiref", "httpx"}
-"""Modules that the command line does without."""
+"""Packages that the command line does without."""
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, biztalk_services
@@ -117,6 +117,14 @@ def bare(wheels, tmp_path_factory) -> Environment:
 
 
 @pytest.fixture(scope="module")
+def importing(bare) -> dict[str, list[str]]:
+    """Which modules of the library can be imported without Airflow, and what the others lack."""
+    done = bare.run("-c", IMPORT_ALL)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
 def with_airflow(wheels, tmp_path_factory) -> Environment:
     """All that the tests have but ours, and the wheel."""
     environment = Environment(tmp_path_factory.mktemp("with_airflow"))
@@ -183,7 +191,7 @@ class TestRequirements:
 
     def test_they_are_what_the_library_imports(self, wheels):
         wanted = set(wheels[AIRFLOW].requirements)
-        assert distributions_behind(LIBRARY, wanted) == wanted
+        assert distributions_behind(LIBRARY.rglob("*.py"), LIBRARY.name, wanted) == wanted
 
 
 class TestContent:
@@ -220,15 +228,17 @@ class TestWithoutAirflow:
         for command in re.findall(r"^ {4}([a-z]+)\b", done.stdout, re.MULTILINE):
             assert bare.run("-m", "biztalk_services", command, "--help").returncode == 0, command
 
-    def test_what_cannot_be_imported_lacks_airflow(self, bare):
-        done = bare.run("-c", IMPORT_ALL)
-        assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert {name.partition(".")[0] for name in told["missing"]} <= AIRFLOW_ONLY
-        ours = {
-            ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts) for path in (LIBRARY / "cli").rglob("*.py")
-        }
-        assert {name for name in ours if not name.endswith("__init__")} <= set(told["imported"])
+    def test_what_cannot_be_imported_lacks_airflow(self, importing):
+        assert {name.partition(".")[0] for name in importing["missing"]} <= AIRFLOW_ONLY
+        names = {path.stem for path in (LIBRARY / "cli").glob("*.py")} - {"__init__"}
+        assert {f"{LIBRARY.name}.cli.{name}" for name in names} <= set(importing["imported"])
+
+    def test_what_it_needs_is_what_the_rest_imports(self, importing, wheels):
+        places = [LIBRARY.parent.joinpath(*name.split(".")) for name in importing["imported"]]
+        files = [place / "__init__.py" if place.is_dir() else place.with_suffix(".py") for place in places]
+        behind = distributions_behind(files, LIBRARY.name, wheels[AIRFLOW].requirements)
+        used = {name for name in behind if name not in AIRFLOW_ONLY and not name.startswith("apache-airflow")}
+        assert used == set(wheels[CLI].requirements)
 
 
 class TestWithAirflow:
