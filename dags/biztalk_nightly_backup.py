@@ -46,7 +46,9 @@ with DAG(
         interval=settings.completion_window,
         callback=AsyncCallback(
             OverdueNotifier,
-            kwargs={"subject": f"The nightly backup of BizTalk Services takes longer than {settings.completion_window}"},
+            kwargs={
+                "subject": f"The nightly backup of BizTalk Services takes longer than {settings.completion_window}"
+            },
         ),
     ),
 ) as dag:

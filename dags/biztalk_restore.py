@@ -61,9 +61,7 @@ with DAG(
         """Goes on unless the form asks for the plan alone."""
         return not params["plan_only"]
 
-    approval = ApprovePlanOperator(
-        task_id="approval", plan=plan.output, hours="{{ params.approval_hours }}", retries=2
-    )
+    approval = ApprovePlanOperator(task_id="approval", plan=plan.output, hours="{{ params.approval_hours }}", retries=2)
     confirm = ConfirmPlanOperator(
         task_id="confirm_plan",
         plan=plan.output,

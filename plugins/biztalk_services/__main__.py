@@ -36,14 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = chosen.run(chosen)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT_OFF
     except BackupServiceError as error:
         print(printable(str(error)), file=sys.stderr)
         return UNABLE
     except KeyboardInterrupt:
-        print("Interrupted. What was asked of a service goes on there.", file=sys.stderr)
+        print("Interrupted. Requests that were sent are still carried out.", file=sys.stderr)
         return INTERRUPTED
     return code
 

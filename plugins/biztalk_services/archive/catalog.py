@@ -17,7 +17,7 @@ from biztalk_services.archive.blobs import Blobs
 from biztalk_services.archive.errors import AlreadyPublishedError, NotInCatalogError
 from biztalk_services.model.backup import BackupReference, InvalidReferenceError, is_backup_name
 from biztalk_services.model.differences import differences
-from biztalk_services.model.inventory import Inventory, InvalidInventoryError
+from biztalk_services.model.inventory import InvalidInventoryError, Inventory
 
 log = logging.getLogger(__name__)
 
@@ -178,9 +178,7 @@ class Catalog:
         except NotInCatalogError:
             return None
 
-    def _all(
-        self, folder: str, service: str | None, read: Callable[[str], T], on_invalid: OnInvalid | None
-    ) -> list[T]:
+    def _all(self, folder: str, service: str | None, read: Callable[[str], T], on_invalid: OnInvalid | None) -> list[T]:
         found: list[T] = []
         for path in self._blobs.list(f"{folder}/{service.lower()}" if service else folder):
             try:

@@ -88,7 +88,9 @@ class Locks:
     def _record_takeover(self, before: Lock, after: Lock) -> None:
         """Record which run took the lock from which; a record that cannot be written does not stop the run."""
         why = "its time was over" if before.is_expired else "its run had ended"
-        log.warning("%s has taken the lock of service %s from %s, because %s.", after.run, after.service, before.run, why)
+        log.warning(
+            "%s has taken the lock of service %s from %s, because %s.", after.run, after.service, before.run, why
+        )
         path = f"{_FOLDER}/taken-over/{after.service.lower()}/{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.json"
         try:
             self._blobs.write_once(path, {"from": before.to_dict(), "to": after.to_dict(), "why": why})

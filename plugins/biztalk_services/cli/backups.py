@@ -1,40 +1,40 @@
-"""``list``, ``show``, ``verify``: the backups that the catalog knows, and whether one is whole."""
+"""``list``, ``show``, ``verify``: the backups in the catalog, and whether one is whole."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from biztalk_services.cli.credentials import storage, storage_options
+from biztalk_services.archive.errors import BackupDamagedError
+from biztalk_services.cli.options import open_archive, storage_options
 from biztalk_services.cli.printing import moment, printable, table
+from biztalk_services.flows.overview import backup_summary
 from biztalk_services.model.durations import spoken
 
 if TYPE_CHECKING:
-    from biztalk_services.archive.backups import Catalog, QuarantinedBackup
-    from biztalk_services.model.backup import BackupReference
+    from biztalk_services.archive.catalog import QuarantinedBackup
+    from biztalk_services.model.backup import BackupReference, InvalidReferenceError
 
 LISTED, NOT_ALL_LISTED = 0, 1
 WHOLE, NOT_WHOLE = 0, 1
-_HEADINGS = ("backup", "service", "finished (UTC)", "age", "edition", "items", "verified", "batches", "label")
+_HEADINGS = ("backup", "service", "finished (UTC)", "age", "kind", "edition", "items", "verified", "batches", "label")
 _LEVELS = {"matched": "every blob", "read": "read only"}
 
 
 def add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Make the command known."""
+    """Add the command."""
     parser = commands.add_parser(
         "list",
         parents=[storage_options()],
         help="list the backups in the catalog",
-        description="Lists the backups in the catalog, the newest first, and those that were set aside because they do "
-        "not count.",
+        description="Lists the backups in the catalog, the newest first, and those in quarantine, which are not valid.",
         epilog="Ends with 0 when all are listed, 1 when a record cannot be read, 2 when the catalog cannot be read.",
     )
-    parser.add_argument("service", nargs="?", help="only those of this service (its name); also one that is gone")
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
+    parser.add_argument("service", nargs="?", help="only those of this service (its name); also one that is deleted")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=list_backups)
 
 
@@ -46,25 +46,27 @@ def list_backups(arguments: argparse.Namespace) -> int:
     :raises BackupServiceError: the catalog cannot be read.
     """
     service = (arguments.service or "").rpartition("/")[2] or None
-    catalog, unusable = _catalog(arguments), []
-    backups = catalog.list(service, on_unusable=unusable.append)
-    aside = catalog.list_quarantined(service, on_unusable=unusable.append)
+    catalog = open_archive(arguments).catalog
+    invalid: list[InvalidReferenceError] = []
+    backups = catalog.list_references(service, on_invalid=invalid.append)
+    quarantined = catalog.list_quarantined(service, on_invalid=invalid.append)
     if arguments.json:
-        told = {
-            "backups": [_summary(each) for each in backups],
-            "set_aside": [_summary(each.reference) | {"reason": each.reason} for each in aside],
-            "unusable": [str(error) for error in unusable],
+        listed = {
+            "backups": [backup_summary(each) for each in backups],
+            "quarantined": [backup_summary(each.reference) | {"reason": each.reason} for each in quarantined],
+            "invalid": [str(error) for error in invalid],
         }
-        print(json.dumps(told, indent=2))
+        print(json.dumps(listed, indent=2))
     else:
-        print(printable(_listed(backups, aside, f"{arguments.catalog}{f', service {service}' if service else ''}")))
-        for error in unusable:
+        where = f"{arguments.catalog}{f', service {service}' if service else ''}"
+        print(printable(_listed(backups, quarantined, where)))
+        for error in invalid:
             print(printable(str(error)), file=sys.stderr)
-    return NOT_ALL_LISTED if unusable else LISTED
+    return NOT_ALL_LISTED if invalid else LISTED
 
 
 def add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Make the command known."""
+    """Add the command."""
     parser = commands.add_parser(
         "show",
         parents=[storage_options()],
@@ -82,13 +84,12 @@ def show(arguments: argparse.Namespace) -> int:
     :returns: exit code.
     :raises BackupServiceError: there is no such backup, or it cannot be read.
     """
-    reference = find(_catalog(arguments), arguments.backup)
-    print(json.dumps(reference.to_dict(), indent=2))
+    print(json.dumps(open_archive(arguments).catalog.find(arguments.backup).to_dict(), indent=2))
     return LISTED
 
 
 def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Make the command known."""
+    """Add the command."""
     parser = commands.add_parser(
         "verify",
         parents=[storage_options()],
@@ -102,89 +103,45 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Print what reading a backup back has found.
+    """Print what reading a backup back has shown.
 
     :returns: exit code.
     :raises BackupServiceError: there is no such backup, or it cannot be read.
     """
-    from biztalk_services.archive.verification import BackupDamagedError, compare_with_reference
-
-    reference = find(_catalog(arguments), arguments.backup)
+    archive = open_archive(arguments)
+    reference = archive.catalog.find(arguments.backup)
     try:
-        print(f"{reference.place}: {compare_with_reference(storage(arguments).client, reference)}")
+        print(f"{reference.place}: {archive.verify(reference)}")
     except BackupDamagedError as error:
-        print(printable("\n".join([f"Backup {error.subject} is not whole:", *error.disagreements])))
+        print(printable("\n".join([f"Backup {error.subject} is damaged:", *error.disagreements])))
         return NOT_WHOLE
     return WHOLE
 
 
-def find(catalog: Catalog, name: str) -> BackupReference:
-    """The reference of a backup by its name, or by its place (``account/name``)."""
-    return catalog.find(name.strip().rpartition("/")[2])
-
-
-def _catalog(arguments: argparse.Namespace) -> Catalog:
-    from biztalk_services.archive.backups import Catalog
-
-    return Catalog(storage(arguments).client, arguments.catalog)
-
-
-def items_of(reference: BackupReference) -> int | None:
-    """How many items are in a backup, None when nobody counted."""
-    counts = [count for count in reference.items.values() if count is not None]
-    return sum(counts) if counts else None
-
-
-def _summary(reference: BackupReference) -> Mapping[str, Any]:
-    return {
-        "backup": reference.container,
-        "account": reference.account,
-        "service": f"{reference.cloud_service}/{reference.service}",
-        "subscription_id": reference.subscription_id,
-        "edition": reference.edition,
-        "product_version": reference.product_version,
-        "finished_at": reference.finished_at.isoformat(),
-        "items": items_of(reference),
-        "bytes": reference.size,
-        "verified": reference.verification.level,
-        "drained": reference.drain.drained,
-        "label": reference.label,
-    }
-
-
-def _listed(backups: list[BackupReference], aside: list[QuarantinedBackup], where: str) -> str:
-    parts = []
-    if backups:
-        now = datetime.now(UTC)
-        parts.append(table(_HEADINGS, (_row(each, now) for each in backups)))
-    else:
-        parts.append(f"There is no backup in catalog {where}.")
-    if aside:
-        parts.append("Set aside; these do not count:")
-        parts.append(
-            table(
-                ("backup", "service", "finished (UTC)", "why"),
-                (
-                    (
-                        note.reference.container,
-                        _address(note.reference),
-                        moment(note.reference.finished_at),
-                        note.reason,
-                    )
-                    for note in aside
-                ),
-            )
-        )
+def _listed(backups: list[BackupReference], quarantined: list[QuarantinedBackup], where: str) -> str:
+    now = datetime.now(UTC)
+    parts = [
+        table(_HEADINGS, [_row(each, now) for each in backups])
+        if backups
+        else f"There is no backup in catalog {where}."
+    ]
+    if quarantined:
+        rows = [
+            (each.reference.container, _address(each.reference), moment(each.reference.finished_at), each.reason)
+            for each in quarantined
+        ]
+        parts += ["In quarantine; these are not valid:", table(("backup", "service", "finished (UTC)", "why"), rows)]
     return "\n\n".join(parts)
 
 
 def _row(reference: BackupReference, now: datetime) -> tuple[str, ...]:
-    items, level = items_of(reference), reference.verification.level
+    items, level = reference.item_count, reference.verification.level
     return (
         reference.container,
         _address(reference),
         moment(reference.finished_at),
         spoken((now - reference.finished_at).total_seconds()),
+        reference.kind,
         reference.edition,
         "unknown" if items is None else str(items),
         _LEVELS.get(level, level),
@@ -194,4 +151,4 @@ def _row(reference: BackupReference, now: datetime) -> tuple[str, ...]:
 
 
 def _address(reference: BackupReference) -> str:
-    return f"{reference.cloud_service}/{reference.service}"
+    return f"{reference.scope}/{reference.service}"

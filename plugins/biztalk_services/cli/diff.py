@@ -6,18 +6,18 @@ import argparse
 import json
 from pathlib import Path
 
-from biztalk_services.cli.credentials import storage, storage_is_given, storage_options
+from biztalk_services.cli.options import open_archive, storage_is_given, storage_options
 from biztalk_services.cli.printing import printable, table
 from biztalk_services.model.backup import is_backup_name
 from biztalk_services.model.differences import Difference, differences, shown
-from biztalk_services.model.inventory import InvalidInventoryError, Inventory
+from biztalk_services.model.inventory import InvalidInventoryError, Inventory, Scalar
 
 SAME, DIFFERENT = 0, 1
 _HEADINGS = ("what", "change", "before", "after")
 
 
 def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Make the command known."""
+    """Add the command."""
     parser = commands.add_parser(
         "diff",
         parents=[storage_options()],
@@ -29,7 +29,7 @@ def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("before", metavar="FILE_OR_BACKUP", help="the inventory as it should be")
     parser.add_argument("after", metavar="FILE_OR_BACKUP", help="the inventory as it is")
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--allow",
         action="append",
@@ -53,7 +53,7 @@ def diff(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"same": not unexpected, "differences": [each.to_dict() for each in found]}, indent=2))
     elif found:
-        print(printable(table(_HEADINGS, (_row(each) for each in found))))
+        print(printable(table(_HEADINGS, [_row(each) for each in found])))
     else:
         print("Nothing differs.")
     return DIFFERENT if unexpected else SAME
@@ -66,12 +66,10 @@ def _inventory(given: str, arguments: argparse.Namespace) -> Inventory:
         return _read(path)
     if not storage_is_given(arguments):
         raise InvalidInventoryError(
-            f"{given} cannot be read: there is no such file. To look for a backup of this name, the storage account "
-            "is needed; python -m biztalk_services diff --help says how to give it."
+            f"{given} cannot be read: there is no such file. To search for a backup of this name, the storage account "
+            "is needed; python -m biztalk_services diff --help shows how to give it."
         )
-    from biztalk_services.archive.backups import Catalog
-
-    catalog = Catalog(storage(arguments).client, arguments.catalog)
+    catalog = open_archive(arguments).catalog
     return catalog.inventory(catalog.find(given).service, given)
 
 
@@ -89,5 +87,5 @@ def _row(difference: Difference) -> tuple[str, str, str, str]:
     return difference.what, change, _cell(difference.before), _cell(difference.after)
 
 
-def _cell(value: str | int | float | bool | None) -> str:
+def _cell(value: Scalar) -> str:
     return "-" if value is None else shown(value)

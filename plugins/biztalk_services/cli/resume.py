@@ -1,4 +1,4 @@
-"""``resume``: brings services back that stand still."""
+"""``resume``: resumes services that are suspended."""
 
 from __future__ import annotations
 
@@ -12,45 +12,38 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from biztalk_services.cli.bring_back import bring_back
-from biztalk_services.cli.credentials import (
-    management_options,
-    storage,
-    storage_is_given,
-    storage_options,
-    subscription,
-)
+from biztalk_services.cli.options import open_archive, storage_is_given, storage_options
 from biztalk_services.cli.printing import moment, printable
-from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
-from biztalk_services.flows.suspension import Verdict, is_same_subscription, judge
+from biztalk_services.cli.shell import shell
+from biztalk_services.flows.resume import resume_services
+from biztalk_services.flows.watchdog import Action, decide
 from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
-from biztalk_services.model.run import Owner
-from biztalk_services.model.service import ServiceRef
+from biztalk_services.model.run import RunState
+from biztalk_services.model.service import Phase, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.suspensions import SuspensionRecords
+    from biztalk_services.drivers.base import Driver
     from biztalk_services.model.records import SuspensionRecord
     from biztalk_services.model.service import Service
 
-BACK, NOT_BACK = 0, 1
+RESUMED, NOT_RESUMED = 0, 1
 
 
 def add_resume(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Make the command known."""
+    """Add the command."""
     parser = commands.add_parser(
         "resume",
-        parents=[management_options(), storage_options()],
-        help="bring a service back, or all that we suspended and that are due",
-        description="Asks a service to resume, waits until it is Active, and closes our suspension ticket. A service "
-        "that is Active is left alone; one that is on its way is waited for.",
-        epilog="Ends with 0 when every service that was meant is Active, 1 when one is not, 2 when nothing could be "
-        "asked.",
+        parents=[shell().connection_options(), storage_options()],
+        help="resume one service, or every overdue service suspended by this tool",
+        description="Requests that a service is resumed, waits until it is running, and closes its suspension record. A "
+        "service that is running is left alone; one that is in transition is waited for.",
+        epilog="Ends with 0 when every service that was meant is running, 1 when one is not, 2 when no request could be "
+        "sent.",
     )
     meant = parser.add_mutually_exclusive_group(required=True)
-    meant.add_argument("service", nargs="?", help="its address: cloud service/name; we need not have suspended it")
-    meant.add_argument(
-        "--overdue", action="store_true", help="all services that we suspended and that should be back by now"
-    )
+    meant.add_argument("service", nargs="?", help="its address: scope/name; whoever suspended it")
+    meant.add_argument("--overdue", action="store_true", help="every service that a run suspended and that is overdue")
     parser.add_argument(
         "--deadline-minutes", type=_minutes, default=15.0, help="how long to wait in all (default: %(default)g)"
     )
@@ -58,127 +51,127 @@ def add_resume(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Bring back what is meant; says of each service what happened to it.
+    """Resume what is meant; prints what became of each service.
 
     :param arguments: ``service`` (address) or ``overdue``; ``deadline_minutes``.
     :returns: exit code.
-    :raises BackupServiceError: nothing could be asked.
+    :raises BackupServiceError: no request could be sent.
     """
     deadline = datetime.now(UTC) + timedelta(minutes=arguments.deadline_minutes)
-    with subscription(arguments) as client:
-        return (_overdue if arguments.overdue else _named)(client, arguments, deadline)
+    with shell().open_driver(arguments) as driver:
+        return (_overdue if arguments.overdue else _named)(driver, arguments, deadline)
 
 
-def _named(client: BizTalkServicesClient, arguments: argparse.Namespace, deadline: datetime) -> int:
-    service = client.get_service(ServiceRef.parse(arguments.service))
-    tickets, found = None, []
+def _named(driver: Driver, arguments: argparse.Namespace, deadline: datetime) -> int:
+    service = driver.get_service(ServiceRef.parse(arguments.service))
+    archive, records = None, []
     if storage_is_given(arguments):
         try:
-            tickets = _tickets(arguments)
-            found = _of(client, tickets.look(str(service.address))[0])
+            archive = open_archive(arguments).suspensions
+            records = _of(driver, archive.list_open(str(service.ref))[0])
         except BackupServiceError as error:
-            _warn(f"Our suspension tickets cannot be read, and stay open. {error}")
+            _warn(f"The suspension records cannot be read, and stay open. {error}")
     else:
-        _warn("Without the storage account our suspension ticket, if there is one, stays open.")
-    if service.state == "Active":
-        _say(f"{service.address} is Active; nothing was asked of it.")
-        for ticket in found:
-            verdict, why = _judged(ticket, service, found)
-            if verdict is Verdict.CLOSE:
-                _close(tickets, ticket, why)
-        return BACK
-    return _bring_back(client, tickets, {service.address: found}, deadline)
+        _warn("Without the storage account the suspension record, if there is one, stays open.")
+    if service.phase is Phase.RUNNING:
+        _print(f"{service.ref} is {service.state}; no request was sent.")
+        for record in records:
+            action, why = _decided(record, service, records)
+            if action is Action.CLOSE:
+                _close(archive, record, why)
+        return RESUMED
+    return _resume(driver, archive, {service.ref: records}, deadline)
 
 
-def _overdue(client: BizTalkServicesClient, arguments: argparse.Namespace, deadline: datetime) -> int:
-    """Nobody here can ask whether the runs that suspended them still work: only their time counts."""
-    tickets = _tickets(arguments)
-    found, unusable = tickets.look()
-    for sentence in unusable:
+def _overdue(driver: Driver, arguments: argparse.Namespace, deadline: datetime) -> int:
+    """Whether the runs that suspended them are active is not known here: only the deadlines count."""
+    archive = open_archive(arguments).suspensions
+    found, invalid = archive.list_open()
+    for sentence in invalid:
         _warn(sentence)
-    ours = _of(client, found)
-    services = {str(service.address).lower(): service for service in client.list_services()}
+    records = _of(driver, found)
+    services = {str(service.ref).lower(): service for service in driver.list_services()}
     due: dict[ServiceRef, list[SuspensionRecord]] = {}
-    all_known = not unusable
-    for ticket in ours:
+    all_known = not invalid
+    for record in records:
         try:
-            service = services.get(ticket.service.lower()) or _unlisted(client, ticket)
+            service = services.get(record.service.lower()) or _unlisted(driver, record)
         except BackupServiceError as error:
-            _warn(f"{ticket.service} is not listed, and whether it is there is not known. {error}")
+            _warn(f"{record.service} is not listed, and it is unknown whether it exists. {error}")
             all_known = False
             continue
-        verdict, why = _judged(ticket, service, ours)
-        if verdict is Verdict.CLOSE:
-            _close(tickets, ticket, why)
-        elif service and ticket.back_by <= datetime.now(UTC):
-            due[service.address] = [ticket]
+        action, why = _decided(record, service, records)
+        if action is Action.CLOSE:
+            _close(archive, record, why)
+        elif service and record.resume_by <= datetime.now(UTC):
+            due[service.ref] = [record]
         else:
-            _say(f"{ticket.service} is left alone: it has time until {moment(ticket.back_by)} UTC.")
+            _print(f"{record.service} is left alone: its deadline is {moment(record.resume_by)} UTC.")
     if not due:
-        _say("No service is due that we suspended.")
-    code = _bring_back(client, tickets, due, deadline)
-    return code if all_known else NOT_BACK
+        _print("No service that a run suspended is overdue.")
+    code = _resume(driver, archive, due, deadline)
+    return code if all_known else NOT_RESUMED
 
 
-def _unlisted(client: BizTalkServicesClient, ticket: SuspensionRecord) -> Service | None:
-    """The service that a list did not show: one list is no proof that it is gone."""
+def _unlisted(driver: Driver, record: SuspensionRecord) -> Service | None:
+    """The service that a list did not show: one list is no proof that it is deleted."""
     try:
-        return client.get_service(ServiceRef.parse(ticket.service))
+        return driver.get_service(ServiceRef.parse(record.service))
     except ServiceNotFoundError:
         return None
 
 
-def _bring_back(
-    client: BizTalkServicesClient,
-    tickets: SuspensionRecords | None,
+def _resume(
+    driver: Driver,
+    archive: SuspensionRecords | None,
     due: Mapping[ServiceRef, Sequence[SuspensionRecord]],
     deadline: datetime,
 ) -> int:
-    code, request_id = BACK, f"shell:{uuid4().hex}"
-    for address, ending in bring_back(client, list(due), request_id=request_id, deadline=deadline, tell=_say):
-        _say(ending.sentence)
-        if not ending.back:
-            code = NOT_BACK
-        for ticket in due[address] if ending.back else ():
-            _close(tickets, ticket, "seen Active after it was resumed by hand")
+    code, request_id = RESUMED, f"shell:{uuid4().hex}"
+    for ref, ending in resume_services(driver, list(due), request_id=request_id, deadline=deadline, log=_print):
+        _print(ending.sentence)
+        if not ending.resumed:
+            code = NOT_RESUMED
+        for record in due[ref] if ending.resumed else ():
+            _close(archive, record, f"service is {driver.info.running_state} after it was resumed by hand")
     return code
 
 
-def _judged(
-    ticket: SuspensionRecord, service: Service | None, others: Sequence[SuspensionRecord]
-) -> tuple[Verdict, str]:
+def _decided(
+    record: SuspensionRecord, service: Service | None, others: Sequence[SuspensionRecord]
+) -> tuple[Action, str]:
     """What is to be done about a suspension of whose run nothing is known, and why."""
-    from biztalk_services.archive.suspensions import is_superseded, suspension_of
+    return decide(
+        record,
+        service,
+        run_state=RunState.UNKNOWN,
+        superseded=record.is_superseded(others),
+        now=datetime.now(UTC),
+        grace=timedelta(),
+    )
 
-    suspension = suspension_of(ticket, service, owner=Owner.UNKNOWN, superseded=is_superseded(ticket, others))
-    return judge(suspension, now=datetime.now(UTC), grace=timedelta())
 
-
-def _close(tickets: SuspensionRecords, ticket: SuspensionRecord, why: str) -> None:
+def _close(archive: SuspensionRecords | None, record: SuspensionRecord, why: str) -> None:
+    if archive is None:
+        return
     try:
-        tickets.close(ticket, by=f"{_person()}, by hand", how=why)
+        archive.close(record, by=f"{_person()}, by hand", reason=why)
     except BackupServiceError as error:
-        _warn(f"The suspension ticket of {ticket.service} stays open. {error}")
+        _warn(f"The suspension record of {record.service} stays open. {error}")
     else:
-        _say(f"The suspension ticket of {ticket.service} is closed: {why}.")
+        _print(f"The suspension record of {record.service} is closed: {why}.")
 
 
-def _tickets(arguments: argparse.Namespace) -> SuspensionRecords:
-    from biztalk_services.archive.suspensions import SuspensionRecords
-
-    return SuspensionRecords(storage(arguments).client, arguments.catalog)
-
-
-def _of(client: BizTalkServicesClient, tickets: Sequence[SuspensionRecord]) -> list[SuspensionRecord]:
-    """The tickets on services of this subscription."""
-    return [each for each in tickets if is_same_subscription(each.subscription_id, client.subscription_id)]
+def _of(driver: Driver, records: Sequence[SuspensionRecord]) -> list[SuspensionRecord]:
+    """The records on services of this subscription."""
+    return [record for record in records if record.is_of(driver.subscription_id)]
 
 
 def _person() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a process without a user's name
-        user = "somebody"
+        user = "unknown user"
     return f"{user}@{socket.gethostname()}"
 
 
@@ -189,8 +182,8 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def _say(sentence: str) -> None:
-    with suppress(BrokenPipeError):  # nobody reads any more; the services come back all the same
+def _print(sentence: str) -> None:
+    with suppress(BrokenPipeError):  # the output is closed; the services are resumed all the same
         print(printable(sentence), flush=True)
 
 

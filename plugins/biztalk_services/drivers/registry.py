@@ -57,6 +57,9 @@ Connect = Callable[[ConnectionValues, Connections, Mapping[str, Any]], "Driver"]
 CONNECT: dict[str, str | Connect] = {"biztalk_services": "biztalk_services.drivers.biztalk.connect:connect"}
 """Type of connection -> what makes its driver, or ``module:function``, imported when it is first needed."""
 
+SHELLS = {"biztalk": "biztalk_services.drivers.biztalk.shell"}
+"""Kind of service -> the module with its part of the command line (:class:`biztalk_services.cli.shell.Shell`)."""
+
 
 def connect(connection: ConnectionValues, connections: Connections, options: Mapping[str, Any]) -> Driver:
     """The driver for a connection to a subscription; a ``generic`` connection is the first kind's.

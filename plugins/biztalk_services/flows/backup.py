@@ -81,9 +81,7 @@ def record_checks(service: Service, *, container: str, label: str | None) -> lis
     verb = "is" if fits else "is not"
     fix = "" if fits else "; fix option catalog_container"
     return [
-        Check(
-            "catalog-container", fits, f"{container!r} {verb} a valid container name{fix}.", "container naming rule"
-        ),
+        Check("catalog-container", fits, f"{container!r} {verb} a valid container name{fix}.", "container naming rule"),
         Check(
             "label-without-secret",
             not is_secret,
@@ -140,9 +138,7 @@ def start_backup(job: Job, name: str, quiesced: ReachedState, *, hold: timedelta
         return False
 
     def submit(entry: Entry) -> Operation:
-        operation = job.driver.start_backup(
-            job.ref, target, request_id=job.request_id(_BACKUP), if_match=quiesced.etag
-        )
+        operation = job.driver.start_backup(job.ref, target, request_id=job.request_id(_BACKUP), if_match=quiesced.etag)
         job.log.info("Requested backup %s of %s: operation %s.", name, job.ref, operation.operation_id)
         return operation
 
@@ -165,9 +161,7 @@ def advance(job: Job, key: str, entry: Entry) -> None:
     :param key: of the request in the journal.
     """
     while (cursor := entry.get("cursor")) is not None:
-        operation = job.driver.advance(
-            job.ref, Operation(entry["operation_id"], cursor=cursor), job.archive.account
-        )
+        operation = job.driver.advance(job.ref, Operation(entry["operation_id"], cursor=cursor), job.archive.account)
         entry["cursor"] = operation.cursor
         job.journal.set(key, entry)
 
@@ -266,9 +260,7 @@ def _name_free(job: Job, name: str) -> Check:
     """A backup becomes a container of its name, which must not exist."""
     known = job.journal.get(_NAME)
     taken = (
-        is_backup_name(name)
-        and (known is None or known["name"] != name)
-        and job.archive.account.container_exists(name)
+        is_backup_name(name) and (known is None or known["name"] != name) and job.archive.account.container_exists(name)
     )
     if is_backup_name(name) and not taken:
         job.journal.set(_NAME, {"name": name})

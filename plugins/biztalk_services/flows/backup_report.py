@@ -73,9 +73,7 @@ def failed_steps(order: Sequence[str], states: Mapping[str, str | None]) -> list
     :param states: state of each step; a missing one did not run
     """
     not_succeeded = [step for step in order if states.get(step) != "success"]
-    causes = [
-        step for step in not_succeeded if states.get(step) not in (None, "upstream_failed", "skipped", "removed")
-    ]
+    causes = [step for step in not_succeeded if states.get(step) not in (None, "upstream_failed", "skipped", "removed")]
     return causes or not_succeeded
 
 

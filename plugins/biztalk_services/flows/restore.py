@@ -114,9 +114,7 @@ def delete_service(
     return StartedOperation(entry["operation_id"])
 
 
-def start_restore(
-    job: Job, plan: RestorePlan, *, name_deadline: timedelta, hold: timedelta
-) -> StartedOperation:
+def start_restore(job: Job, plan: RestorePlan, *, name_deadline: timedelta, hold: timedelta) -> StartedOperation:
     """Request the restore of a backup as a service that does not exist.
 
     On retry a service of this name that exists since is adopted when a restore made it; a name that is still held is
@@ -162,9 +160,7 @@ def start_restore(
         job.log.info("Requested the restore of %s: operation %s.", job.ref, operation.operation_id)
         return operation
 
-    entry = submit_once(
-        job.journal, _RESTORE, prepare=prepare, adopt=adopt, submit=submit, forget=lambda error: False
-    )
+    entry = submit_once(job.journal, _RESTORE, prepare=prepare, adopt=adopt, submit=submit, forget=lambda error: False)
     advance(job, _RESTORE, entry)
     return StartedOperation(entry["operation_id"])
 

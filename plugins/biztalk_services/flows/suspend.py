@@ -30,9 +30,7 @@ class ServiceNotRunningError(BackupServiceError):
     """The service is in a state to which a resume would not return it."""
 
 
-def suspend(
-    job: Job, *, backup_name: str | None, reason: str, resume_within: timedelta, hold: timedelta
-) -> Suspension:
+def suspend(job: Job, *, backup_name: str | None, reason: str, resume_within: timedelta, hold: timedelta) -> Suspension:
     """Suspend a service, unless it is quiesced already. The suspension record is written before the request.
 
     The found state is stored before the request is sent, and deleted again when the request was certainly not taken. On
@@ -104,9 +102,7 @@ def _suspend(job: Job, backup_name: str | None, reason: str, resume_within: time
             close_records(job, "the request to suspend was not taken")
         return not_taken
 
-    entry = submit_once(
-        job.journal, _SUSPEND, prepare=prepare, adopt=adopt, submit=submit, forget=forget, recheck=True
-    )
+    entry = submit_once(job.journal, _SUSPEND, prepare=prepare, adopt=adopt, submit=submit, forget=forget, recheck=True)
     return Suspension(entry["found_state"], True, job.driver.info.quiesced_state, entry["operation_id"])
 
 

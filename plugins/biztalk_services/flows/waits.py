@@ -279,7 +279,9 @@ class DrainWait(Wait):
         return DrainStatus.from_dict(self.active).sentence() if self.active else ""
 
 
-_RELEASE = "Nothing was suspended. Wait until the batches are released, or release them by hand, and run the backup again."
+_RELEASE = (
+    "Nothing was suspended. Wait until the batches are released, or release them by hand, and run the backup again."
+)
 
 WAITS: dict[str, type[Any]] = {
     each.__name__: each for each in (StateWait, ResumedWait, OperationWait, DeletedWait, DrainWait)

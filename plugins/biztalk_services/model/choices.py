@@ -50,3 +50,34 @@ def check_value(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     """
     if value not in allowed and "{{" not in str(value):
         raise ValueError(f"{name} is {value!r}; it is one of {', '.join(allowed)}.")
+
+
+def add_arguments(group: Any, kind: type, *, without: tuple[str, ...] = ()) -> None:
+    """Add the options of a command line for the choices of a dataclass.
+
+    :param group: of an argument parser.
+    :param without: fields that are left out.
+    """
+    for each, choice in choices_of(kind):
+        if not choice.is_option or each.name in without:
+            continue
+        how: dict[str, Any] = {"help": f"{choice.title[:1].lower()}{choice.title[1:]}. {choice.description}".strip()}
+        if each.default is False:
+            how["action"] = "store_true"
+        else:
+            how["default"] = each.default
+            if isinstance(each.default, int):
+                how["type"] = _number_of(choice)
+            if choice.values:
+                how["choices"] = tuple(choice.values)
+        group.add_argument(f"--{each.name.replace('_', '-')}", **how)
+
+
+def _number_of(choice: Choice) -> Any:
+    def count(text: str) -> int:
+        number = int(text)
+        if not (choice.minimum or 0) <= number <= (choice.maximum or number):
+            raise ValueError
+        return number
+
+    return count

@@ -83,9 +83,7 @@ class SuspensionRecord:
 
     def is_superseded(self, others: Iterable[SuspensionRecord]) -> bool:
         """Whether one of the others is a later record on the same service."""
-        return any(
-            each.service.lower() == self.service.lower() and each.opened_at > self.opened_at for each in others
-        )
+        return any(each.service.lower() == self.service.lower() and each.opened_at > self.opened_at for each in others)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601."""

@@ -75,7 +75,9 @@ class RestoreRequest:
     :param overrides: values for the restored service other than the backup's, by the names that its driver gives them.
     """
 
-    service: str = choice(MISSING, "Service", "Name of the service whose backup is restored.", section="What", pattern=NAME)
+    service: str = choice(
+        MISSING, "Service", "Name of the service whose backup is restored.", section="What", pattern=NAME
+    )
     backup: str = choice(
         "",
         "Backup",

@@ -293,5 +293,3 @@ class RestoreOutcome(Step):
     differences: tuple[str, ...] = ()
     safety_backup: str | None = None
     undo_form: dict[str, Any] | None = None
-
-

@@ -83,9 +83,7 @@ class RetriedOperator(BaseOperator):
 
     template_fields = ("conn_id", "archive")
 
-    def __init__(
-        self, *, conn_id: str = DEFAULT_CONN_ID, archive: str = DEFAULT_ARCHIVE, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, archive: str = DEFAULT_ARCHIVE, **kwargs: Any) -> None:
         """
         :param conn_id: connection to the subscription
         :param archive: id of the storage connection and name of the container of the archive, with a slash between them

@@ -13,7 +13,9 @@ from biztalk_services.model.choices import Choice, choices_of
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 
-def form(*kinds: type, defaults: Mapping[str, Any] | None = None, also: Mapping[str, str] | None = None) -> dict[str, Param]:
+def form(
+    *kinds: type, defaults: Mapping[str, Any] | None = None, also: Mapping[str, str] | None = None
+) -> dict[str, Param]:
     """
     The form of a run: one parameter for each choice of these dataclasses.
 

@@ -14,7 +14,12 @@ import airflow.sdk.definitions.decorators  # noqa: F401
 
 import biztalk_services
 
-_NOT_FOR_TASKS = ("biztalk_services.__main__", "biztalk_services.cli", "biztalk_services.provider.plugin", "biztalk_services.drivers.biztalk.shell")
+_NOT_FOR_TASKS = (
+    "biztalk_services.__main__",
+    "biztalk_services.cli",
+    "biztalk_services.provider.plugin",
+    "biztalk_services.drivers.biztalk.shell",
+)
 
 for _module in pkgutil.walk_packages(biztalk_services.__path__, "biztalk_services."):
     if not _module.name.startswith(_NOT_FOR_TASKS):

@@ -70,7 +70,8 @@ class Settings:
     approval_hours: int = option(24, "How long a restore waits for the approval of its plan.")
     delete_deadline_minutes: int = option(30, "How long a service may take to be deleted.")
     name_deadline_minutes: int = option(
-        120, "How long to wait for the name of a deleted service to be free again; the platform may hold it for a while."
+        120,
+        "How long to wait for the name of a deleted service to be free again; the platform may hold it for a while.",
     )
     restore_deadline_minutes: int = option(120, "How long a restore may take.")
     alert_conn_id: str = option(

@@ -60,9 +60,7 @@ class BoundedTrigger(BaseTrigger):
 
     async def _ending(self, wait: Wait, place: Place) -> Ending:
         since, deadline = (datetime.fromisoformat(text) for text in (self.since, self.deadline))
-        return await poll_until(
-            wait, place, since=since, deadline=deadline, tolerance_seconds=self.tolerance_seconds
-        )
+        return await poll_until(wait, place, since=since, deadline=deadline, tolerance_seconds=self.tolerance_seconds)
 
 
 class PollTrigger(BoundedTrigger):

@@ -140,9 +140,7 @@ class BizTalkDriver:
         units = "scale units not known" if unit_count is None else f"scale units: {unit_count}"
         renamed = target.name.lower() != backup.service.lower()
         return RestoreProposal(
-            target=RestoreTarget(
-                str(target), f"{edition}, {units}", {"edition": edition, "unit_count": unit_count}
-            ),
+            target=RestoreTarget(str(target), f"{edition}, {units}", {"edition": edition, "unit_count": unit_count}),
             checks=tuple(restore_checks(intention, existing, [each for each in services if each is not existing])),
             values=values,
             remarks=(_RENAMED,) if renamed else (),

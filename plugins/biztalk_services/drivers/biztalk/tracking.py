@@ -105,9 +105,7 @@ def use_report(
         return use
 
     _, problem = _read(columns, rows, NUMBER_COLUMNS, "control number query", once)
-    uses = sorted(
-        (use for key, use in seen.items() if key not in twice), key=lambda use: (use.agreement, use.kind)
-    )
+    uses = sorted((use for key, use in seen.items() if key not in twice), key=lambda use: (use.agreement, use.kind))
     return UseReport(uses=tuple(uses), source=source, problem=problem, since=since, checked_at=checked_at)
 
 

@@ -69,9 +69,7 @@ class CheckBackupOperator(LockingOperator):
         self.backup_label = backup_label
 
     def run_step(self, context: Context) -> CheckedBackup:
-        return flow.check_backup(
-            self.job(context), self.backup_name, label=self.backup_label or None, hold=self.hold
-        )
+        return flow.check_backup(self.job(context), self.backup_name, label=self.backup_label or None, hold=self.hold)
 
 
 class RecheckBatchesOperator(ServiceOperator):

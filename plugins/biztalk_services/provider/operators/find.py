@@ -38,9 +38,7 @@ class FindServicesOperator(RetriedOperator):
 
     template_fields = (*RetriedOperator.template_fields, "services")
 
-    def __init__(
-        self, *, services: Sequence[str] | str = (), start_window_minutes: float = 120, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, services: Sequence[str] | str = (), start_window_minutes: float = 120, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.services = services
         self.start_window = timedelta(minutes=start_window_minutes)

@@ -1,4 +1,4 @@
-"""Answers of a tracking database that a person has asked with a client of their own and saved as CSV with headings."""
+"""Rows of a tracking database that a person has queried with a client of their own and saved as CSV with headings."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from biztalk_services.model import control_number_use
-from biztalk_services.model import drain as batches
-from biztalk_services.model.control_number_use import UseReport
+from biztalk_services.drivers.biztalk.tracking import drain_status, use_report
+from biztalk_services.model.control_numbers import UseReport
 from biztalk_services.model.drain import DrainStatus
 from biztalk_services.model.errors import BackupServiceError
 
@@ -17,31 +16,31 @@ _COUNTS = ("highest", "latest", "used", "messages")
 
 
 class InvalidAnswerError(BackupServiceError):
-    """A file does not hold the answer of a query."""
+    """A file does not hold the rows of a query."""
 
 
-def control_numbers(file: Path, since: datetime) -> UseReport:
-    """Which control numbers were given out since a moment, by the answer of the control number query.
+def control_numbers_in(file: Path, since: datetime) -> UseReport:
+    """Which control numbers were given out since a moment, by the rows of the control number query.
 
-    :param since: the ``:since`` that the query has to have been asked with, aware.
+    :param since: the ``:since`` that the query has to have been run with, aware.
     :raises InvalidAnswerError: the file cannot be read, or was written before that moment.
     """
     columns, rows, written = _read(file)
     if written < since:
         raise InvalidAnswerError(
             f"{file} was written before {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, the moment since which control "
-            "numbers count. Ask the tracking database again."
+            "numbers count. Query the tracking database again."
         )
-    return control_number_use.from_rows(columns, rows, source=f"file {file}", since=since, checked_at=written)
+    return use_report(columns, rows, source=f"file {file}", since=since, checked_at=written)
 
 
-def waiting_batches(file: Path) -> DrainStatus:
-    """Which batches hold messages, by the answer of the drain query.
+def drain_status_in(file: Path) -> DrainStatus:
+    """Which batches hold messages, by the rows of the drain query.
 
     :raises InvalidAnswerError: the file cannot be read.
     """
     columns, rows, written = _read(file)
-    return batches.from_rows(columns, rows, source=f"file {file}", checked_at=written)
+    return drain_status(columns, rows, source=f"file {file}", checked_at=written)
 
 
 def _read(file: Path) -> tuple[list[str], list[list[Any]], datetime]:
@@ -51,11 +50,10 @@ def _read(file: Path) -> tuple[list[str], list[list[Any]], datetime]:
         with file.open(newline="", encoding="utf-8-sig") as content:
             lines = [line for line in csv.reader(content) if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidAnswerError(
-            f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is no CSV'}."
-        ) from None
+        reason = getattr(error, "strerror", None) or "it is not CSV"
+        raise InvalidAnswerError(f"{file} cannot be read: {reason}.") from None
     if not lines:
-        raise InvalidAnswerError(f"{file} is empty; save the answer with its headings, also when it has no row.")
+        raise InvalidAnswerError(f"{file} is empty; save the result with its headings, also when it has no row.")
     columns = [column.strip().lower() for column in lines[0]]
     return columns, [_typed(columns, line) for line in lines[1:]], written
 

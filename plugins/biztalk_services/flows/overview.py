@@ -1,0 +1,145 @@
+"""What a person asks for: every service, its state, and what the archive has of it; the backups of the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from biztalk_services.model.backup import BackupReference
+from biztalk_services.model.records import Lock, SuspensionRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from biztalk_services.archive.archive import Archive
+    from biztalk_services.model.service import Service
+
+DELETED = "(deleted)"
+"""Shown as the state of a service that a suspension record names and the subscription does not have."""
+
+
+@dataclass
+class Records:
+    """What the archive has of the services of a subscription.
+
+    :param backups: the newest of each service, by name in lower case.
+    :param locks: by name in lower case.
+    :param suspensions: by address in lower case.
+    :param invalid: a sentence for each record that cannot be read.
+    """
+
+    backups: dict[str, BackupReference] = field(default_factory=dict)
+    locks: dict[str, Lock] = field(default_factory=dict)
+    suspensions: dict[str, SuspensionRecord] = field(default_factory=dict)
+    invalid: list[str] = field(default_factory=list)
+
+
+def read_records(archive: Archive, services: Sequence[Service], subscription_id: str) -> Records:
+    """What the archive has of these services.
+
+    :raises StorageError: the account was not reached or refused.
+    """
+    open_records, invalid = archive.suspensions.list_open()
+    records = Records(invalid=invalid)
+    records.suspensions = {each.service.lower(): each for each in open_records if each.is_of(subscription_id)}
+    for reference in archive.catalog.list_references(on_invalid=lambda error: invalid.append(str(error))):
+        if reference.subscription_id.lower() == subscription_id.lower():
+            records.backups.setdefault(reference.service.lower(), reference)
+    for service in services:
+        if lock := archive.locks.of(service.ref.name):
+            records.locks[service.ref.name.lower()] = lock
+    return records
+
+
+def service_rows(services: Sequence[Service], records: Records | None, now: datetime) -> list[dict[str, Any]]:
+    """One row a service, plain JSON: also one that does not exist any more and has an open suspension record.
+
+    :param records: None: without what the archive has.
+    :param now: aware.
+    """
+    rows = []
+    for service in services:
+        row: dict[str, Any] = {
+            "service": str(service.ref),
+            "state": service.state,
+            "phase": service.phase.value,
+            "edition": service.edition,
+            "product_version": service.version,
+            "region": service.region,
+        }
+        rows.append(row | _recorded(row["service"], records, now))
+    existing = {str(service.ref).lower() for service in services}
+    for address, record in records.suspensions.items() if records else ():
+        if address not in existing:
+            row = {"service": record.service, "state": DELETED, "phase": None, "edition": None}
+            rows.append(row | {"product_version": None, "region": None} | _recorded(record.service, records, now))
+    return rows
+
+
+def is_due(row: dict[str, Any]) -> bool:
+    """Whether the service of a row was suspended by a run, and had to be resumed by now."""
+    return bool(row.get("suspension") and row["suspension"]["due"])
+
+
+def backup_summary(reference: BackupReference) -> dict[str, Any]:
+    """A backup in a list, plain JSON."""
+    return {
+        "backup": reference.container,
+        "account": reference.account,
+        "service": f"{reference.scope}/{reference.service}",
+        "subscription_id": reference.subscription_id,
+        "kind": reference.kind,
+        "edition": reference.edition,
+        "product_version": reference.product_version,
+        "finished_at": reference.finished_at.isoformat(),
+        "items": reference.item_count,
+        "bytes": reference.size,
+        "verified": reference.verification.level,
+        "drained": reference.drain.drained,
+        "label": reference.label,
+    }
+
+
+def _recorded(service: str, records: Records | None, now: datetime) -> dict[str, Any]:
+    if records is None:
+        return {}
+    address = service.lower()
+    name = address.rpartition("/")[2]
+    return {
+        "backup": _backup(records.backups.get(name), now),
+        "lock": _lock(records.locks.get(name)),
+        "suspension": _suspension(records.suspensions.get(address), now),
+    }
+
+
+def _backup(reference: BackupReference | None, now: datetime) -> dict[str, Any] | None:
+    return reference and {
+        "name": reference.container,
+        "account": reference.account,
+        "kind": reference.kind,
+        "finished_at": reference.finished_at.isoformat(),
+        "age_seconds": round((now - reference.finished_at).total_seconds()),
+        "verified": reference.verification.level,
+    }
+
+
+def _lock(lock: Lock | None) -> dict[str, Any] | None:
+    return lock and {
+        "dag_id": lock.run.dag_id,
+        "run_id": lock.run.run_id,
+        "purpose": lock.purpose,
+        "until": lock.until.isoformat(),
+        "expired": lock.is_expired,
+    }
+
+
+def _suspension(record: SuspensionRecord | None, now: datetime) -> dict[str, Any] | None:
+    return record and {
+        "dag_id": record.run.dag_id,
+        "run_id": record.run.run_id,
+        "reason": record.reason,
+        "opened_at": record.opened_at.isoformat(),
+        "resume_by": record.resume_by.isoformat(),
+        "due": record.resume_by <= now,
+    }
