@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         add(commands)
     chosen = parser.parse_args(arguments)
     try:
-        code = chosen.run(chosen)
+        code: int = chosen.run(chosen)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -52,4 +52,4 @@ def _seconds(content: bytes | None) -> float | None:
     if not isinstance(record, dict) or record.get("outcome") != "restored":
         return None
     seconds = record.get("seconds")
-    return seconds if type(seconds) in (int, float) and seconds > 0 else None
+    return float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None

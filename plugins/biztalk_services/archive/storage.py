@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import (
@@ -116,7 +117,8 @@ def _translate(error: Exception, request: str) -> StorageError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     raw_code = getattr(error, "error_code", None)
     code = str(getattr(raw_code, "value", raw_code) or "") or None
-    headers = error.response.headers if isinstance(error, HttpResponseError) and error.response is not None else {}
+    response: Any = error.response if isinstance(error, HttpResponseError) else None
+    headers = response.headers if response is not None else {}
     reason = f"{status or ''} {code or redact(_first_line(error), limit=200)}".strip()
     kind, remedy = _judge(error, status)
     return kind(

@@ -36,10 +36,10 @@ def add_resume(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "resume",
         parents=[shell().connection_options(), storage_options()],
         help="resume one service, or every overdue service suspended by this tool",
-        description="Requests that a service is resumed, waits until it is running, and closes its suspension record. A "
-        "service that is running is left alone; one that is in transition is waited for.",
-        epilog="Ends with 0 when every service that was meant is running, 1 when one is not, 2 when no request could be "
-        "sent.",
+        description="Requests that a service is resumed, waits until it is running, and closes its suspension record. "
+        "A service that is running is left alone; one that is in transition is waited for.",
+        epilog="Ends with 0 when every service that was meant is running, 1 when one is not, 2 when no request could "
+        "be sent.",
     )
     meant = parser.add_mutually_exclusive_group(required=True)
     meant.add_argument("service", nargs="?", help="its address: scope/name; whoever suspended it")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from biztalk_services.model.log import Logger
 from biztalk_services.model.records import Lock
 from biztalk_services.model.run import Run, RunState
 
@@ -49,7 +49,7 @@ class Job:
         run_state: Callable[[Run], RunState],
         journal: Journal,
         request_id: Callable[[str], str],
-        log: logging.Logger,
+        log: Logger,
     ) -> None:
         self._open_driver = driver
         self._open_archive = archive

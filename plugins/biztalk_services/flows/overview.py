@@ -114,7 +114,9 @@ def _recorded(service: str, records: Records | None, now: datetime) -> dict[str,
 
 
 def _backup(reference: BackupReference | None, now: datetime) -> dict[str, Any] | None:
-    return reference and {
+    if reference is None:
+        return None
+    return {
         "name": reference.container,
         "account": reference.account,
         "kind": reference.kind,
@@ -125,7 +127,9 @@ def _backup(reference: BackupReference | None, now: datetime) -> dict[str, Any] 
 
 
 def _lock(lock: Lock | None) -> dict[str, Any] | None:
-    return lock and {
+    if lock is None:
+        return None
+    return {
         "dag_id": lock.run.dag_id,
         "run_id": lock.run.run_id,
         "purpose": lock.purpose,
@@ -135,7 +139,9 @@ def _lock(lock: Lock | None) -> dict[str, Any] | None:
 
 
 def _suspension(record: SuspensionRecord | None, now: datetime) -> dict[str, Any] | None:
-    return record and {
+    if record is None:
+        return None
+    return {
         "dag_id": record.run.dag_id,
         "run_id": record.run.run_id,
         "reason": record.reason,

@@ -112,7 +112,7 @@ class Planner:
             backup=backup,
             stored=facts.stored,
             target=facts.proposal.target,
-            existing=existing and ExistingService(existing.state, existing.etag),
+            existing=ExistingService(existing.state, existing.etag) if existing else None,
             replaces=facts.replaces,
             safety_backup=backup_name(facts.target.name, self.at) if has_safety_backup else None,
             rules=(

@@ -181,7 +181,8 @@ def verify_restore(job: Job, plan: RestorePlan, differing: list[str]) -> Verifie
     now = job.driver.inventory(service, plan.request.overrides)
     found = differences(recorded, now, allowed=job.driver.expected_differences(plan))
     for difference in found:
-        job.log.log(20 if difference.allowed else 40, difference.sentence())
+        log = job.log.info if difference.allowed else job.log.error
+        log(difference.sentence())
     differing += [difference.sentence() for difference in found if not difference.allowed]
     differing += job.driver.deviations(plan, service)
     if differing:

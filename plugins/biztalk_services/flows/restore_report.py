@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from biztalk_services.flows.backup_report import failed_steps, why_lost
 from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.model.log import Logger
 from biztalk_services.model.requests import REPLACE, REPORT
 from biztalk_services.model.service import Service, ServiceRef
 from biztalk_services.model.steps import RestoreOutcome
 
 if TYPE_CHECKING:
-    import logging
-
     from biztalk_services.archive.archive import Archive
     from biztalk_services.drivers.base import Driver
     from biztalk_services.model.backup import BackupReference
@@ -82,7 +81,7 @@ def restore_outcome(
     driver: Callable[[], Driver],
     archive: Callable[[], Archive],
     restore_dag: str,
-    log: logging.Logger,
+    log: Logger,
 ) -> RestoreOutcome:
     """What became of a restore.
 
@@ -100,8 +99,8 @@ def restore_outcome(
     outcome = RestoreOutcome(
         outcome=REFUSED,
         reason=reasons,
-        service=plan and plan.target.service,
-        backup=plan and plan.backup.place,
+        service=plan.target.service if plan else None,
+        backup=plan.backup.place if plan else None,
         approved_by=results.approved_by,
         numbers=results.numbers,
         differences=results.differences,
@@ -144,7 +143,7 @@ def restore_outcome(
 
 
 def record_restore(
-    archive: Archive, outcome: RestoreOutcome, *, when: datetime, run: dict[str, str], plan: Any, log: logging.Logger
+    archive: Archive, outcome: RestoreOutcome, *, when: datetime, run: dict[str, str], plan: Any, log: Logger
 ) -> None:
     """Record a restore that changed something. A failed one that cannot be recorded is reported all the same.
 
@@ -164,9 +163,7 @@ def record_restore(
         log.info("The restore is recorded at %s.", url)
 
 
-def _service_now(
-    driver: Callable[[], Driver], plan: RestorePlan, log: logging.Logger
-) -> tuple[Service | None, str | None]:
+def _service_now(driver: Callable[[], Driver], plan: RestorePlan, log: Logger) -> tuple[Service | None, str | None]:
     """The service and its state; the state is None when it does not exist."""
     try:
         service = driver().get_service(ServiceRef.parse(plan.target.service))
@@ -189,7 +186,7 @@ def _undo_form(
     safety: BackupReference,
     service: Service | None,
     state: str | None,
-    log: logging.Logger,
+    log: Logger,
 ) -> dict[str, Any]:
     """The form that restores the safety backup to where it was taken, in place of what has the name now."""
     form: dict[str, Any] = {

@@ -3,7 +3,6 @@ the suspension records of its run."""
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from biztalk_services.model.drain import DrainStatus
 from biztalk_services.model.errors import BackupServiceError, OperationNotFoundError, ServiceNotFoundError
+from biztalk_services.model.log import Logger
 from biztalk_services.model.requests import PROCEED
 from biztalk_services.model.run import Run
 from biztalk_services.model.service import Operation, Phase, Service, ServiceRef
@@ -49,7 +49,7 @@ class Place:
     """
 
     def __init__(
-        self, service: str, *, driver: Callable[[], Driver], archive: Callable[[], Archive], log: logging.Logger
+        self, service: str, *, driver: Callable[[], Driver], archive: Callable[[], Archive], log: Logger
     ) -> None:
         self.ref = ServiceRef.parse(service)
         self.log = log

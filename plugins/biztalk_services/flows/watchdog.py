@@ -1,4 +1,4 @@
-"""What is to be done about a service that a run of this project suspended: leave it, resume it, close its record, alert.
+"""What is to be done about a service that a run has suspended: leave it, resume it, close its record, alert.
 
 Decided anew at each check out of the record, the service and its run; nothing else is remembered in between.
 """
@@ -174,7 +174,7 @@ class Watch:
             self._resume(record, service, why)
         if action is Action.CLOSE:
             self._close(record, why)
-        return SuspensionDecision(record.service, service and service.state, action.value, why)
+        return SuspensionDecision(record.service, service.state if service else None, action.value, why)
 
     def _service(self, record: SuspensionRecord) -> Service | None:
         try:

@@ -1,4 +1,4 @@
-"""The backup reference: the small record of a backup that travels in XCom and lies in the catalog. It holds no secret."""
+"""The backup reference: the small record of a backup in XCom and in the catalog. It holds no secret."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class BackupReference:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601."""
-        return {"schema_version": SCHEMA_VERSION} | to_plain(self)
+        return {"schema_version": SCHEMA_VERSION} | dict(to_plain(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BackupReference:

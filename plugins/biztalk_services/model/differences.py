@@ -90,7 +90,7 @@ def differences(before: Inventory, after: Inventory, *, allowed: Collection[str]
     """Everything that differs, in a stable order.
 
     Edition and version are compared as ``settings.Edition`` and ``settings.ServiceVersion``. Times are not compared.
-    Nor are control numbers, which go on with the traffic: :mod:`biztalk_services.drivers.biztalk.control_numbers` settles them.
+    Nor are control numbers, which go on with the traffic; a restore advances them.
 
     :param before: as it should be, usually of the backup.
     :param after: as it is.
@@ -125,12 +125,12 @@ def _parts(before: Inventory, after: Inventory) -> Iterator[Difference]:
     for part in sorted({*PARTS, *before.parts, *after.parts}):
         sides = [side.parts.get(part, "It is not in the inventory.") for side in (before, after)]
         if any(sides):
-            yield Difference("parts", part, None, "not comparable", *sides)
+            yield Difference("parts", part, None, "not comparable", sides[0], sides[1])
 
 
 def _settings(before: Inventory, after: Inventory) -> Iterator[Difference]:
     old, new = (
-        dict(side.settings) | {"Edition": side.edition, "ServiceVersion": side.product_version}
+        {**side.settings} | {"Edition": side.edition, "ServiceVersion": side.product_version}
         for side in (before, after)
     )
     for name, change in _changes(old, new):

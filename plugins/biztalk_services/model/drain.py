@@ -89,13 +89,13 @@ class DrainStatus:
 
 
 class DrainUnknownError(BackupServiceError):
-    """The batch status is unknown; ``status`` says why. Advice ``stop``: another check will not help."""
+    """The batch status is unknown; ``drain`` says why. Advice ``stop``: another check will not help."""
 
     default_advice = "retry"
 
     def __init__(self, status: DrainStatus, *, advice: Advice | None = None) -> None:
         super().__init__(status.sentence(), advice=advice)
-        self.status = status
+        self.drain = status
 
 
 def _count(number: int, one: str, several: str | None = None) -> str:

@@ -75,7 +75,7 @@ class Inventory:
     :param settings: its settings without secrets, as in :class:`biztalk_services.model.service.Service`.
     :param control_numbers: what was given out up to then, as far as the tracking database knows.
     :param parts: one of ``PARTS`` -> None, or the sentence why it could not be read.
-    :raises InvalidInventoryError: a time without zone, two items of the same kind and name, or what looks like a secret.
+    :raises InvalidInventoryError: a time without zone, two items of one kind and name, or what looks like a secret.
     """
 
     service: str
@@ -149,8 +149,7 @@ class Inventory:
     def from_dict(cls, values: Mapping[str, Any]) -> Inventory:
         """The inventory behind ``to_dict``; fields that are not of this schema version are passed over.
 
-        :raises InvalidInventoryError: of a newer version, incomplete, changed after it was written, or not an inventory at
-            all.
+        :raises InvalidInventoryError: of a newer version, incomplete, changed since it was written, or not an inventory.
         """
         version = values.get("schema_version") if isinstance(values, Mapping) else None
         if type(version) is not int or version < 1:

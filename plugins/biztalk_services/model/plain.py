@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -33,11 +33,13 @@ def from_plain(kind: type[T], values: Any) -> T:
     :param values: plain JSON values. Types are not converted: a number in place of a text is refused.
     :raises ValueError: a value is missing or of the wrong type; the message names it.
     """
-    missing = [each.name for each in fields(kind) if not isinstance(values, Mapping) or each.name not in values]
+    missing = [
+        each.name for each in fields(cast(Any, kind)) if not isinstance(values, Mapping) or each.name not in values
+    ]
     if missing:
         raise ValueError(f"{', '.join(missing)} is missing")
     try:
-        return _adapter(kind).validate_json(json.dumps(values), strict=True)
+        return cast(T, _adapter(kind).validate_json(json.dumps(values), strict=True))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -58,5 +60,5 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 @cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

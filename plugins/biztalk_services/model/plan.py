@@ -141,7 +141,7 @@ class RestorePlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the hash."""
-        return {"schema_version": SCHEMA_VERSION, "hash": self.hash} | to_plain(self)
+        return {"schema_version": SCHEMA_VERSION, "hash": self.hash} | dict(to_plain(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RestorePlan:

@@ -148,7 +148,7 @@ class RestoreRequest:
         """
         given = {name: value.strip() if isinstance(value, str) else value for name, value in form.items()}
         given = {name: value for name, value in given.items() if value not in (None, "")}
-        chosen = {each.name: given[each.name] for each, _ in choices_of(cls) if each.name in given}
+        chosen: dict[str, Any] = {each.name: given[each.name] for each, _ in choices_of(cls) if each.name in given}
         if "service" not in chosen:
             raise TypeError("A restore needs the field service.")
         return cls(**chosen, overrides={name: given[name] for name in overrides if name in given})

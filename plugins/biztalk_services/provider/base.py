@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ class TaskJournal:
 class RetriedOperator(BaseOperator):
     """An operator that is retried as its errors advise, and leaves their sentence in XCom for the report of the run."""
 
-    template_fields = ("conn_id", "archive")
+    template_fields: Sequence[str] = ("conn_id", "archive")
 
     def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, archive: str = DEFAULT_ARCHIVE, **kwargs: Any) -> None:
         """
@@ -112,7 +112,7 @@ class ServiceOperator(RetriedOperator):
     :param archive: id of the storage connection and name of the container of the archive, with a slash between them
     """
 
-    template_fields = ("service", *RetriedOperator.template_fields)
+    template_fields: Sequence[str] = ("service", *RetriedOperator.template_fields)
 
     def __init__(self, *, service: str, **kwargs: Any) -> None:
         kwargs.setdefault("map_index_template", BY_SERVICE)

@@ -47,7 +47,8 @@ class AirflowConnections:
             connection = BaseHook.get_connection(conn_id)
         except AirflowNotFoundException:
             raise ConnectionNotFoundError(f"There is no connection {conn_id}.") from None
-        description, rows = connection.get_hook().run(
+        hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
+        description, rows = hook.run(
             sql,
             parameters=dict(parameters) or None,
             handler=lambda cursor: (cursor.description, cursor.fetchall()),

@@ -37,7 +37,7 @@ class PollSensor(Waiting, ServiceOperator, BaseSensorOperator):
     :param error_tolerance_seconds: how long polls in a row may fail
     """
 
-    template_fields: Sequence[str] = (*ServiceOperator.template_fields, *Waiting.template_fields)
+    template_fields = (*ServiceOperator.template_fields, *Waiting.template_fields)
 
     def __init__(self, **kwargs: Any) -> None:
         if refused := [name for name in _NOT_HONOURED if name in kwargs]:

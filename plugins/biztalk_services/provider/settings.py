@@ -11,7 +11,7 @@ from configparser import InterpolationError
 from dataclasses import Field, asdict, dataclass, fields
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from biztalk_services.drivers.biztalk.options import BizTalkOptions
 from biztalk_services.model.options import option
@@ -136,13 +136,15 @@ def _load(kind: type[T]) -> T:
 
     def text(section: str, name: str, fallback: str) -> str:
         try:
-            return conf.get(section, name, fallback=fallback)
+            return str(conf.get(section, name, fallback=fallback))
         except InterpolationError:  # a % that was not doubled
-            return conf.get(section, name, fallback=fallback, raw=True)
+            return str(conf.get(section, name, fallback=fallback, raw=True))
 
-    values = {
-        each.name: (conf.getint if isinstance(each.default, int) else text)(SECTION, each.name, fallback=each.default)
-        for each in fields(kind)  # type: ignore[arg-type]
+    values: dict[str, Any] = {
+        each.name: (conf.getint if isinstance(each.default, int) else text)(
+            SECTION, each.name, fallback=cast(Any, each.default)
+        )
+        for each in fields(cast(Any, kind))
     }
     return kind(**values)
 

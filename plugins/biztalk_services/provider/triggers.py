@@ -35,7 +35,7 @@ class BoundedTrigger(BaseTrigger):
     arguments: ClassVar[tuple[str, ...]] = ("since", "deadline", "tolerance_seconds")
 
     def __init__(self, *, since: str, deadline: str, tolerance_seconds: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.since = since
         self.deadline = deadline
         self.tolerance_seconds = tolerance_seconds

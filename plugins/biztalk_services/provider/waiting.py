@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class Waiting(BaseOperator):
     :param error_tolerance_seconds: how long polls in a row may fail
     """
 
-    template_fields = ("deadline_minutes",)
+    template_fields: Sequence[str] = ("deadline_minutes",)
 
     def __init__(self, *, deadline_minutes: float | str, error_tolerance_seconds: float = 300, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -78,7 +79,7 @@ class Waiting(BaseOperator):
 
     def _bounds(self, context: Context) -> tuple[datetime, datetime]:
         store, ti = context["task_state_store"], context["ti"]
-        bounds = store.get("bounds")
+        bounds: Any = store.get("bounds")
         if bounds is None or bounds["max_tries"] != ti.max_tries:
             since = datetime.now(UTC)
             deadline = since + timedelta(minutes=float(self.deadline_minutes))

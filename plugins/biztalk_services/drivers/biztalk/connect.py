@@ -59,7 +59,7 @@ def connect(connection: ConnectionValues, connections: Connections, options: Map
         more than certificates in PEM.
     """
     extra = connection.extra_dejson
-    optional = {
+    optional: dict[str, Any] = {
         "host": connection.host,
         "port": connection.port,
         "ca_bundle": extra.get("ca_bundle"),

@@ -179,7 +179,7 @@ class BizTalkDriver:
 
     def deviations(self, plan: RestorePlan, service: Service) -> list[str]:
         settings = plan.target.settings
-        wanted = [("Edition", settings["edition"], service.edition)]
+        wanted: list[tuple[str, Any, Any]] = [("Edition", settings["edition"], service.edition)]
         if settings["unit_count"]:
             wanted.append(("UnitCount", settings["unit_count"], service.unit_count))
         wanted += [

@@ -48,8 +48,7 @@ def inventory_of(
     """The inventory of a service.
 
     :param service: as its cloud service shows it.
-    :param entities: ``ENTITY_SETS``, as :class:`biztalk_services.drivers.biztalk.wire.partner_management.PartnerManagementClient`
-        reads them; None when they could not be read.
+    :param entities: ``ENTITY_SETS``, as the partner management client reads them; None when they could not be read.
     :param taken_at: aware time.
     :param uses: the control numbers given out ``EVER`` (:mod:`biztalk_services.model.control_numbers`); None when
         they were not read.

@@ -94,7 +94,7 @@ class RecheckBatchesOperator(ServiceOperator):
         try:
             status = job.driver.drain_status(job.ref.name)
         except DrainUnknownError as unknown:
-            status = unknown.status
+            status = unknown.drain
         except AirflowTaskTimeout:
             status = DrainStatus(
                 answer="unknown",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ class DeleteServiceOperator(LockingOperator):
     :param quiesced: XCom of the wait until the service was quiesced; None: it is deleted as it is
     """
 
-    template_fields: Sequence[str] = (*LockingOperator.template_fields, "plan", "safety_backup", "quiesced")
+    template_fields = (*LockingOperator.template_fields, "plan", "safety_backup", "quiesced")
 
     def __init__(self, *, plan: Any, safety_backup: Any = None, quiesced: Any = None, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
@@ -80,7 +79,7 @@ class StartRestoreOperator(LockingOperator):
     :param name_deadline_minutes: how long to wait for the name
     """
 
-    template_fields: Sequence[str] = (*LockingOperator.template_fields, "plan")
+    template_fields = (*LockingOperator.template_fields, "plan")
 
     def __init__(self, *, plan: Any, name_deadline_minutes: float = 120, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
@@ -107,7 +106,7 @@ class VerifyRestoreOperator(ServiceOperator):
     :param plan: XCom of the approved plan
     """
 
-    template_fields: Sequence[str] = (*ServiceOperator.template_fields, "plan")
+    template_fields = (*ServiceOperator.template_fields, "plan")
 
     def __init__(self, *, plan: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -135,7 +134,7 @@ class AdvanceControlNumbersOperator(LockingOperator):
     :param plan: XCom of the approved plan
     """
 
-    template_fields: Sequence[str] = (*LockingOperator.template_fields, "plan")
+    template_fields = (*LockingOperator.template_fields, "plan")
 
     def __init__(self, *, plan: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ class _WatchdogOperator(BaseOperator):
     :param grace_minutes: how much longer than its deadline an active run may take
     """
 
-    template_fields = ("conn_id", "archive")
+    template_fields: Sequence[str] = ("conn_id", "archive")
 
     def __init__(
         self,
