@@ -59,7 +59,12 @@ def _by_script(stack: Stack, session: requests.Session, backup: str, number: int
 
 
 def _by_dag(stack: Stack, session: requests.Session, backup: str, number: int) -> None:
-    form = {"service": emulator.SERVICE, "backup": backup, "when_name_is_taken": "replace", "resume_afterwards": True}
+    form = {
+        "service": emulator.SERVICE,
+        "backup": backup,
+        "existing_service_policy": "replace",
+        "resume_afterwards": True,
+    }
     run_id = stack.airflow.trigger(DAG, form)
     deadline = time.monotonic() + PLAN_SECONDS
     while not any(

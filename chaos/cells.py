@@ -11,12 +11,12 @@ from itertools import zip_longest
 BACKUP, RESTORE = "biztalk_nightly_backup", "biztalk_restore"
 
 _SERVICE_STEPS = (
-    "check_that_backup_is_allowed",
-    "wait_until_batches_are_empty",
+    "check_backup",
+    "wait_until_drained",
     "suspend",
     "wait_until_suspended",
     "back_up",
-    "look_again_at_batches",
+    "recheck_batches",
     "record_inventory",
     "wait_for_backup",
     "verify_backup",
@@ -25,7 +25,7 @@ _SERVICE_STEPS = (
 STEPS = {
     BACKUP: (
         "find_services",
-        "service.wait_for_turn",
+        "service.wait_for_slot",
         *(f"service.{step}" for step in _SERVICE_STEPS),
         "service.resume",
         "report",
@@ -37,12 +37,12 @@ STEPS = {
         *(f"replace.{step}" for step in _SERVICE_STEPS),
         "replace.delete",
         "replace.wait_until_deleted",
-        "replace.bring_back_unless_deleted",
+        "replace.resume_unless_deleted",
         "restore",
         "wait_for_restore",
         "verify_restore",
-        "settle_control_numbers",
-        "resume_when_asked",
+        "advance_control_numbers",
+        "resume_if_requested",
         "report",
     ),
 }
@@ -51,7 +51,7 @@ STEPS = {
 RUN_LEVEL_STEPS = ("find_services", "report")
 """Steps of a backup that run once for all its services: every service of the run waits for them."""
 
-_TRIGGERER_STEPS = ("service.resume", "resume_when_asked")
+_TRIGGERER_STEPS = ("service.resume", "resume_if_requested")
 """Steps that always end in the triggerer, which reports their end to Airflow at once: they have no moment AFTER."""
 
 _APPROVAL_STEPS = ("approval",)

@@ -126,7 +126,7 @@ class Runner:
             if job == BACKUP:
                 parameters = {"services": services}
             else:
-                parameters = {"service": services[0], "when_name_is_taken": "replace", "resume_afterwards": True}
+                parameters = {"service": services[0], "existing_service_policy": "replace", "resume_afterwards": True}
             self._stack.airflow.trigger(job, parameters, run_id)
         return service_runs
 

@@ -27,7 +27,7 @@ LOOKS_BEFORE_ANSWER = 3
 
 FORM = {
     "service": SERVICE,
-    "when_name_is_taken": "replace",
+    "existing_service_policy": "replace",
     "control_numbers": "raise",
     "resume_afterwards": True,
 }

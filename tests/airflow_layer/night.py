@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import BaseOperator
-from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
-from biztalk_services.operators.batches import BizTalkLookAgainOperator
-from biztalk_services.operators.find import BizTalkFindServicesOperator
-from biztalk_services.operators.inventory import BizTalkRecordInventoryOperator
-from biztalk_services.operators.publish import BizTalkPublishBackupOperator, BizTalkVerifyBackupOperator
-from biztalk_services.operators.report import BizTalkReportOperator
-from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
-from biztalk_services.sensors.batches import BizTalkBatchDrainSensor
-from biztalk_services.sensors.service import BizTalkOperationSensor, BizTalkStateSensor
-from biztalk_services.triggers.wait import told
+from biztalk_services.provider.operators.backup import (
+    CheckBackupOperator,
+    PublishBackupOperator,
+    RecheckBatchesOperator,
+    RecordInventoryOperator,
+    StartBackupOperator,
+    VerifyBackupOperator,
+)
+from biztalk_services.provider.operators.find import FindServicesOperator
+from biztalk_services.provider.operators.report import ReportBackupsOperator
+from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
+from biztalk_services.provider.sensors import DrainSensor, OperationSensor, ServiceStateSensor
+from biztalk_services.provider.triggers import told
 
 from tests.airflow_layer.fakes import Run
 
@@ -57,7 +60,7 @@ class Night:
     def __init__(self, run: Run, services: str, catalog: str, **options: dict[str, Any]) -> None:
         self.run, self.catalog, self.options = run, catalog, options
         self.troubles: dict[tuple[str, int], Exception] = {}
-        self.targets = run.execute(BizTalkFindServicesOperator(task_id="find", services=services), map_index=-1)
+        self.targets = run.execute(FindServicesOperator(task_id="find", services=services), map_index=-1)
 
     def all(self, *, until: str | None = None) -> Night:
         """Every step of every service, up to one of them."""
@@ -104,30 +107,30 @@ class Night:
 
         match name:
             case "check":
-                return make(BizTalkCheckBackupOperator, **backup)
+                return make(CheckBackupOperator, **backup)
             case "drain":
-                return make(BizTalkBatchDrainSensor, **batches, deadline_minutes=1)
+                return make(DrainSensor, **batches, deadline_minutes=1)
             case "suspend":
-                return make(BizTalkSuspendOperator, **backup)
+                return make(SuspendServiceOperator, **backup)
             case "still":
                 suspended = said("suspend")
                 operation_id = suspended["operation_id"]
                 return make(
-                    BizTalkStateSensor, expected=suspended["expected_state"], operation_id=operation_id, **waits
+                    ServiceStateSensor, expected=suspended["expected_state"], operation_id=operation_id, **waits
                 )
             case "look_again":
-                return make(BizTalkLookAgainOperator, **batches)
+                return make(RecheckBatchesOperator, **batches)
             case "record":
-                return make(BizTalkRecordInventoryOperator, **backup)
+                return make(RecordInventoryOperator, **backup)
             case "back_up":
-                return make(BizTalkBackupOperator, still=self.run.xcom("still", map_index=index), **backup)
+                return make(StartBackupOperator, still=self.run.xcom("still", map_index=index), **backup)
             case "ended":
                 operation_id = said("back_up")["operation_id"]
-                return make(BizTalkOperationSensor, operation_id=operation_id, operation_type="Backup", **waits)
+                return make(OperationSensor, operation_id=operation_id, operation_type="Backup", **waits)
             case "resume":
-                return make(BizTalkResumeOperator, suspension=said("suspend"), **catalog, **waits)
+                return make(ResumeServiceOperator, suspension=said("suspend"), **catalog, **waits)
             case "verify":
-                return make(BizTalkVerifyBackupOperator, **backup)
+                return make(VerifyBackupOperator, **backup)
             case "publish":
                 evidence = {
                     "checked": "check",
@@ -139,12 +142,12 @@ class Night:
                     "recorded": "record",
                     "verified": "verify",
                 }
-                return make(BizTalkPublishBackupOperator, evidence=evidence, **backup)
+                return make(PublishBackupOperator, evidence=evidence, **backup)
         raise KeyError(name)
 
     def report(self) -> list[dict[str, Any]]:
         """What the report says; the error with which it fails the run is kept in ``troubles``."""
-        task = BizTalkReportOperator(
+        task = ReportBackupsOperator(
             task_id="report",
             find="find",
             steps=STEPS,

@@ -80,9 +80,9 @@ class Restoration:
         decided = self._decided(task)
         if decided != "run":
             self.run.states[task_id] = decided
-        elif task_id == "unless_only_the_plan":
+        elif task_id == "unless_plan_only":
             self._branch(task, task.python_callable(params=self.run.params) or None)
-        elif task_id == "is_the_name_taken":
+        elif task_id == "free_the_name":
             self._branch(task, task.python_callable(plan=self.said("plan")))
         else:
             return self._tried(task)

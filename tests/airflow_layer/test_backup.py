@@ -6,14 +6,14 @@ import json
 from uuid import uuid4
 
 import pytest
-from biztalk_services.archive.storage import StorageAuthenticationError, StorageKeyMissingError, StorageUnreachableError
-from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+from biztalk_services.archive.errors import StorageAuthenticationError, StorageKeyMissingError, StorageUnreachableError
+from biztalk_services.flows.backup import NotQuiescedError
 from biztalk_services.model.checks import RefusedError
 from biztalk_services.model.errors import PreconditionFailedError
-from biztalk_services.operators.backup import BizTalkBackupOperator, BizTalkCheckBackupOperator
-from biztalk_services.operators.catalog_step import NotQuiescedError
-from biztalk_services.sensors.service import BizTalkOperationSensor
-from biztalk_services.sensors.wait import WaitFailedError
+from biztalk_services.provider.hook import BizTalkServicesHook
+from biztalk_services.provider.operators.backup import CheckBackupOperator, StartBackupOperator
+from biztalk_services.provider.sensors import OperationSensor
+from biztalk_services.provider.waiting import WaitFailedError
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE, storage
 from tests.airflow_layer.fakes import Died, EndedInTrigger, dies_once, loses_the_answer
@@ -28,8 +28,8 @@ def name() -> str:
 
 
 @pytest.fixture
-def check(name) -> BizTalkCheckBackupOperator:
-    return BizTalkCheckBackupOperator(task_id="check", service=SERVICE, backup_name=name)
+def check(name) -> CheckBackupOperator:
+    return CheckBackupOperator(task_id="check", service=SERVICE, backup_name=name)
 
 
 class TestCheck:
@@ -54,7 +54,7 @@ class TestCheck:
     def test_all_violations_come_at_once(self, run, emulator, asked, blobs, name):
         blobs.create_container(name)
         emulator.force("contosodev", "StartFailed")
-        task = BizTalkCheckBackupOperator(task_id="check", service=f"{CLOUD_SERVICE}/contosodev", backup_name=name)
+        task = CheckBackupOperator(task_id="check", service=f"{CLOUD_SERVICE}/contosodev", backup_name=name)
         with pytest.raises(RefusedError) as caught:
             run.execute(task)
         rules = [violation.rule for violation in caught.value.violations]
@@ -64,7 +64,7 @@ class TestCheck:
 
     def test_an_impossible_name(self, run):
         with pytest.raises(RefusedError, match="backup-name"):
-            run.execute(BizTalkCheckBackupOperator(task_id="check", service=SERVICE, backup_name="no"))
+            run.execute(CheckBackupOperator(task_id="check", service=SERVICE, backup_name="no"))
 
     def test_its_own_container_is_no_violation_when_the_task_is_cleared(self, check, run, blobs, name):
         run.execute(check)
@@ -92,15 +92,15 @@ class TestCheck:
 
 
 @pytest.fixture
-def backup(emulator, name) -> BizTalkBackupOperator:
+def backup(emulator, name) -> StartBackupOperator:
     """The backup of a service that stands still; its durations let every moment be met."""
     emulator.force(NAME, "Suspended")
     still = {"state": "Suspended", "etag": emulator.etag(NAME), "seen_at": "2026-01-01T02:00:00+00:00"}
-    return BizTalkBackupOperator(task_id="back_up", service=SERVICE, backup_name=name, still=still)
+    return StartBackupOperator(task_id="back_up", service=SERVICE, backup_name=name, still=still)
 
 
 def wait_for(run, clock, operation_id: str | None) -> dict:
-    sensor = BizTalkOperationSensor(
+    sensor = OperationSensor(
         task_id="wait", service=SERVICE, operation_id=operation_id, operation_type="Backup", deadline_minutes=90
     )
     return run.execute(sensor)

@@ -9,12 +9,12 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TaskFailedEvent
 from biztalk_services.drivers.biztalk.tracking import DEFAULT_DRAIN_QUERY
-from biztalk_services.hooks.tracking import DrainUnknownError, read_batches
-from biztalk_services.model.drain import DrainStatus
-from biztalk_services.operators.batches import FAIL, RECORD, BatchesRefilledError, BizTalkLookAgainOperator
-from biztalk_services.sensors.batches import BizTalkBatchDrainSensor
-from biztalk_services.sensors.wait import WaitFailedError
-from biztalk_services.triggers.batches import PROCEED, REFUSE
+from biztalk_services.hooks.tracking import read_batches
+from biztalk_services.model.drain import DrainStatus, DrainUnknownError
+from biztalk_services.model.requests import FAIL, PROCEED, RECORD, REFUSE
+from biztalk_services.provider.operators.backup import BatchesRefilledError, RecheckBatchesOperator
+from biztalk_services.provider.sensors import DrainSensor
+from biztalk_services.provider.waiting import WaitFailedError
 
 from tests.airflow_layer.connections import NAME, SERVICE, TRACKING
 from tests.airflow_layer.fakes import EndedInTrigger, Run, events_of, moved
@@ -22,8 +22,8 @@ from tests.airflow_layer.fakes import EndedInTrigger, Run, events_of, moved
 pytestmark = pytest.mark.usefixtures("connections", "hurried")
 
 
-def drain(**options) -> BizTalkBatchDrainSensor:
-    return BizTalkBatchDrainSensor(
+def drain(**options) -> DrainSensor:
+    return DrainSensor(
         **{
             "task_id": "drain",
             "service": SERVICE,
@@ -240,8 +240,8 @@ def test_a_connection_of_a_type_that_nobody_knows_is_unknown_too(connect):
 
 class TestLookAgain:
     @staticmethod
-    def look(**options) -> BizTalkLookAgainOperator:
-        return BizTalkLookAgainOperator(
+    def look(**options) -> RecheckBatchesOperator:
+        return RecheckBatchesOperator(
             **{"task_id": "look_again", "service": SERVICE, "tracking_conn_id": TRACKING} | options
         )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from biztalk_services.archive.backups import NotInCatalogError
-from biztalk_services.operators.compare import BizTalkCompareInventoriesOperator
+from biztalk_services.archive.errors import NotInCatalogError
+from biztalk_services.provider.operators.compare import CompareInventoriesOperator
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME
 
@@ -14,7 +14,7 @@ CHANGED = "Description of the day after"
 @pytest.fixture
 def compare(run, around, origin):
     def compare(**names: str) -> dict:
-        operator = BizTalkCompareInventoriesOperator(
+        operator = CompareInventoriesOperator(
             task_id="compare", service=f"{CLOUD_SERVICE}/{NAME}", **{"backup_name": origin["container"]} | names
         )
         return run.execute(operator)

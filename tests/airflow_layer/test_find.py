@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
 from biztalk_services.model.checks import RefusedError
 from biztalk_services.model.errors import ThrottledError
-from biztalk_services.operators.find import ALL_SERVICES, BizTalkFindServicesOperator
+from biztalk_services.provider.hook import BizTalkServicesHook
+from biztalk_services.provider.operators.find import ALL_SERVICES, FindServicesOperator
 
 from tests.airflow_layer.fakes import Run
 
@@ -33,7 +33,7 @@ def run() -> Run:
 
 def find(run: Run, **options) -> set[str]:
     """Names of the services that are to be backed up."""
-    found = run.execute(BizTalkFindServicesOperator(task_id="find", **options), map_index=-1)
+    found = run.execute(FindServicesOperator(task_id="find", **options), map_index=-1)
     return {target["service"].partition("/")[2] for target in found}
 
 
@@ -109,7 +109,7 @@ def test_patterns_of_the_configuration(include, exclude, expected, run, monkeypa
 
 def test_trouble_leaves_its_sentence_for_the_report(run, emulator):
     emulator.fault("status", "list", retry_after=90)
-    task = BizTalkFindServicesOperator(task_id="find")
+    task = FindServicesOperator(task_id="find")
     with pytest.raises(ThrottledError) as caught:
         run.execute(task, map_index=-1)
     assert run.xcom("find", "failure", map_index=-1) == str(caught.value)
@@ -139,7 +139,7 @@ def test_two_services_of_one_name_are_refused(run, monkeypatch):
 def test_a_scheduled_run_that_starts_too_late_is_refused(late, run_type, refused):
     run = Run(run_after=datetime.now(UTC) - timedelta(minutes=late), run_type=run_type)
     if refused:
-        with pytest.raises(RefusedError, match="latest_start_minutes"):
+        with pytest.raises(RefusedError, match="start_window_minutes"):
             find(run)
         assert run.xcom("find", ALL_SERVICES, map_index=-1) is None
     else:

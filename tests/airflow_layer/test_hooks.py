@@ -6,9 +6,9 @@ import base64
 
 import pytest
 from airflow.sdk import BaseHook, Connection
-from biztalk_services.hooks.biztalk_services import BizTalkServicesHook, hook_for, hook_of
 from biztalk_services.hooks.storage import storage_account, taken
 from biztalk_services.model.service import ServiceRef
+from biztalk_services.provider.hook import BizTalkServicesHook, hook_for, hook_of
 
 from tests.airflow_layer.connections import NAME, SERVICE, management, storage
 from tests.catalog.azurite import ACCOUNT, KEY, free_port

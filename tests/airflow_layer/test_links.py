@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.execution_time.xcom import XCom
 from biztalk_services.provider.links import BackupContainerLink, CatalogEntryLink
-from biztalk_services.operators.backup import BizTalkBackupOperator
-from biztalk_services.operators.publish import BizTalkPublishBackupOperator
+from biztalk_services.provider.operators.backup import PublishBackupOperator, StartBackupOperator
 
 URL = "http://127.0.0.1:10000/devstoreaccount1/orders-20260101-020000"
 
@@ -35,5 +34,5 @@ def test_to_nothing_yet(link, left):
 
 
 def test_the_tasks_have_them():
-    assert [link.name for link in BizTalkBackupOperator.operator_extra_links] == ["Backup container"]
-    assert [link.name for link in BizTalkPublishBackupOperator.operator_extra_links] == ["Backup reference"]
+    assert [link.name for link in StartBackupOperator.operator_extra_links] == ["Backup container"]
+    assert [link.name for link in PublishBackupOperator.operator_extra_links] == ["Backup reference"]

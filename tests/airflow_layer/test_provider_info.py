@@ -14,7 +14,7 @@ from airflow.providers_manager import ProvidersManager
 from airflow.sdk.module_loading import import_string
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from biztalk_services.provider.get_provider_info import get_provider_info
-from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+from biztalk_services.provider.hook import BizTalkServicesHook
 
 INFO = get_provider_info()
 (TYPE,) = INFO["connection-types"]

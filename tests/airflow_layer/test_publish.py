@@ -6,13 +6,13 @@ import json
 from uuid import uuid4
 
 import pytest
-from biztalk_services.archive.backups import Catalog, NotInCatalogError
-from biztalk_services.archive.storage import StorageNotFoundError
-from biztalk_services.archive.verification import BackupDamagedError
-from biztalk_services.provider.assets import BACKUPS
+from biztalk_services.archive.catalog import Catalog
+from biztalk_services.archive.errors import BackupDamagedError, NotInCatalogError, StorageNotFoundError
+from biztalk_services.flows.backup import BackupInconsistentError
 from biztalk_services.model.backup import NOT_INCLUDED, BackupReference
-from biztalk_services.operators.publish import BackupInconsistentError, BizTalkVerifyBackupOperator
-from biztalk_services.triggers.batches import PROCEED
+from biztalk_services.model.requests import PROCEED
+from biztalk_services.provider.assets import BACKUPS
+from biztalk_services.provider.operators.backup import VerifyBackupOperator
 
 from tests.airflow_layer.connections import NAME, SERVICE
 from tests.airflow_layer.fakes import Run
@@ -75,13 +75,13 @@ class TestVerify:
         assert f"the descriptor {backup}.txt is missing" in str(night.troubles["verify", 0])
 
     def test_a_missing_container(self, night):
-        task = BizTalkVerifyBackupOperator(task_id="verify", service=SERVICE, backup_name="never-taken")
+        task = VerifyBackupOperator(task_id="verify", service=SERVICE, backup_name="never-taken")
         with pytest.raises(StorageNotFoundError):
             night.run.execute(task)
 
     def test_the_backup_of_another_service(self, night, backup):
         service = SERVICE.replace(NAME, "ContosoRetail")
-        task = BizTalkVerifyBackupOperator(task_id="verify", service=service, backup_name=backup)
+        task = VerifyBackupOperator(task_id="verify", service=service, backup_name=backup)
         with pytest.raises(BackupDamagedError, match="is about service contosoorders, not ContosoRetail"):
             night.run.execute(task)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from biztalk_services.flows.outcomes import BACKED_UP, FAILED, NO_BACKUP, Outcome
-from biztalk_services.operators.report import BackupsFailedError, judge
+from biztalk_services.flows.backup_report import BACKED_UP, FAILED, NO_BACKUP, BackupsFailedError, Outcome
+from biztalk_services.provider.operators.report import judge
 
 from tests.airflow_layer.connections import NAME, management
 from tests.airflow_layer.fakes import Run

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.catalog import Catalog
 from biztalk_services.archive.locks import Locks
 from biztalk_services.operators.restored import FAILED, PLANNED, REFUSED, RESTORED
 
@@ -18,7 +18,7 @@ from tests.airflow_layer.surroundings import AGREEMENT, CATALOG, Surroundings, f
 pytestmark = pytest.mark.usefixtures("around")
 
 CHANGES_OF_A_REPLACEMENT = ["suspend", "backup", "delete", "restore"]
-REPLACED = {"service": NAME, "when_name_is_taken": "replace"}
+REPLACED = {"service": NAME, "existing_service_policy": "replace"}
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ class TestToTheSameName:
         restoration = Restoration(run, **form).all()
         done(restoration)
         assert operations_since(around, since) == ["delete", "restore"]
-        assert restoration.states["replace.bring_back_unless_deleted"] == "skipped"
+        assert restoration.states["replace.resume_unless_deleted"] == "skipped"
 
     def test_a_name_that_is_held_for_a_while(self, run, around, origin, emulator):
         emulator.admin("PATCH", "/settings", {"name_hold_seconds": 0.4})
@@ -204,16 +204,16 @@ class TestItFails:
         restoration = Restoration(run, **REPLACED, backup=origin["container"]).all()
         outcome = failed(restoration, "wait_for_restore")
         assert "The region is full." in outcome["reason"]
-        assert (outcome["state"], restoration.states["replace.bring_back_unless_deleted"]) == (
+        assert (outcome["state"], restoration.states["replace.resume_unless_deleted"]) == (
             "RestoreFailed",
             "success",
         )
-        assert json.dumps(outcome["way_back"]) in outcome["reason"]
-        assert outcome["safety_backup"].endswith(outcome["way_back"]["backup"])
+        assert json.dumps(outcome["undo_form"]) in outcome["reason"]
+        assert outcome["safety_backup"].endswith(outcome["undo_form"]["backup"])
         assert not claimed(blobs)
         (record,) = [each for each in records(blobs, NAME) if each["run"]["run_id"] == run.run_id]
-        assert (record["outcome"], record["way_back"]) == (FAILED, outcome["way_back"])
-        back = Restoration(Run(), **outcome["way_back"], resume_afterwards=True).all()
+        assert (record["outcome"], record["undo_form"]) == (FAILED, outcome["undo_form"])
+        back = Restoration(Run(), **outcome["undo_form"], resume_afterwards=True).all()
         assert done(back)["state"] == "Active"
         assert around.description() == "Keepsake"
         around.traffic(messages=5)
@@ -226,15 +226,15 @@ class TestItFails:
         assert "The tracking database is unhappy." in outcome["reason"]
         assert (outcome["state"], "is not there now" in outcome["reason"]) == (None, True)
         emulator.admin("DELETE", "/faults")
-        done(Restoration(Run(), **outcome["way_back"]).all())
+        done(Restoration(Run(), **outcome["undo_form"]).all())
 
     def test_the_way_back_takes_only_connections_to_what_was_there(self, run, around, origin, emulator):
         emulator.fault("operation-fails", "restore", count=1)
         form = {"tracking_conn_id": around.new_database(), "acs_conn_id": f"biztalk_acs_{NAME}acs"}
         restoration = Restoration(run, **REPLACED, backup=origin["container"], **form).all()
-        way_back = failed(restoration, "wait_for_restore")["way_back"]
-        assert way_back["acs_conn_id"] == f"biztalk_acs_{NAME}acs"
-        assert "tracking_conn_id" not in way_back
+        undo_form = failed(restoration, "wait_for_restore")["undo_form"]
+        assert undo_form["acs_conn_id"] == f"biztalk_acs_{NAME}acs"
+        assert "tracking_conn_id" not in undo_form
         assert "tracking_conn_id" not in restoration.verdict
 
     def test_the_known_issue_of_a_stored_value_that_is_gone(self, run, around, origin, emulator):
@@ -248,14 +248,14 @@ class TestItFails:
         outcome = failed(restoration, "wait_for_restore")
         assert "RestoreFailed" in outcome["reason"]
         assert f"namespace {NAME}acs refused the key" in outcome["reason"]
-        assert (outcome["way_back"], outcome["safety_backup"]) == (None, None)
+        assert (outcome["undo_form"], outcome["safety_backup"]) == (None, None)
 
     def test_the_safety_backup_fails_and_the_service_comes_back(self, run, around, origin, emulator):
         emulator.fault("operation-fails", "backup", service=NAME, count=1, message="The disk is full.")
         since, restoration = around.mark(), Restoration(run, **REPLACED, backup=origin["container"]).all()
         outcome = failed(restoration, "replace.wait_for_backup")
         assert "The disk is full." in outcome["reason"]
-        assert (outcome["state"], outcome["way_back"]) == ("Active", None)
+        assert (outcome["state"], outcome["undo_form"]) == ("Active", None)
         assert operations_since(around, since) == ["suspend", "backup", "resume"]
 
     @pytest.mark.parametrize("kind", ["reset-before", "operation-fails"])
@@ -264,7 +264,7 @@ class TestItFails:
         restoration = Restoration(run, **REPLACED, backup=origin["container"]).all()
         step = "replace.delete" if kind == "reset-before" else "replace.wait_until_deleted"
         outcome = failed(restoration, step)
-        assert (outcome["state"], outcome["way_back"], emulator.state(NAME)) == ("Active", None, "Active")
+        assert (outcome["state"], outcome["undo_form"], emulator.state(NAME)) == ("Active", None, "Active")
         assert outcome["safety_backup"]
         assert restoration.states["restore"] == "upstream_failed"
 
@@ -276,7 +276,7 @@ class TestItFails:
         outcome = failed(restoration.all(), "replace.delete")
         assert f"Service {SERVICE} is not deleted" in outcome["reason"]
         assert "is not whole: edi-runtime.json is missing" in outcome["reason"]
-        assert (outcome["state"], outcome["way_back"]) == ("Active", None)
+        assert (outcome["state"], outcome["undo_form"]) == ("Active", None)
         assert operations_since(around, since) == ["suspend", "backup", "resume"]
 
     def test_the_service_is_brought_back_before_the_deletion(self, run, around, origin, emulator):
@@ -351,14 +351,12 @@ class TestItFails:
 class TestTheNameIsGivenAwayMeanwhile:
     def test_what_was_restored_is_not_brought_back_as_if_it_were_the_old_one(self, run, around, origin, emulator):
         """The teardown comes late: the restored service stands there already, Suspended on purpose."""
-        restoration = Restoration(run, **REPLACED, backup=origin["container"]).until(
-            "replace.bring_back_unless_deleted"
-        )
-        for step in ("delete_as_it_is.wait_until_deleted", "the_name_is_free", "restore"):
+        restoration = Restoration(run, **REPLACED, backup=origin["container"]).until("replace.resume_unless_deleted")
+        for step in ("delete_without_backup.wait_until_deleted", "name_is_free", "restore"):
             restoration.step(step)
         restoration.step("wait_for_restore")
         since = around.mark()
-        restoration.step("replace.bring_back_unless_deleted")
+        restoration.step("replace.resume_unless_deleted")
         assert (emulator.state(NAME), around.changes(since)) == ("Suspended", [])
         done(restoration.all())
 

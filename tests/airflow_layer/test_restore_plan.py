@@ -10,13 +10,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from biztalk_services.archive.backups import Catalog
-from biztalk_services.archive.locks import Locks, ServiceLockedError
+from biztalk_services.archive.catalog import Catalog
+from biztalk_services.archive.errors import ServiceLockedError
+from biztalk_services.archive.locks import Locks
+from biztalk_services.flows.plan_restore import PlanOutdatedError, RestoreRefusedError
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.operators import plan as plan_module
-from biztalk_services.operators.backup import BizTalkCheckBackupOperator
-from biztalk_services.operators.plan import BizTalkPlanRestoreOperator, PlanOutdatedError, RestoreRefusedError
+from biztalk_services.provider.operators.backup import CheckBackupOperator
+from biztalk_services.provider.operators.plan import PlanRestoreOperator
 
 from tests.airflow_layer.connections import NAME, SERVICE, storage
 from tests.airflow_layer.fakes import Run
@@ -24,7 +26,7 @@ from tests.airflow_layer.restoration import Restoration
 from tests.airflow_layer.surroundings import CATALOG, Surroundings
 from tests.catalog.azurite import free_port
 
-REPLACE = {"service": NAME, "when_name_is_taken": "replace"}
+REPLACE = {"service": NAME, "existing_service_policy": "replace"}
 COPY = {"service": NAME, "target_name": "contosocopy"}
 
 
@@ -33,7 +35,7 @@ def plan(run: Run) -> Callable[..., dict[str, Any]]:
     """Plans a restore; the plan."""
 
     def make(catalog: str = CATALOG, **request: Any) -> dict[str, Any]:
-        task = BizTalkPlanRestoreOperator(task_id="plan", request=request, catalog_container=catalog)
+        task = PlanRestoreOperator(task_id="plan", request=request, catalog_container=catalog)
         run.execute(task, map_index=-1)
         return run.xcom("plan", map_index=-1)
 
@@ -56,7 +58,7 @@ def refused(run: Run, plan, around: Surroundings) -> Callable[..., str]:
         document = run.xcom("plan", "document", -1)
         assert "### What speaks against it" in document
         assert around.changes(since) == []
-        policy = BizTalkPlanRestoreOperator(task_id="plan").retry_policy
+        policy = PlanRestoreOperator(task_id="plan").retry_policy
         assert policy.evaluate(caught.value, 1, 5).action.value == "fail"
         return told
 
@@ -98,7 +100,7 @@ class TestRefused:
         assert "Make a new database" in told
 
     def test_a_name_that_lives_in_another_cloud_service(self, refused, origin):
-        form = {**REPLACE, "target_cloud_service": "contoso-north-europe", "backup": origin["container"]}
+        form = {**REPLACE, "target_scope": "contoso-north-europe", "backup": origin["container"]}
         assert "in another cloud service" in refused("name-free", **form)
 
     @pytest.mark.parametrize("edition", ["developer", "free"])
@@ -188,7 +190,7 @@ class TestBackups:
         around.connect("biztalk_backup_storage", account)
         with pytest.raises(BackupServiceError) as caught:
             plan(**REPLACE)
-        assert BizTalkPlanRestoreOperator(task_id="p").retry_policy.evaluate(caught.value, 1, 5).action.value == "retry"
+        assert PlanRestoreOperator(task_id="p").retry_policy.evaluate(caught.value, 1, 5).action.value == "retry"
 
 
 class TestValues:
@@ -296,12 +298,12 @@ class TestOutdated:
     def test_traffic_and_time_change_nothing(self, around, origin, run):
         restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("approval")
         around.traffic(messages=3)
-        restoration.until("is_the_name_taken")
+        restoration.until("free_the_name")
         assert restoration.troubles == {}
         assert restoration.said("confirm_plan")["hash"] == restoration.said("plan")["hash"]
 
     def test_a_refused_plan_that_somebody_marked_as_a_success_is_not_carried_out(self, around, origin, run):
-        restoration = Restoration(run, service=NAME, backup=origin["container"]).until("unless_only_the_plan")
+        restoration = Restoration(run, service=NAME, backup=origin["container"]).until("unless_plan_only")
         assert restoration.states["plan"] == "failed"
         restoration.states["plan"] = "success"
         since = around.mark()
@@ -320,13 +322,13 @@ class TestOneJob:
     """Two runs never work on one service."""
 
     def confirmed(self, run: Run, origin) -> Restoration:
-        restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("is_the_name_taken")
+        restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("free_the_name")
         assert restoration.troubles == {}
         return restoration
 
     def check(self, run: Run) -> Any:
         return run.execute(
-            BizTalkCheckBackupOperator(task_id="check", service=SERVICE, backup_name=f"{NAME}-{uuid4().hex[:8]}")
+            CheckBackupOperator(task_id="check", service=SERVICE, backup_name=f"{NAME}-{uuid4().hex[:8]}")
         )
 
     def test_a_night_keeps_away_from_a_service_that_is_restored(self, around, origin, run):
@@ -382,7 +384,7 @@ class TestOneJob:
     def test_the_safety_backup_does_not_shorten_the_claim_of_its_restore(self, around, origin, run, blobs):
         restoration = self.confirmed(run, origin)
         before = Locks(blobs, CATALOG).of(NAME)
-        restoration.until("replace.wait_until_batches_are_empty")
+        restoration.until("replace.wait_until_drained")
         after = Locks(blobs, CATALOG).of(NAME)
         assert (after.run, after.purpose) == (before.run, "restore")
         assert after.until >= before.until

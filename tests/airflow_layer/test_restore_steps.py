@@ -8,14 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from biztalk_services.drivers.biztalk.control_number_range import property_name
 from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, protocol_settings_of
 from biztalk_services.drivers.biztalk.errors import AccessControlError
+from biztalk_services.drivers.biztalk.numbers.ranges import property_name
 from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
-from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+from biztalk_services.flows.restore import (
+    ControlNumbersOpenError,
+    DeletionNotStartedError,
+    NameNotFreeError,
+    RestoreMismatchError,
+)
 from biztalk_services.hooks.inventory import partner_management
 from biztalk_services.hooks.tracking import used_since
-from biztalk_services.model.control_number_use import EVER
+from biztalk_services.model.control_numbers import EVER
 from biztalk_services.model.errors import (
     BadRequestError,
     OperationNotAllowedError,
@@ -24,19 +29,18 @@ from biztalk_services.model.errors import (
     ThrottledError,
 )
 from biztalk_services.model.service import ServiceRef
-from biztalk_services.operators.delete import BizTalkDeleteServiceOperator, DeletionNotStartedError
-from biztalk_services.operators.plan import BizTalkPlanRestoreOperator
-from biztalk_services.operators.restore import BizTalkRestoreOperator, NameNotFreeError
-from biztalk_services.operators.settle import (
-    BizTalkSettleControlNumbersOperator,
-    BizTalkVerifyRestoreOperator,
-    ControlNumbersOpenError,
-    RestoreMismatchError,
+from biztalk_services.provider.hook import BizTalkServicesHook
+from biztalk_services.provider.operators.plan import PlanRestoreOperator
+from biztalk_services.provider.operators.restore import (
+    AdvanceControlNumbersOperator,
+    DeleteServiceOperator,
+    StartRestoreOperator,
+    VerifyRestoreOperator,
 )
-from biztalk_services.operators.suspend import BizTalkBringBackUnlessDeletedOperator
-from biztalk_services.sensors.service import BizTalkGoneSensor, BizTalkStateSensor
-from biztalk_services.sensors.wait import WaitFailedError
+from biztalk_services.provider.operators.suspend import ResumeUnlessDeletedOperator
+from biztalk_services.provider.sensors import ServiceDeletedSensor, ServiceStateSensor
 from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.waiting import WaitFailedError
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE
 from tests.airflow_layer.fakes import Died, EndedInTrigger, Run, dies_once, loses_the_answer
@@ -68,9 +72,9 @@ class TestDelete:
         return name
 
     @pytest.fixture
-    def delete(self, victim: str, emulator) -> BizTalkDeleteServiceOperator:
+    def delete(self, victim: str, emulator) -> DeleteServiceOperator:
         service = f"{CLOUD_SERVICE}/{victim}"
-        return BizTalkDeleteServiceOperator(task_id="delete", service=service, etag=emulator.etag(victim))
+        return DeleteServiceOperator(task_id="delete", service=service, etag=emulator.etag(victim))
 
     @pytest.fixture
     def asked(self, victim: str, around: Surroundings, since: int) -> Callable[[], list[dict[str, Any]]]:
@@ -80,7 +84,7 @@ class TestDelete:
         service = f"{CLOUD_SERVICE}/{victim}"
         options = {"deadline_minutes": 30} | options
         return run.execute(
-            BizTalkGoneSensor(task_id="gone", service=service, operation_id=operation_id, **options), map_index=-1
+            ServiceDeletedSensor(task_id="gone", service=service, operation_id=operation_id, **options), map_index=-1
         )
 
     def test_it_goes(self, delete, victim, run, around, asked):
@@ -177,9 +181,9 @@ BY_US = {"found_state": "Active", "suspended_by_us": True, "expected_state": "Su
 
 
 class TestBringBack:
-    def bring_back(self, **options: Any) -> BizTalkBringBackUnlessDeletedOperator:
+    def bring_back(self, **options: Any) -> ResumeUnlessDeletedOperator:
         given = {"suspension": BY_US, "gone": None, "deadline_minutes": 15, "service": SERVICE} | options
-        return BizTalkBringBackUnlessDeletedOperator(task_id="bring_back", **given)
+        return ResumeUnlessDeletedOperator(task_id="bring_back", **given)
 
     def test_what_was_not_deleted_is_active_again(self, run, emulator):
         emulator.force(NAME, "Suspended")
@@ -229,16 +233,16 @@ class TestRestore:
         return around.new_database(name)
 
     @pytest.fixture
-    def restore(self, around, origin, name, database, blobs) -> Callable[..., BizTalkRestoreOperator]:
+    def restore(self, around, origin, name, database, blobs) -> Callable[..., StartRestoreOperator]:
         form = {"service": NAME, "backup": origin["container"], "target_name": name, "tracking_conn_id": database}
         planned = Run()
-        planned.execute(BizTalkPlanRestoreOperator(task_id="plan", request=form), map_index=-1)
+        planned.execute(PlanRestoreOperator(task_id="plan", request=form), map_index=-1)
         left = {key: planned.xcom("plan", key, -1) for key in ("request", "stored")}
 
-        def make(**options: Any) -> BizTalkRestoreOperator:
+        def make(**options: Any) -> StartRestoreOperator:
             plan = planned.xcom("plan", map_index=-1)
             given = {"service": f"{CLOUD_SERVICE}/{name}", "plan": plan, "retries": 280} | left | options
-            return BizTalkRestoreOperator(task_id="restore", **given)
+            return StartRestoreOperator(task_id="restore", **given)
 
         return make
 
@@ -247,7 +251,7 @@ class TestRestore:
         return lambda: len(around.operations("restore", since, name))
 
     def arrives(self, run: Run, name: str, operation_id: str | None) -> Any:
-        sensor = BizTalkStateSensor(
+        sensor = ServiceStateSensor(
             task_id="wait",
             service=f"{CLOUD_SERVICE}/{name}",
             expected="Suspended",
@@ -370,13 +374,13 @@ class Restored:
         self.around, self.run, self.name = around, Run(), fresh("restored")
         request = {"service": reference["service"], "backup": reference["container"], "target_name": self.name}
         request |= {"tracking_conn_id": around.new_database(self.name)} | form
-        self.run.execute(BizTalkPlanRestoreOperator(task_id="plan", request=request), map_index=-1)
+        self.run.execute(PlanRestoreOperator(task_id="plan", request=request), map_index=-1)
         self.at = {"service": f"{CLOUD_SERVICE}/{self.name}"}
         left = {key: self.run.xcom("plan", key, -1) for key in ("request", "reference", "stored")}
         self.about = {"plan": self.run.xcom("plan", map_index=-1), **left}
         stored = self.about.pop("stored")
         self.run.execute(
-            BizTalkRestoreOperator(
+            StartRestoreOperator(
                 task_id="restore", plan=self.about["plan"], request=self.about["request"], stored=stored, **self.at
             ),
             map_index=-1,
@@ -384,11 +388,11 @@ class Restored:
         around.emulator.reaches(self.name, "Suspended")
 
     def verify(self, **changes: Any) -> Any:
-        task = BizTalkVerifyRestoreOperator(task_id="verify", **self.at, **self.about | changes)
+        task = VerifyRestoreOperator(task_id="verify", **self.at, **self.about | changes)
         return self.run.execute(task, map_index=-1)
 
     def settle(self, **changes: Any) -> list[dict[str, Any]]:
-        task = BizTalkSettleControlNumbersOperator(task_id="settle", **self.at, **self.about | changes)
+        task = AdvanceControlNumbersOperator(task_id="settle", **self.at, **self.about | changes)
         return self.run.execute(task, map_index=-1)["numbers"]
 
     def raised(self, since: int) -> list[dict[str, Any]]:

@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from biztalk_services.drivers.biztalk.given_values import InvalidValueError, check_ssl_certificate
-from biztalk_services.drivers.biztalk.values import GivenValue, MissingValue, StoredValue, Value, sent_values
-from biztalk_services.hooks.biztalk_services import hook_for
+from biztalk_services.drivers.biztalk.given import check_ssl_certificate
+from biztalk_services.drivers.biztalk.values import (
+    GivenValue,
+    InvalidValueError,
+    MissingValue,
+    StoredValue,
+    Value,
+    sent_values,
+)
 from biztalk_services.hooks.restore_values import restore_values
 from biztalk_services.model.plan import PlannedValue
-from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.service import ServiceRef
+from biztalk_services.provider.hook import hook_for
 from biztalk_services.provider.settings import Settings
 
 from tests.airflow_layer.connections import NAME, SERVICE, storage

@@ -10,14 +10,14 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
-from biztalk_services.archive.backups import NotInCatalogError
+from biztalk_services.archive.errors import BackupDamagedError, NotInCatalogError, WrongAccountError
 from biztalk_services.archive.locks import Locks
-from biztalk_services.archive.verification import BackupDamagedError, WrongAccountError
+from biztalk_services.flows.plan_restore import RestoreRefusedError
 from biztalk_services.hooks.restore_world import AirflowWorld
 from biztalk_services.model.backup import BackupReference, StoredBlob
 from biztalk_services.model.backup import Run as RunOfClaim
 from biztalk_services.model.records import Lock
-from biztalk_services.operators.plan import RestoreRefusedError, find_backup
+from biztalk_services.provider.operators.plan import find_backup
 
 from tests.airflow_layer.connections import NAME, SERVICE
 from tests.airflow_layer.fakes import DAG_ID, Run, TaskInstance

@@ -14,10 +14,10 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.sensors.service import BizTalkOperationSensor, BizTalkStateSensor
-from biztalk_services.sensors.wait import WaitFailedError
+from biztalk_services.provider.sensors import OperationSensor, ServiceStateSensor
+from biztalk_services.provider.triggers import Reached, WaitTrigger
+from biztalk_services.provider.waiting import WaitFailedError
 from biztalk_services.triggers.service import OperationTrigger, StateTrigger
-from biztalk_services.triggers.wait import Reached, WaitTrigger
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE, management
 from tests.airflow_layer.fakes import EndedInTrigger, events_of, moved
@@ -27,14 +27,14 @@ from tests.rest.pki import identity
 pytestmark = pytest.mark.usefixtures("connections", "clock")
 
 
-def state_sensor(expected: str | list[str] = "Suspended", **options) -> BizTalkStateSensor:
-    return BizTalkStateSensor(
+def state_sensor(expected: str | list[str] = "Suspended", **options) -> ServiceStateSensor:
+    return ServiceStateSensor(
         **{"task_id": "wait", "service": SERVICE, "expected": expected, "deadline_minutes": 15} | options
     )
 
 
-def operation_sensor(operation_id: str | None) -> BizTalkOperationSensor:
-    return BizTalkOperationSensor(
+def operation_sensor(operation_id: str | None) -> OperationSensor:
+    return OperationSensor(
         task_id="wait", service=SERVICE, operation_id=operation_id, operation_type="Suspend", deadline_minutes=5
     )
 

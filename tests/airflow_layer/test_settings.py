@@ -45,13 +45,13 @@ def test_a_number_that_is_none_is_refused_by_name(name, monkeypatch):
 def test_airflow_knows_the_section_and_its_defaults():
     described = dict(ProvidersManager().provider_configs)["biztalk-services-airflow"][SECTION]["options"]
     assert set(described) == {option.name for option in fields(Settings)}
-    assert conf.getint(SECTION, "services_at_once") == Settings().services_at_once
+    assert conf.getint(SECTION, "max_concurrent_backups") == Settings().max_concurrent_backups
     for option in fields(Settings):
         assert described[option.name]["default"] == str(option.default)
 
 
 def test_what_follows_from_the_options():
-    settings = Settings(night_deadline_minutes=90, tracking_conn_id="tracking_of_{service}_db")
+    settings = Settings(completion_window_minutes=90, tracking_conn_id="tracking_of_{service}_db")
     assert settings.night_deadline == timedelta(minutes=90)
     assert settings.tracking_conn_id_of("ContosoRetail") == "tracking_of_contosoretail_db"
     assert Settings(include="*").includes("anything")

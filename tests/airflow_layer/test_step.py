@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
-from biztalk_services.archive.storage import StorageNotFoundError
+from biztalk_services.archive.errors import StorageNotFoundError
 from biztalk_services.model.errors import (
     AuthenticationError,
     BackupServiceError,
@@ -17,7 +17,7 @@ from biztalk_services.model.errors import (
     ThrottledError,
     UnreachableError,
 )
-from biztalk_services.operators.step import AdvicePolicy, BizTalkStep, failure_told, request_id
+from biztalk_services.provider.base import AdvicePolicy, BizTalkStep, failure_told, request_id
 
 from tests.airflow_layer.fakes import Run
 

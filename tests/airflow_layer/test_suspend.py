@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from biztalk_services.archive.storage import StorageAuthenticationError
+from biztalk_services.archive.errors import StorageAuthenticationError
 from biztalk_services.archive.suspensions import SuspensionRecords
-from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+from biztalk_services.flows.suspend import ServiceNotRunningError
 from biztalk_services.model.errors import (
     AuthenticationError,
     OperationNotAllowedError,
@@ -16,8 +16,9 @@ from biztalk_services.model.errors import (
     ThrottledError,
 )
 from biztalk_services.model.service import ServiceRef
-from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator, ServiceNotRunningError
-from biztalk_services.sensors.wait import WaitFailedError
+from biztalk_services.provider.hook import BizTalkServicesHook
+from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
+from biztalk_services.provider.waiting import WaitFailedError
 
 from tests.airflow_layer.connections import CLOUD_SERVICE, NAME, SERVICE, storage
 from tests.airflow_layer.fakes import Died, EndedInTrigger, Run, dies_once, loses_the_answer
@@ -34,13 +35,13 @@ def catalog() -> dict[str, str]:
 
 
 @pytest.fixture
-def suspend(catalog) -> BizTalkSuspendOperator:
-    return BizTalkSuspendOperator(task_id="suspend", service=SERVICE, backup_name=fresh("backup"), **catalog)
+def suspend(catalog) -> SuspendServiceOperator:
+    return SuspendServiceOperator(task_id="suspend", service=SERVICE, backup_name=fresh("backup"), **catalog)
 
 
 @pytest.fixture
-def resume(catalog) -> BizTalkResumeOperator:
-    return BizTalkResumeOperator(
+def resume(catalog) -> ResumeServiceOperator:
+    return ResumeServiceOperator(
         task_id="resume", service=SERVICE, suspension=BY_US | {"operation_id": None}, deadline_minutes=15, **catalog
     )
 
@@ -296,9 +297,9 @@ def test_a_service_that_another_run_has_left_suspended_is_not_taken_for_one_that
 
 
 @pytest.mark.parametrize("service", [f"{CLOUD_SERVICE}/nothing", f"nowhere/{NAME}"])
-@pytest.mark.parametrize("operator", [BizTalkSuspendOperator, BizTalkResumeOperator])
+@pytest.mark.parametrize("operator", [SuspendServiceOperator, ResumeServiceOperator])
 def test_a_service_that_is_gone_is_final(operator, service, run):
-    options = {"suspension": BY_US, "deadline_minutes": 15} if operator is BizTalkResumeOperator else {}
+    options = {"suspension": BY_US, "deadline_minutes": 15} if operator is ResumeServiceOperator else {}
     task = operator(task_id="step", service=service, **options)
     with pytest.raises(ServiceNotFoundError) as caught:
         run.execute(task)

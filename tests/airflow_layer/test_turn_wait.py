@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-from biztalk_services.sensors.turn import BizTalkTurnSensor
+from biztalk_services.provider.sensors import SlotSensor
 
 from tests.airflow_layer.connections import SERVICE
 from tests.airflow_layer.fakes import DAG_ID, EndedInTrigger, events_of, moved
@@ -16,8 +16,8 @@ GATE, EXCUSED, LAST = "service.gate", "service.drain", "service.back"
 
 
 @pytest.fixture
-def turn() -> BizTalkTurnSensor:
-    return BizTalkTurnSensor(task_id=GATE, service=SERVICE, excused=EXCUSED, last=LAST, at_once=1, deadline_minutes=2)
+def turn() -> SlotSensor:
+    return SlotSensor(task_id=GATE, service=SERVICE, excused=EXCUSED, last=LAST, at_once=1, deadline_minutes=2)
 
 
 @pytest.fixture(autouse=True)

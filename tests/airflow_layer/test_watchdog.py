@@ -13,17 +13,14 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from biztalk_services.archive.suspensions import SuspensionRecords
+from biztalk_services.flows.watchdog import LeftSuspendedError
 from biztalk_services.model.errors import BackupServiceError, OperationNotAllowedError
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run as RunOfTicket
-from biztalk_services.provider.alerts import AlertNotifier, FirstFailureNotifier
 from biztalk_services.operators import watchdog
-from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
-from biztalk_services.operators.watchdog import (
-    BizTalkBringBackOperator,
-    BizTalkFindSuspensionsOperator,
-    LeftSuspendedError,
-)
+from biztalk_services.provider.alerts import AlertNotifier, FirstFailureNotifier
+from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
+from biztalk_services.provider.operators.watchdog import CheckSuspensionOperator, FindSuspensionsOperator
 
 from tests.airflow_layer.connections import NAME, SERVICE
 from tests.airflow_layer.fakes import Died, Run, dies_once
@@ -82,10 +79,10 @@ def watch(places, clock, monkeypatch) -> Callable[..., list[Any]]:
 
     def once(run: Run | None = None) -> list[Any]:
         run = run or Run(others_that_run={"alive"}, unknown_runs={"unknown"})
-        found = run.execute(BizTalkFindSuspensionsOperator(task_id="find_suspensions", **places))
+        found = run.execute(FindSuspensionsOperator(task_id="find_suspensions", **places))
         answers: list[Any] = []
         for index, entry in enumerate(found):
-            step = BizTalkBringBackOperator(task_id="bring_back", found=entry, **places)
+            step = CheckSuspensionOperator(task_id="bring_back", found=entry, **places)
             try:
                 answers.append(run.execute(step, map_index=index))
             except BackupServiceError as error:
@@ -272,11 +269,11 @@ def test_a_new_blob_that_is_no_ticket_is_told_while_an_old_one_makes_every_run_r
 
 class TestTicketsOfARun:
     @pytest.fixture
-    def suspend(self, places) -> BizTalkSuspendOperator:
-        return BizTalkSuspendOperator(task_id="suspend", service=SERVICE, back_within_minutes=90, **places)
+    def suspend(self, places) -> SuspendServiceOperator:
+        return SuspendServiceOperator(task_id="suspend", service=SERVICE, back_within_minutes=90, **places)
 
-    def resume(self, suspension: Any, places: dict[str, str]) -> BizTalkResumeOperator:
-        return BizTalkResumeOperator(
+    def resume(self, suspension: Any, places: dict[str, str]) -> ResumeServiceOperator:
+        return ResumeServiceOperator(
             task_id="resume", service=SERVICE, suspension=suspension, deadline_minutes=15, **places
         )
 
@@ -292,7 +289,7 @@ class TestTicketsOfARun:
 
     @pytest.mark.parametrize("after", [False, True])
     def test_a_worker_that_dies_at_the_request_leaves_a_ticket(self, after, suspend, tickets, run, monkeypatch):
-        from biztalk_services.hooks.biztalk_services import BizTalkServicesHook
+        from biztalk_services.provider.hook import BizTalkServicesHook
 
         dies_once(monkeypatch, BizTalkServicesHook, "suspend", after=after)
         with pytest.raises(Died):

@@ -6,8 +6,14 @@ import json
 from datetime import timedelta
 
 import pytest
-from biztalk_services.archive.backups import AlreadyPublishedError, Catalog, NotInCatalogError, to_bytes
-from biztalk_services.archive.storage import ContainerExistsError, StorageAuthenticationError, StorageUnreachableError
+from biztalk_services.archive.catalog import Catalog, to_bytes
+from biztalk_services.archive.errors import (
+    AlreadyPublishedError,
+    ContainerExistsError,
+    NotInCatalogError,
+    StorageAuthenticationError,
+    StorageUnreachableError,
+)
 from biztalk_services.model.backup import BackupReference, InvalidReferenceError, Run, StoredBlob
 
 from tests.catalog.azurite import Azurite, free_port

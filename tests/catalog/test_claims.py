@@ -10,9 +10,14 @@ from threading import Barrier
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
-from biztalk_services.archive.backups import Catalog
-from biztalk_services.archive.locks import Locks, ServiceLockedError
-from biztalk_services.archive.storage import ContainerExistsError, StorageAuthenticationError, StorageUnreachableError
+from biztalk_services.archive.catalog import Catalog
+from biztalk_services.archive.errors import (
+    ContainerExistsError,
+    ServiceLockedError,
+    StorageAuthenticationError,
+    StorageUnreachableError,
+)
+from biztalk_services.archive.locks import Locks
 from biztalk_services.model.records import Lock
 from biztalk_services.model.run import Run
 

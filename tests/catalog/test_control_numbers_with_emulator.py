@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from biztalk_emulator.business.control_numbers import draw
 from biztalk_emulator.business.errors import ControlNumbersExhausted
-from biztalk_services.drivers.biztalk.control_number_range import Range
-from biztalk_services.drivers.biztalk.control_numbers import Raise, needed_raise
-from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY
-from biztalk_services.model.control_number_use import EVER, ControlNumberUse, UseReport, from_rows, since_text
+from biztalk_services.drivers.biztalk.numbers.bounds import Raise, needed_raise
+from biztalk_services.drivers.biztalk.numbers.ranges import Range
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY, since_text
+from biztalk_services.model.control_numbers import EVER, ControlNumberUse, UseReport, from_rows
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from biztalk_services.drivers.biztalk.state_chart import StateKind, state_kind
+from biztalk_services.drivers.biztalk.states import StateKind, state_kind
 from biztalk_services.drivers.biztalk.wire import server as server_module
 from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from biztalk_services.archive.backups import AlreadyPublishedError, Catalog, NotInCatalogError
-from biztalk_services.archive.storage import StorageUnreachableError
+from biztalk_services.archive.catalog import Catalog
+from biztalk_services.archive.errors import AlreadyPublishedError, NotInCatalogError, StorageUnreachableError
 from biztalk_services.model.inventory import InvalidInventoryError
 
 from tests.catalog.azurite import Azurite, free_port

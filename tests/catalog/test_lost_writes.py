@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.archive.backups import Catalog, NotInCatalogError
-from biztalk_services.archive.verification import BackupDamagedError
+from biztalk_services.archive.catalog import Catalog
+from biztalk_services.archive.errors import BackupDamagedError, NotInCatalogError
 from biztalk_services.drivers.biztalk.verification import read_back
 from biztalk_services.model.errors import BackupServiceError
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from biztalk_services.archive.backups import to_bytes
+from biztalk_services.archive.catalog import to_bytes
 from biztalk_services.model.backup import (
     NOT_INCLUDED,
     SCHEMA_VERSION,

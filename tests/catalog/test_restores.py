@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
-from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.catalog import Catalog
+from biztalk_services.archive.errors import ContainerExistsError, StorageUnreachableError
 from biztalk_services.archive.restores import Restores
-from biztalk_services.archive.storage import ContainerExistsError, StorageUnreachableError
 
 from tests.catalog.azurite import Azurite, free_port
 

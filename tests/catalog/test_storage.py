@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 from azure.core.exceptions import HttpResponseError, IncompleteReadError, ServiceResponseError
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.archive.storage import (
+from biztalk_services.archive.errors import (
     ContainerExistsError,
-    StorageAccount,
     StorageAuthenticationError,
     StorageKeyMissingError,
     StorageRefusedError,
     StorageUnavailableError,
     StorageUnreachableError,
-    storage_errors,
 )
+from biztalk_services.archive.storage import StorageAccount, storage_errors
 
 from tests.catalog.azurite import API_VERSION, KEY, Azurite, free_port
 

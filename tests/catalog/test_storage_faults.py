@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from biztalk_services.archive.backups import Catalog
-from biztalk_services.archive.storage import (
+from biztalk_services.archive.catalog import Catalog
+from biztalk_services.archive.errors import (
     ContainerExistsError,
-    StorageAccount,
     StorageAuthenticationError,
     StorageError,
     StorageUnavailableError,
     StorageUnreachableError,
 )
+from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.drivers.biztalk.verification import read_back
 
 from tests.catalog.azurite import Azurite

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.archive.storage import StorageAuthenticationError, StorageUnreachableError
+from biztalk_services.archive.errors import StorageAuthenticationError, StorageUnreachableError
 from biztalk_services.archive.suspensions import SuspensionRecords
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run

@@ -6,8 +6,7 @@ from hashlib import sha256
 
 import pytest
 from biztalk_services.archive import verification
-from biztalk_services.archive.storage import StorageAuthenticationError, StorageNotFoundError
-from biztalk_services.archive.verification import BackupDamagedError
+from biztalk_services.archive.errors import BackupDamagedError, StorageAuthenticationError, StorageNotFoundError
 from biztalk_services.drivers.biztalk.verification import read_back
 
 from tests.catalog.azurite import Azurite

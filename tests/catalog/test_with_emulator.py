@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.drivers.biztalk.backup_rules import backup_violations, has_backups
-from biztalk_services.drivers.biztalk.state_chart import is_settled, state_kind
+from biztalk_services.drivers.biztalk.states import is_settled, state_kind
 from biztalk_services.drivers.biztalk.tracking import DEFAULT_DRAIN_QUERY
 from biztalk_services.drivers.biztalk.verification import read_back
 from biztalk_services.drivers.biztalk.wire import server as server_module

@@ -10,7 +10,7 @@ from chaos.targets import TARGETS
 from tests.conftest import ROOT
 
 TARGET_NAMES = list(TARGETS)
-CONTROL_FLOW_STEPS = {"unless_only_the_plan", "is_the_name_taken", "the_name_is_free"}
+CONTROL_FLOW_STEPS = {"unless_plan_only", "free_the_name", "name_is_free"}
 """Steps of a restore that run within the scheduler, or choose a branch."""
 
 
@@ -36,7 +36,7 @@ def test_no_cell_has_a_moment_at_which_its_target_does_not_exist():
     of_approval = {(cell.target, cell.moment) for cell in cells if cell.step == "approval"}
     assert ("scheduler", Moment.WITHIN) in of_approval
     assert not of_approval & {("task", Moment.WITHIN), ("worker", Moment.WITHIN)}
-    moments_in_triggerer = {cell.moment for cell in cells if cell.step in ("service.resume", "resume_when_asked")}
+    moments_in_triggerer = {cell.moment for cell in cells if cell.step in ("service.resume", "resume_if_requested")}
     assert moments_in_triggerer == {Moment.BEFORE, Moment.WITHIN}
 
 
@@ -71,5 +71,5 @@ def test_a_sample_takes_few_batches(seed):
 @pytest.mark.parametrize("job", STEPS)
 def test_every_step_of_the_dags_has_cells(job):
     dag = DagBag(dag_folder=ROOT / "dags").dags[job]
-    steps = {step for step in dag.task_dict if not step.startswith("delete_as_it_is.")}
+    steps = {step for step in dag.task_dict if not step.startswith("delete_without_backup.")}
     assert set(STEPS[job]) == steps - CONTROL_FLOW_STEPS

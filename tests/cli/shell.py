@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from azure.storage.blob import BlobServiceClient
 from biztalk_services.__main__ import main
-from biztalk_services.archive.backups import Catalog
+from biztalk_services.archive.catalog import Catalog
 from biztalk_services.archive.locks import Locks
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.archive.suspensions import SuspensionRecords

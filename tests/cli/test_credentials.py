@@ -148,7 +148,7 @@ def test_none_of_it_needs_airflow(archive, emulator, azurite):
     }
     program = (
         "import sys; sys.modules['airflow'] = None; from biztalk_services.__main__ import main; "
-        "import biztalk_services.cli.world; print([main(words.split()) for words in sys.argv[1:]])"
+        "import biztalk_services.drivers.biztalk.shell; print([main(words.split()) for words in sys.argv[1:]])"
     )
     environment = os.environ | management_environment(emulator) | storage_environment(azurite, archive.container)
     done = subprocess.run(

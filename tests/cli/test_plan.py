@@ -11,9 +11,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY, DEFAULT_DRAIN_QUERY
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY, DEFAULT_DRAIN_QUERY, since_text
 from biztalk_services.model.backup import BackupReference
-from biztalk_services.model.control_number_use import since_text
 from biztalk_services.model.inventory import Inventory
 from biztalk_services.model.run import Run
 

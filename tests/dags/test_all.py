@@ -17,7 +17,7 @@ from tests.dags.processes import told_by
 FILES = sorted((ROOT / "dags").glob("*.py"))
 
 
-NEVER_REPEATED = ("replace.delete", "delete_as_it_is.delete", "find_suspensions", "bring_back")
+NEVER_REPEATED = ("replace.delete", "delete_without_backup.delete", "find_suspensions", "bring_back")
 """Nothing is tried again that deletes, nor what comes again every minute."""
 
 

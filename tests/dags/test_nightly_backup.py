@@ -12,9 +12,9 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
-from biztalk_services.provider.assets import BACKUPS
 from biztalk_services.model.errors import AuthenticationError
 from biztalk_services.provider.alerts import AlertNotifier
+from biztalk_services.provider.assets import BACKUPS
 from biztalk_services.provider.settings import Settings
 
 from tests.conftest import ROOT
@@ -54,19 +54,19 @@ class TestSchedule:
     def test_it_follows_the_configuration(self, monkeypatch):
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__SCHEDULE", "30 4 * * 0")
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__TIMEZONE", "America/New_York")
-        monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE", "9")
+        monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__MAX_CONCURRENT_BACKUPS", "9")
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__BACKUP_DEADLINE_MINUTES", "77")
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__CATALOG_CONTAINER", "elsewhere")
         changed = DagBag(dag_folder=ROOT / "dags/biztalk_nightly_backup.py").dags["biztalk_nightly_backup"]
         assert (changed.timetable.expression, changed.timetable.timezone) == ("30 4 * * 0", "America/New_York")
-        assert step(changed, "wait_for_turn").at_once == 9
+        assert step(changed, "wait_for_slot").at_once == 9
         assert step(changed, "wait_for_backup").deadline_minutes == 77
         assert step(changed, "publish_reference").catalog_container == "elsewhere"
 
     def test_somebody_is_told_when_it_fails_or_takes_too_long(self, dag):
         assert isinstance(dag.on_failure_callback, AlertNotifier)
         (deadline,) = dag.deadline
-        assert deadline.interval == timedelta(minutes=SETTINGS.night_deadline_minutes)
+        assert deadline.interval == timedelta(minutes=SETTINGS.completion_window_minutes)
 
 
 class TestForm:
@@ -79,8 +79,8 @@ class TestForm:
             ("drain_deadline_minutes", 0),
             ("drain_deadline_minutes", 720),
             ("batches_are_empty", True),
-            ("when_batches_are_unknown", "proceed"),
-            ("when_a_message_slips_in", "fail"),
+            ("unknown_batches_policy", "proceed"),
+            ("refilled_batches_policy", "fail"),
         ],
     )
     def test_it_takes(self, name, value, dag):
@@ -103,8 +103,8 @@ class TestForm:
             ("drain_deadline_minutes", "soon"),
             ("drain_deadline_minutes", 1.5),
             ("batches_are_empty", "perhaps"),
-            ("when_batches_are_unknown", "guess"),
-            ("when_a_message_slips_in", ""),
+            ("unknown_batches_policy", "guess"),
+            ("refilled_batches_policy", ""),
         ],
     )
     def test_it_refuses_nonsense(self, name, value, dag):
@@ -119,23 +119,23 @@ class TestForm:
 
     def test_the_defaults_are_the_careful_ones(self, dag):
         form = dag.params.dump()
-        assert form["when_batches_are_unknown"] == "refuse"
+        assert form["unknown_batches_policy"] == "refuse"
         assert form["batches_are_empty"] is False
         assert form["drain_deadline_minutes"] == SETTINGS.drain_deadline_minutes
 
 
 class TestOrder:
     def test_all_checks_and_waits_come_before_the_suspension(self, dag):
-        assert before(dag, "wait_for_turn") == {"check_that_backup_is_allowed"}
-        assert before(dag, "wait_until_batches_are_empty") == {"wait_for_turn"}
-        assert before(dag, "suspend") == {"wait_until_batches_are_empty"}
+        assert before(dag, "wait_for_slot") == {"check_backup"}
+        assert before(dag, "wait_until_drained") == {"wait_for_slot"}
+        assert before(dag, "suspend") == {"wait_until_drained"}
 
     def test_only_what_must_stands_between_suspension_and_resumption(self, dag):
         suspend, resume = step(dag, "suspend"), step(dag, "resume")
         between = suspend.get_flat_relative_ids(upstream=False) & resume.get_flat_relative_ids(upstream=True)
         assert {task_id.removeprefix(f"{GROUP}.") for task_id in between} == {
             "wait_until_suspended",
-            "look_again_at_batches",
+            "recheck_batches",
             "back_up",
             "wait_for_backup",
         }
@@ -146,14 +146,14 @@ class TestOrder:
         assert before(dag, "verify_backup") == {"wait_for_backup"}
         assert f"{GROUP}.record_inventory" not in later
         assert before(dag, "record_inventory") == {"wait_until_suspended"}
-        assert before(dag, "publish_reference") == {"verify_backup", "look_again_at_batches", "record_inventory"}
+        assert before(dag, "publish_reference") == {"verify_backup", "recheck_batches", "record_inventory"}
 
     def test_the_resumption_is_the_teardown_of_the_suspension(self, dag):
         suspend, resume = step(dag, "suspend"), step(dag, "resume")
         assert suspend.is_setup
         assert resume.is_teardown
         assert resume.on_failure_fail_dagrun is False
-        assert before(dag, "resume") >= {"suspend", "wait_for_backup", "look_again_at_batches"}
+        assert before(dag, "resume") >= {"suspend", "wait_for_backup", "recheck_batches"}
         assert resume.trigger_rule == "all_done_setup_success"
 
     def test_no_other_task_is_setup_or_teardown(self, dag):
@@ -190,7 +190,7 @@ class TestOrder:
         assert report.find in dag.task_dict
 
     def test_evidence_and_turns_name_tasks_that_there_are(self, dag):
-        publish, turn = step(dag, "publish_reference"), step(dag, "wait_for_turn")
+        publish, turn = step(dag, "publish_reference"), step(dag, "wait_for_slot")
         earlier = publish.get_flat_relative_ids(upstream=True)
         assert set(publish.evidence.values()) <= earlier
         assert {turn.excused, turn.last} <= set(dag.task_dict)
@@ -211,7 +211,7 @@ class TestDeadlines:
     @pytest.mark.parametrize(
         ("name", "minutes"),
         [
-            ("wait_for_turn", SETTINGS.night_deadline_minutes),
+            ("wait_for_slot", SETTINGS.completion_window_minutes),
             ("wait_until_suspended", SETTINGS.suspend_deadline_minutes),
             ("wait_for_backup", SETTINGS.backup_deadline_minutes),
             ("resume", SETTINGS.resume_deadline_minutes),
@@ -221,7 +221,7 @@ class TestDeadlines:
         assert step(dag, name).deadline_minutes == minutes
 
     def test_the_form_decides_about_batches(self, dag):
-        assert step(dag, "wait_until_batches_are_empty").deadline_minutes == "{{ params.drain_deadline_minutes }}"
+        assert step(dag, "wait_until_drained").deadline_minutes == "{{ params.drain_deadline_minutes }}"
 
     def test_no_wait_sits_in_a_workers_slot(self, dag):
         waits = [task for task in dag.tasks if isinstance(task, BaseSensorOperator)]

@@ -57,7 +57,7 @@ def test_tasks_find_everything_in_memory(started):
         "azure.storage.blob",
         "biztalk_services.archive.verification",
         "biztalk_services.hooks.storage",
-        "biztalk_services.operators.backup",
+        "biztalk_services.provider.operators.backup",
         "biztalk_services.drivers.biztalk.wire.client",
         "biztalk_services.sensors.service",
     } <= set(loaded["at_start"])
@@ -65,4 +65,4 @@ def test_tasks_find_everything_in_memory(started):
 
 
 def test_where_plugins_are_loaded_lazily_they_wait_until_they_are_needed(started):
-    assert not {"azure.storage.blob", "biztalk_services.operators.backup"} & set(started[True]["at_start"])
+    assert not {"azure.storage.blob", "biztalk_services.provider.operators.backup"} & set(started[True]["at_start"])

@@ -7,13 +7,13 @@ import copy
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
-from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.provider.alerts import AlertNotifier
-from biztalk_services.operators.approval import BizTalkApprovePlanOperator
+from biztalk_services.provider.operators.approval import ApprovePlanOperator
 from biztalk_services.provider.settings import Settings
 
 SETTINGS = Settings()
-CHANGES = {"replace.suspend", "replace.back_up", "replace.delete", "delete_as_it_is.delete", "restore"}
+CHANGES = {"replace.suspend", "replace.back_up", "replace.delete", "delete_without_backup.delete", "restore"}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ class TestForm:
             ("edition", "premium"),
             ("edition", None),
             ("unit_count", 8),
-            ("when_name_is_taken", "replace"),
+            ("existing_service_policy", "replace"),
             ("control_numbers", "exact"),
             ("margin", 0),
             ("acs_conn_id", "biztalk_acs_other"),
@@ -63,7 +63,7 @@ class TestForm:
             ("edition", "Premium"),
             ("unit_count", 0),
             ("unit_count", 9),
-            ("when_name_is_taken", "delete"),
+            ("existing_service_policy", "delete"),
             ("without_safety_backup", "perhaps"),
             ("control_numbers", "lower"),
             ("margin", -1),
@@ -93,7 +93,7 @@ class TestForm:
         params["service"] = "contosoorders"
         request = RestoreRequest.from_form(params.validate())
         assert request == RestoreRequest(service="contosoorders")
-        assert (request.when_name_is_taken, request.control_numbers) == ("refuse", "raise")
+        assert (request.existing_service_policy, request.control_numbers) == ("refuse", "raise")
         assert (request.resume_afterwards, request.without_safety_backup) == (False, False)
 
 
@@ -108,7 +108,7 @@ class TestOrder:
 
     def test_the_approval_waits_for_a_person_and_not_for_ever(self, dag):
         approval = dag.task_dict["approval"]
-        assert isinstance(approval, BizTalkApprovePlanOperator)
+        assert isinstance(approval, ApprovePlanOperator)
         assert approval.hours == "{{ params.approval_hours }}"
         assert dag.params["approval_hours"] == SETTINGS.approval_hours == 24
         assert approval.retries == 2
@@ -119,24 +119,24 @@ class TestOrder:
         delete = dag.task_dict["replace.delete"]
         assert delete.upstream_task_ids == {"replace.publish_reference", "replace.wait_until_suspended"}
         assert delete.trigger_rule == "all_success"
-        assert {"replace.verify_backup", "replace.look_again_at_batches"} <= upstream(dag, "replace.publish_reference")
+        assert {"replace.verify_backup", "replace.recheck_batches"} <= upstream(dag, "replace.publish_reference")
 
     def test_a_living_service_that_is_not_deleted_is_brought_back(self, dag):
-        bring_back = dag.task_dict["replace.bring_back_unless_deleted"]
+        bring_back = dag.task_dict["replace.resume_unless_deleted"]
         assert bring_back.is_teardown
         assert bring_back.on_failure_fail_dagrun is False
-        assert {"replace.delete", "replace.wait_until_deleted"} <= upstream(dag, "replace.bring_back_unless_deleted")
+        assert {"replace.delete", "replace.wait_until_deleted"} <= upstream(dag, "replace.resume_unless_deleted")
         assert dag.task_dict["replace.suspend"].is_setup
 
     def test_the_restore_goes_on_after_whichever_way_made_room_and_after_nothing_else(self, dag):
-        clear = dag.task_dict["the_name_is_free"]
-        ways = {"is_the_name_taken", "replace.wait_until_deleted", "delete_as_it_is.wait_until_deleted"}
+        clear = dag.task_dict["name_is_free"]
+        ways = {"free_the_name", "replace.wait_until_deleted", "delete_without_backup.wait_until_deleted"}
         assert clear.upstream_task_ids == ways
         assert clear.trigger_rule == "none_failed_min_one_success"
-        assert "the_name_is_free" in dag.task_dict["restore"].upstream_task_ids
+        assert "name_is_free" in dag.task_dict["restore"].upstream_task_ids
 
     def test_every_other_step_runs_only_after_success(self, dag):
-        special = {"the_name_is_free", "report", "replace.bring_back_unless_deleted"}
+        special = {"name_is_free", "report", "replace.resume_unless_deleted"}
         assert {task.trigger_rule for task in dag.tasks if task.task_id not in special} == {"all_success"}
 
     def test_no_step_knows_a_service_that_it_may_change_but_from_the_confirmation(self, dag):
@@ -145,14 +145,14 @@ class TestOrder:
         assert {task.service for task in steps} == {"{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}"}
 
     def test_it_is_resumed_only_after_it_was_verified_and_its_numbers_settled(self, dag):
-        assert {"verify_restore", "settle_control_numbers"} <= upstream(dag, "resume_when_asked")
+        assert {"verify_restore", "advance_control_numbers"} <= upstream(dag, "resume_if_requested")
 
     def test_the_report_is_the_leaf_that_judges_the_run_and_knows_every_step(self, dag):
         (report,) = dag.leaves
         assert (report.task_id, report.trigger_rule) == ("report", "all_done")
         assert {*report.steps, "report"} == set(dag.task_dict)
         assert {*report.changes, *report.deletions} <= set(dag.task_dict)
-        assert "replace.bring_back_unless_deleted" in report.upstream_task_ids
+        assert "replace.resume_unless_deleted" in report.upstream_task_ids
 
 
 def test_every_template_stands_in_a_field_that_is_rendered(dag):

@@ -11,13 +11,13 @@ from biztalk_services.drivers.biztalk.restore_rules import PROJECT, SEED
 from biztalk_services.drivers.biztalk.values import GivenValue, StoredValue, Value
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.checks import Verdict
-from biztalk_services.model.control_number_use import ControlNumberUse, UseReport
+from biztalk_services.model.control_numbers import ControlNumberUse, UseReport
 from biztalk_services.model.drain import DrainStatus
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.inventory import Inventory
 from biztalk_services.model.plan import PlannedValue, RestorePlan
 from biztalk_services.model.records import Lock
-from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.service import Service
 
 from tests.catalog.samples import NOW, reference

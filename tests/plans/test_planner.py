@@ -11,12 +11,12 @@ from biztalk_services.drivers.biztalk.entities import inventory_of
 from biztalk_services.drivers.biztalk.values import GivenValue, MissingValue, StoredValue
 from biztalk_services.flows.plan_restore import make_plan, sent
 from biztalk_services.model.backup import Drain, Run
-from biztalk_services.model.control_number_use import ControlNumberUse
+from biztalk_services.model.control_numbers import ControlNumberUse
 from biztalk_services.model.drain import ActiveBatch, DrainStatus
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.records import Lock
-from biztalk_services.model.restore_request import RestoreRequest
+from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.service import ServiceRef
 
 from tests.catalog.samples import NOW, reference
@@ -24,7 +24,7 @@ from tests.plans.samples import DATABASE, OTHER_DATABASE, TRACKING, World, given
 from tests.rules.inventories import SENDING, entities, inventory, service
 
 NEW = {"target_name": "orders-two"}
-REPLACE = {"when_name_is_taken": "replace"}
+REPLACE = {"existing_service_policy": "replace"}
 RESTORE = "Restore backups/orders-20260101-020000 as contoso-west/{} (premium); it arrives Suspended."
 COMPARE = "Compare what it holds with what was recorded at the backup."
 RAISE = "Raise the control numbers beyond those used since the backup."
@@ -84,7 +84,7 @@ def test_a_plan_to_which_nothing_is_to_be_said():
 
 
 def test_the_form_wins_over_the_backup():
-    form = {"target_cloud_service": "contoso-east", "unit_count": 4, "edition": "Premium"}
+    form = {"target_scope": "contoso-east", "unit_count": 4, "edition": "Premium"}
     plan = made(**NEW, **form, backup={"edition": "standard"})
     assert plan.target == {"service": "contoso-east/orders-two", "edition": "premium", "unit_count": 4}
 

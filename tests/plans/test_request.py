@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from biztalk_services.model.restore_request import RAISE, REFUSE, RestoreRequest
+from biztalk_services.model.requests import RAISE, REFUSE, RestoreRequest
 
 
 def test_what_the_form_leaves_empty_has_its_default():
@@ -14,7 +14,7 @@ def test_what_the_form_leaves_empty_has_its_default():
     for form in ({}, nothing, empty):
         request = RestoreRequest.from_form({**form, "service": "orders"})
         assert request == RestoreRequest(service="orders")
-    assert (request.when_name_is_taken, request.control_numbers, request.margin) == (REFUSE, RAISE, 100)
+    assert (request.existing_service_policy, request.control_numbers, request.margin) == (REFUSE, RAISE, 100)
 
 
 @pytest.mark.parametrize("form", [{}, {"service": None}, {"service": ""}, {"service": " "}])
@@ -28,7 +28,7 @@ def test_everything_that_the_form_says_counts():
         "service": " orders ",
         "backup": "orders-20260101-020000\n",
         "target_name": "orders2",
-        "target_cloud_service": "contoso-east",
+        "target_scope": "contoso-east",
         "edition": "premium",
         "unit_count": 3,
         "acs_conn_id": "a",
@@ -36,7 +36,7 @@ def test_everything_that_the_form_says_counts():
         "archive_conn_id": "c",
         "monitoring_conn_id": "d",
         "certificate_conn_id": "e",
-        "when_name_is_taken": "replace",
+        "existing_service_policy": "replace",
         "without_safety_backup": True,
         "control_numbers": "exact",
         "margin": 0,

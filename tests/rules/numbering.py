@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from biztalk_services.drivers.biztalk.control_number_range import Range
-from biztalk_services.drivers.biztalk.control_numbers import Raise
-from biztalk_services.model.control_number_use import ControlNumberUse
+from biztalk_services.drivers.biztalk.numbers.bounds import Raise
+from biztalk_services.drivers.biztalk.numbers.ranges import Range
+from biztalk_services.model.control_numbers import ControlNumberUse
 
 AGREEMENT, KIND = "Fabrikam X12 send", "interchange"
 

@@ -8,8 +8,16 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from biztalk_services.drivers.biztalk.backup_rules import backup_violations, has_backups
-from biztalk_services.drivers.biztalk.state_chart import StateKind, is_moving, is_settled, state_kind, states_allowing
-from biztalk_services.drivers.biztalk.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES
+from biztalk_services.drivers.biztalk.states import (
+    FAILED_STATES,
+    SETTLED_STATES,
+    TRANSITIONAL_STATES,
+    StateKind,
+    is_moving,
+    is_settled,
+    state_kind,
+    states_allowing,
+)
 from biztalk_services.model.backup import backup_name, is_backup_name
 from biztalk_services.model.checks import Check, RefusedError, refuse_if
 from biztalk_services.model.service import Service, ServiceRef

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from biztalk_services.drivers.biztalk.control_number_range import HIGHEST, Range, property_name, range_from_settings
+from biztalk_services.drivers.biztalk.numbers.ranges import HIGHEST, Range, property_name, range_from_settings
 
 SETTINGS = {
     "Id": 7,

@@ -9,16 +9,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY
-from biztalk_services.model.control_number_use import (
-    COLUMNS,
-    EVER,
-    KINDS,
-    ControlNumberUse,
-    UseReport,
-    from_rows,
-    since_text,
-)
+from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY, since_text
+from biztalk_services.model.control_numbers import COLUMNS, EVER, KINDS, ControlNumberUse, UseReport, from_rows
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.drivers.biztalk.control_number_range import HIGHEST, WIDTHS, Range
-from biztalk_services.drivers.biztalk.control_numbers import Finding, Raise, estimated_use, needed_raise
-from biztalk_services.model.control_number_use import ControlNumberUse
+from biztalk_services.drivers.biztalk.numbers.bounds import Finding, Raise, estimated_use, needed_raise
+from biztalk_services.drivers.biztalk.numbers.ranges import HIGHEST, WIDTHS, Range
+from biztalk_services.model.control_numbers import ControlNumberUse
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 

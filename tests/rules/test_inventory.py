@@ -11,9 +11,9 @@ from random import Random
 from typing import Any
 
 import pytest
-from biztalk_services.drivers.biztalk.control_number_range import HIGHEST, UNREADABLE, Place, Range, ranges_of
 from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, flatten, inventory_of, protocol_settings_of
-from biztalk_services.model.control_number_use import ControlNumberUse
+from biztalk_services.drivers.biztalk.numbers.ranges import HIGHEST, UNREADABLE, Place, Range, ranges_of
+from biztalk_services.model.control_numbers import ControlNumberUse
 from biztalk_services.model.inventory import SCHEMA_VERSION, InvalidInventoryError, Inventory, Item, is_secret
 from biztalk_services.model.redaction import HIDDEN, looks_secret
 from hypothesis import given

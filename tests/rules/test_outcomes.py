@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from biztalk_services.flows.outcomes import BACKED_UP, Outcome, failed_steps
+from biztalk_services.flows.backup_report import BACKED_UP, Outcome, failed_steps
 from hypothesis import given
 from hypothesis import strategies as st
 

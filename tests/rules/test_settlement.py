@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from biztalk_services.drivers.biztalk.control_number_plan import ALL, Settlement, settle
 from biztalk_services.drivers.biztalk.entities import inventory_of
-from biztalk_services.model.control_number_use import ControlNumberUse
+from biztalk_services.drivers.biztalk.numbers.plan import ALL, Settlement, settle
+from biztalk_services.model.control_numbers import ControlNumberUse
 from biztalk_services.model.inventory import Inventory
 
 from tests.rules.inventories import NOW, SENDING, USES, entities, inventory, service

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from biztalk_services.drivers.biztalk.states import FAILED_STATES, SETTLED_STATES, TRANSITIONAL_STATES
-from biztalk_services.flows.suspension import SETTLING, Suspension, Verdict, is_same_subscription, judge
+from biztalk_services.flows.suspension import SETTLING, Verdict, is_same_subscription, judge
 from biztalk_services.model.run import Owner
+from biztalk_services.model.steps import Suspension
 from hypothesis import given
 from hypothesis import strategies as st
 

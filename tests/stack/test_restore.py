@@ -110,7 +110,7 @@ def test_a_story_without_fault_shows_the_plan_approves_it_and_ends_with_zero(cap
     said = capsys.readouterr().out
     assert code == 0
     assert stack.airflow.approved == ["approval"]
-    assert stack.airflow.forms[0]["when_name_is_taken"] == "replace"
+    assert stack.airflow.forms[0]["existing_service_policy"] == "replace"
     assert said.index("of this restore") < said.index("Approving this plan")
     assert "none" in said
     assert "1419" in said

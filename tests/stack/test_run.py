@@ -42,13 +42,13 @@ def test_services_are_named_and_sorted_without_regard_to_case():
 
 
 def test_each_service_is_where_it_is():
-    assert shown(DRAINING)["contosoeurope"] == ("wait_until_batches_are_empty", "running")
-    assert shown(DRAINING)["contosoorders"] == ("wait_for_turn", "waiting")
+    assert shown(DRAINING)["contosoeurope"] == ("wait_until_drained", "running")
+    assert shown(DRAINING)["contosoorders"] == ("wait_for_slot", "waiting")
 
 
 def test_tasks_at_the_same_time_are_shown_together_since_the_first_of_them():
     (step,) = [step for step in current_steps(BACKING_UP) if step.service == "ContosoRetail"]
-    assert (step.task, step.state) == ("back_up + look_again_at_batches", "running")
+    assert (step.task, step.state) == ("back_up + recheck_batches", "running")
     assert step.since == datetime(2026, 11, 22, 13, 27, 1, 931199, tzinfo=UTC)
 
 
@@ -71,9 +71,9 @@ def test_a_failed_task_is_shown_until_the_end_although_others_end_later():
 def test_a_retry_that_is_due_is_told():
     retried = copy.deepcopy(CHECKING)
     for instance in retried:
-        if instance["task_id"] == "service.check_that_backup_is_allowed":
+        if instance["task_id"] == "service.check_backup":
             instance["state"] = "up_for_retry"
-    assert shown(retried)["ContosoRetail"] == ("check_that_backup_is_allowed", "will be tried again")
+    assert shown(retried)["ContosoRetail"] == ("check_backup", "will be tried again")
 
 
 # Display
@@ -115,7 +115,7 @@ def test_on_a_terminal_nothing_of_the_live_table_is_left_behind():
     console = Console(file=io.StringIO(), width=200, force_terminal=True, force_interactive=True)
     with Progress(console) as progress:
         progress.show(current_steps(DRAINING))
-        assert "wait_until_batches_are_empty" in console.file.getvalue()
+        assert "wait_until_drained" in console.file.getvalue()
     # Rich moves up and erases every line of a transient display.
     assert console.file.getvalue().count("\x1b[2K") >= len(FLEET)
 

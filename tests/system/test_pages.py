@@ -15,8 +15,8 @@ from stack.settings import storage_endpoint
 from tests.system.world import CATALOG, DAG_ID, Night, World
 
 STEPS = (
-    "check_that_backup_is_allowed", "wait_for_turn", "wait_until_batches_are_empty", "suspend", "wait_until_suspended",
-    "look_again_at_batches", "back_up", "wait_for_backup", "resume", "verify_backup", "publish_reference",
+    "check_backup", "wait_for_slot", "wait_until_drained", "suspend", "wait_until_suspended",
+    "recheck_batches", "back_up", "wait_for_backup", "resume", "verify_backup", "publish_reference",
 )  # fmt: skip
 FORM = {
     "What": {

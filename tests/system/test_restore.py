@@ -72,7 +72,7 @@ def test_the_service_that_was_backed_up_is_left_alone(copied):
 
 def test_steps_that_were_not_needed_are_skipped_and_said_so_in_the_plan(copied):
     skipped = {step for step, state in copied.steps.items() if state == "skipped"}
-    assert skipped == {step for step in copied.steps if step.startswith(("replace.", "delete_as_it_is."))}
+    assert skipped == {step for step in copied.steps if step.startswith(("replace.", "delete_without_backup."))}
     assert [step for step in copied.plan["steps"] if "Delete" in step] == []
 
 
@@ -103,7 +103,7 @@ def stories(world: World, copied: Restoration, request: pytest.FixtureRequest) -
 def refused_forms(world: World) -> dict[str, tuple[dict[str, Any], list[str]]]:
     """What is asked for -> the form, and what the run says."""
     world.connection("store_with_a_wrong_key", storage_connection(world.stack.ports) | {"password": OTHER_KEY})
-    orders, replace = {"service": "contosoorders"}, {"when_name_is_taken": "replace"}
+    orders, replace = {"service": "contosoorders"}, {"existing_service_policy": "replace"}
     return {
         "alive": (orders, ["[name-free] Service contoso-west-us/contosoorders lives (Active)"]),
         "three rules": (
@@ -153,7 +153,7 @@ def test_what_breaks_a_rule_is_refused_and_nothing_is_changed(refused, name):
 
 def leave_unapproved(world: World) -> dict[str, Restoration]:
     """Restores of a living service to its own name that do not come to a change."""
-    form = {"service": "contosoorders", "when_name_is_taken": "replace"}
+    form = {"service": "contosoorders", "existing_service_policy": "replace"}
 
     def reject(run_id: str) -> None:
         world.answer(run_id, "Reject")
@@ -200,7 +200,7 @@ def test_without_an_approval_of_exactly_this_plan_nothing_is_changed(unapproved,
     run = unapproved[name]
     assert run.changes("contosoorders") == []
     begun = {step for step, state in run.steps.items() if state not in ("skipped", "upstream_failed")}
-    assert begun <= {"plan", "unless_only_the_plan", "approval", "confirm_plan", "report"}
+    assert begun <= {"plan", "unless_plan_only", "approval", "confirm_plan", "report"}
     assert "nothing was changed" in run.report["reason"].casefold()
     assert run.states["contosoorders"] == "Active"
 
@@ -243,9 +243,9 @@ def fail_late(world: World, night: Future[Night]) -> tuple[Restoration, Restorat
         world.tells(RESTORED, event="ended", operation="delete")
         world.emulator.admin("PUT", f"/world/databases/{name}", {"user": login["user"], "password": "another-one"})
 
-    failed = world.restoration(RESTORED, [login_changes], when_name_is_taken="replace", control_numbers="report")
+    failed = world.restoration(RESTORED, [login_changes], existing_service_policy="replace", control_numbers="report")
     world.emulator.admin("PUT", f"/world/databases/{name}", {"user": login["user"], "password": f"hidden-{RESTORED}"})
-    form = failed.report["way_back"]
+    form = failed.report["undo_form"]
     return failed, world.restoration(stories=[world.approve], **form)
 
 
@@ -259,8 +259,8 @@ def test_a_restore_that_fails_after_the_delete_says_where_the_service_stands_and
     assert (failed.state, failed.report["outcome"]) == ("failed", "failed")
     assert failed.report["state"] == "RestoreFailed"
     assert failed.report["safety_backup"] in failed.report["reason"]
-    assert failed.report["way_back"]["backup"] == failed.report["safety_backup"].rpartition("/")[2]
-    assert json.dumps(failed.report["way_back"]) in failed.report["reason"]
+    assert failed.report["undo_form"]["backup"] == failed.report["safety_backup"].rpartition("/")[2]
+    assert json.dumps(failed.report["undo_form"]) in failed.report["reason"]
     assert failed.asked(RESTORED, "delete") == [202]
 
 

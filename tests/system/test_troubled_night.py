@@ -131,14 +131,14 @@ def test_a_batch_that_still_holds_messages_at_the_deadline_is_named_and_nothing_
     assert held["AgreementName"] in reason
     assert held["BatchName"] in reason
     assert "1 message" in reason
-    assert troubled_night.report["ContosoRetail"]["failed_step"] == "wait_until_batches_are_empty"
+    assert troubled_night.report["ContosoRetail"]["failed_step"] == "wait_until_drained"
     assert troubled_night.operations("ContosoRetail") == []
     assert troubled_night.states["ContosoRetail"] == "Active"
 
 
 def test_where_nobody_knows_whether_batches_are_empty_nothing_is_suspended(troubled_night):
     row = troubled_night.report["contosonordic"]
-    assert row["failed_step"] == "wait_until_batches_are_empty"
+    assert row["failed_step"] == "wait_until_drained"
     assert "tracking database" in row["reason"]
     assert "Nothing was suspended." in row["reason"]
     assert troubled_night.operations("contosonordic") == []

@@ -24,7 +24,7 @@ def test_where_the_run_accepts_the_loss_the_backup_is_taken_and_says_that_batche
 def test_where_the_run_does_not_accept_it_a_message_that_slips_in_makes_it_red(strict, world):
     assert strict.state == "failed"
     row = strict.report["contosoeurope"]
-    assert (row["outcome"], row["failed_step"], row["backup"]) == ("failed", "look_again_at_batches", None)
+    assert (row["outcome"], row["failed_step"], row["backup"]) == ("failed", "recheck_batches", None)
     assert "messages slipped into a batch" in row["reason"]
     assert "1 message" in row["reason"]
     assert strict.operations("contosoeurope") == DONE

@@ -122,7 +122,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
     trouble("contosoeurope", "suspend", **BUSY, retry_after=2)
 
     def released_in_time(run_id: str) -> None:
-        world.is_at(run_id, "contosoorders", "wait_until_batches_are_empty", "deferred")
+        world.is_at(run_id, "contosoorders", "wait_until_drained", "deferred")
         world.release_batch("contosoorders", agreements["contosoorders"])
 
     def slips_in(run_id: str) -> None:
@@ -171,8 +171,8 @@ def be_strict_about_messages(world: World) -> Night:
         night = world.night(
             ["contosonordic", "contosoeurope", RESTORED],
             [slips_in],
-            when_batches_are_unknown="proceed",
-            when_a_message_slips_in="fail",
+            unknown_batches_policy="proceed",
+            refilled_batches_policy="fail",
         )
     world.release_batch("contosoeurope", agreement)
     return night

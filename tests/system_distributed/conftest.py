@@ -19,7 +19,7 @@ from tests.system.world import World
 
 DURATIONS = {"backup": 1.0, "suspend": 0.5, "resume": 0.5}
 
-SETTINGS = {**LOW_CPU, **FAST_FAILURE_DETECTION, "AIRFLOW__BIZTALK_SERVICES__SERVICES_AT_ONCE": "4"}
+SETTINGS = {**LOW_CPU, **FAST_FAILURE_DETECTION, "AIRFLOW__BIZTALK_SERVICES__MAX_CONCURRENT_BACKUPS": "4"}
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -6,13 +6,13 @@ import time
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
-from biztalk_services.operators.suspend import BizTalkResumeOperator, BizTalkSuspendOperator
+from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
 
 PARAMS = {"service": Param(type="string")}
 AGAIN = {"retries": 3, "retry_delay": timedelta(seconds=2)}
 
 with DAG("leaves_suspended", schedule=None, params=PARAMS, default_args=AGAIN):
-    BizTalkSuspendOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=3)
+    SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=3)
 
 with DAG("is_paused", schedule=None, params=PARAMS, default_args=AGAIN):
 
@@ -20,8 +20,8 @@ with DAG("is_paused", schedule=None, params=PARAMS, default_args=AGAIN):
     def rest() -> None:
         time.sleep(20)
 
-    suspend = BizTalkSuspendOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=1)
-    resume = BizTalkResumeOperator(
+    suspend = SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=1)
+    resume = ResumeServiceOperator(
         task_id="resume", service="{{ params.service }}", suspension=suspend.output, deadline_minutes=5
     )
     suspend >> rest() >> resume
@@ -32,4 +32,4 @@ with DAG("works_for_an_hour", schedule=None, params=PARAMS, default_args=AGAIN):
     def work() -> None:
         time.sleep(3600)
 
-    BizTalkSuspendOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=3) >> work()
+    SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=3) >> work()

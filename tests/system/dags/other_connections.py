@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG, Param, task
-from biztalk_services.operators.backup import BizTalkCheckBackupOperator
-from biztalk_services.operators.batches import BizTalkLookAgainOperator
-from biztalk_services.operators.find import BizTalkFindServicesOperator
+from biztalk_services.provider.operators.backup import CheckBackupOperator, RecheckBatchesOperator
+from biztalk_services.provider.operators.find import FindServicesOperator
 
 PARAMS = {
     "management": Param([], type="array", items={"type": "string"}, description="Connections to subscriptions."),
@@ -20,13 +19,13 @@ with DAG("other_connections", schedule=None, params=PARAMS, render_template_as_n
     def named(which: str, params: dict) -> list[str]:
         return params[which]
 
-    BizTalkFindServicesOperator.partial(task_id="find", services=[], retries=0).expand(
+    FindServicesOperator.partial(task_id="find", services=[], retries=0).expand(
         conn_id=named.override(task_id="management")("management")
     )
-    BizTalkCheckBackupOperator.partial(
+    CheckBackupOperator.partial(
         task_id="check", service="{{ params.service }}", backup_name="never-taken", retries=0
     ).expand(storage_conn_id=named.override(task_id="storage")("storage"))
-    BizTalkLookAgainOperator.partial(
+    RecheckBatchesOperator.partial(
         task_id="look",
         service="{{ params.service }}",
         tracking_conn_id="biztalk_tracking_{{ params.service.rpartition('/')[2].lower() }}",
