@@ -5,9 +5,9 @@ SEED ?= 1
 CELLS ?=
 STACK ?= local
 # The rooms whose tests start neither emulator nor Azurite, and no service of Airflow.
-QUICK := $(addprefix tests/,rules plans rest docs stack bench packaging)
+QUICK := $(addprefix tests/,model biztalk flows wire house docs stack bench packaging)
 # With those that run the library itself, beside an emulator and an Azurite, without a stack.
-IN_PROCESS := $(QUICK) $(addprefix tests/,catalog cli airflow_layer dags)
+IN_PROCESS := $(QUICK) $(addprefix tests/,archive biztalk_with_emulator drivers cli provider dags)
 COVERAGE := .local/coverage
 
 .DEFAULT_GOAL := help
@@ -50,9 +50,10 @@ coverage: python3 ## Which lines and branches of the library the tests reach tha
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
 
-lint: install ## Check style and format
+lint: install ## Check style, format and types
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
 
 wheels: install ## Build both wheels into .local/wheels: with Airflow, and the command line without it
 	@rm -rf .local/wheels

@@ -49,5 +49,5 @@ def changes_since(stack: Stack, seen: int) -> Mapping[Change, datetime]:
     changes = [entry for entry in entries if entry["kind"] == "state"]
     moments = {(entry["before"], entry["after"]): datetime.fromisoformat(entry["at"]) for entry in changes}
     if len(changes) != len(moments):
-        raise RuntimeError(f"The journal tells of more than was asked for: {changes}")
+        raise RuntimeError(f"The journal has more changes than were requested: {changes}")
     return moments

@@ -72,7 +72,7 @@ def _by_dag(stack: Stack, session: requests.Session, backup: str, number: int) -
         for each in stack.airflow.task_instances(DAG, run_id)
     ):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"Run {run_id} of {DAG} has asked nobody within {PLAN_SECONDS} seconds.")
+            raise RuntimeError(f"Run {run_id} of {DAG} has not requested the approval within {PLAN_SECONDS} seconds.")
         time.sleep(0.5)
     time.sleep(READING_SECONDS)
     stack.airflow.approve(DAG, run_id, "approval")

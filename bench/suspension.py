@@ -1,4 +1,4 @@
-"""Suspension overhead: how long a service stands still beyond its own work."""
+"""Suspension overhead: how long a service is suspended beyond its own work."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _by_dag(stack: Stack, session: requests.Session, number: int) -> None:
 
 def _overhead(stack: Stack, seen: int) -> float:
     moments = emulator.changes_since(stack, seen)
-    still = moments["Resuming", "Active"] - moments["Suspending", "Suspended"]
+    suspended = moments["Resuming", "Active"] - moments["Suspending", "Suspended"]
     backing_up = moments["BackingUp", "Suspended"] - moments["Suspended", "BackingUp"]
     resuming = moments["Resuming", "Active"] - moments["Suspended", "Resuming"]
-    return (still - backing_up - resuming).total_seconds()
+    return (suspended - backing_up - resuming).total_seconds()

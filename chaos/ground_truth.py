@@ -25,7 +25,7 @@ class EndState:
     :param operations: number of operations of each kind that were started and succeeded
     :param intact_backups: backups published by the run whose blobs have the recorded checksums
     :param damaged_backups: backups published by the run with missing or altered blobs
-    :param open_tickets: names of the suspension tickets that are still open
+    :param open_records: names of the suspension records that are still open
     """
 
     state: str | None
@@ -33,7 +33,7 @@ class EndState:
     operations: Counter[str]
     intact_backups: tuple[str, ...]
     damaged_backups: tuple[str, ...]
-    open_tickets: tuple[str, ...]
+    open_records: tuple[str, ...]
 
 
 class GroundTruth:
@@ -77,11 +77,11 @@ class GroundTruth:
             Counter(each["operation"] for each in effective),
             tuple(name for name, is_intact in intact.items() if is_intact),
             tuple(name for name, is_intact in intact.items() if not is_intact),
-            tuple(name for name in self.open_tickets() if f"/{service.lower()}/" in name),
+            tuple(name for name in self.open_records() if f"/{service.lower()}/" in name),
         )
 
-    def open_tickets(self) -> tuple[str, ...]:
-        """Return the names of all suspension tickets that are still open."""
+    def open_records(self) -> tuple[str, ...]:
+        """Return the names of all suspension records that are still open."""
         return tuple(self._blob_names("suspensions/open/"))
 
     def _is_intact(self, reference: dict[str, Any]) -> bool:

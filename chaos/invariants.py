@@ -23,7 +23,7 @@ def violations(job: str, green: bool, end: EndState, content_before: Any) -> lis
         f"{end.operations[kind]} effective operations {kind}" for kind in _AT_MOST_ONCE if end.operations[kind] > 1
     ]
     result += [f"the reference of {name} is published, and the backup is not whole" for name in end.damaged_backups]
-    result += [f"ticket {name} is open" for name in end.open_tickets]
+    result += [f"suspension record {name} is open" for name in end.open_records]
     return result + (_backup_violations if job == BACKUP else _restore_violations)(green, end, content_before)
 
 

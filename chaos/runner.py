@@ -24,7 +24,7 @@ APPROVAL_DELAY_SECONDS = 3.0
 
 ARRIVAL_TIMEOUT_SECONDS = 120
 RUN_TIMEOUT_SECONDS = 600
-TICKETS_TIMEOUT_SECONDS = 300
+RECORDS_TIMEOUT_SECONDS = 300
 """For the watchdog: two minutes until it may act, one until its next run, and the resumption."""
 
 POLL_SECONDS = 2.0
@@ -101,7 +101,7 @@ class Runner:
         for index, fault in enumerate(batch.faults):
             hit |= self._inject(fault, service_runs, {each: each.scenario[index] for each in service_runs})
         self._wait_and_approve(service_runs, lambda: not self._any_running(service_runs), RUN_TIMEOUT_SECONDS)
-        _wait_until(lambda: not self._ground_truth.open_tickets(), TICKETS_TIMEOUT_SECONDS)
+        _wait_until(lambda: not self._ground_truth.open_records(), RECORDS_TIMEOUT_SECONDS)
         self._stack.emulator.delete("/faults")
         return [outcome for each in service_runs for outcome in self._outcomes(each, hit, last_entry)]
 

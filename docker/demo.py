@@ -95,14 +95,14 @@ def surroundings(credentials: dict) -> dict[str, dict]:
 
 
 def wait_for_dag() -> None:
-    """Return once Airflow has loaded the DAG; exit with one sentence and Airflow's last words when it does not."""
+    """Return once Airflow has loaded the DAG; exit with one sentence and Airflow's last lines when it does not."""
     deadline = time.monotonic() + DAG_SECONDS
     while (answer := airflow("dags", "details", DAG_ID, check=False)).returncode != 0:
         if time.monotonic() > deadline:
             last = "\n".join(answer.stdout.strip().splitlines()[-5:])
             sys.exit(
                 f"Airflow has not loaded the DAG {DAG_ID} within {DAG_SECONDS} seconds; "
-                f"look at the logs of airflow-dag-processor. Its last words:\n{last}"
+                f"check the logs of airflow-dag-processor. Its last lines:\n{last}"
             )
         time.sleep(POLL_SECONDS)
 
@@ -113,7 +113,7 @@ def ask(path: str) -> dict:
 
 
 def airflow(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the `airflow` command; one that may fail (`check=False`) keeps what it says to itself."""
+    """Run the `airflow` command; the output of one that may fail (`check=False`) is returned, not shown."""
     output = None if check else subprocess.PIPE
     return subprocess.run(
         ["airflow", *arguments],

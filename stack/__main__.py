@@ -33,7 +33,7 @@ def main() -> int:
         print(error, file=sys.stderr)
     except requests.RequestException as error:
         print(
-            f"A part of the stack does not answer ({error}); look at `make status` and {HOME / 'logs'}.",
+            f"A part of the stack does not respond ({error}); check `make status` and {HOME / 'logs'}.",
             file=sys.stderr,
         )
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ COMPONENTS = {
 class AirflowApi:
     """The REST API of an Airflow that lets everybody in as administrator.
 
-    Threads may share it. Changes are asked for one after another: on SQLite two at the same time can each wait for what
+    Threads may share it. Changes are requested one after another: on SQLite two at the same time can each wait for what
     the other one holds, until the lock times out.
 
     Every method raises `requests.RequestException` when Airflow cannot be reached or refuses.
@@ -150,7 +150,7 @@ class AirflowApi:
         return answer.json()
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        """The answer; a change is asked for again when Airflow's SQLite was locked (500), for then nothing was done."""
+        """The answer; a change is requested again when Airflow's SQLite was locked (500), for then nothing was done."""
         for _ in range(CHANGE_TRIES):
             with contextlib.nullcontext() if method == "GET" else self._change:
                 answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=ANSWER_SECONDS, **arguments)

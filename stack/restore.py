@@ -22,8 +22,8 @@ SERVICE = "contosoorders"
 MESSAGES = 3
 """Sent through each agreement before and after the restore."""
 
-LOOKS_BEFORE_ANSWER = 3
-"""How often the question is seen, once a second, before it is answered."""
+POLLS_BEFORE_APPROVAL = 3
+"""How often the approval is seen waiting, once a second, before it is given."""
 
 FORM = {
     "service": SERVICE,
@@ -46,7 +46,7 @@ def run_restore(stack: Stack) -> int:
     state = next((each["state"] for each in stack.emulator.services() if each["name"] == SERVICE), None)
     if state != "Active":
         raise StackError(
-            f"Service {SERVICE} is {state or 'not there'}, so its story cannot be told; run `make backup` first."
+            f"Service {SERVICE} is {state or 'not there'}, so it cannot be restored here; run `make backup` first."
         )
 
     known = stack.emulator.duplicates(SERVICE)
@@ -54,9 +54,9 @@ def run_restore(stack: Stack) -> int:
     console.print(f"After its backup {SERVICE} has passed on {sent} more messages, which used control numbers.")
     run_id = airflow.trigger(DAG_ID, FORM)
     console.print(f"Run {run_id} of {DAG_ID}", soft_wrap=True)
-    story = _Story(stack, console, run_id)
+    watcher = _Watcher(stack, console, run_id)
     with Progress(console) as progress:
-        outcome = follow(airflow, DAG_ID, run_id, lambda instances: story.show(progress, instances))
+        outcome = follow(airflow, DAG_ID, run_id, lambda instances: watcher.show(progress, instances))
 
     report = airflow.xcom(DAG_ID, run_id, "report") or {}
     faults = []
@@ -74,7 +74,7 @@ def run_restore(stack: Stack) -> int:
         console.print(numbers_table(report["numbers"]))
         faults += [f"Different: {sentence}" for sentence in report["differences"]]
         faults += (
-            [] if report["numbers"] else ["No control number was settled, though messages were sent after the backup."]
+            [] if report["numbers"] else ["No control number was advanced, though messages were sent after the backup."]
         )
     faults += _shortcomings(stack, known)
     if faults:
@@ -89,28 +89,28 @@ def run_restore(stack: Stack) -> int:
     return 0
 
 
-class _Story:
-    """Shows the run, and approves its plan when it is asked for."""
+class _Watcher:
+    """Shows the run, and approves its plan when the approval is requested."""
 
     def __init__(self, stack: Stack, console: Console, run_id: str) -> None:
         self._stack = stack
         self._console = console
         self._run_id = run_id
-        self._approved, self._looks = 0, 0
+        self._approved, self._polls = 0, 0
 
     def show(self, progress: Progress, instances: list[dict]) -> None:
         progress.show(current_steps(instances, whole_run=SERVICE))
-        asked = next((each for each in instances if each["task_id"] == "approval"), {})
-        if asked.get("state") != "awaiting_input" or asked["try_number"] == self._approved:
+        approval = next((each for each in instances if each["task_id"] == "approval"), {})
+        if approval.get("state") != "awaiting_input" or approval["try_number"] == self._approved:
             return
-        # Answered in the moment in which it begins to wait, Airflow 3.3 may lose the answer, and asks again.
-        self._looks += 1
-        if self._looks >= LOOKS_BEFORE_ANSWER:
+        # Airflow 3.3 may lose a response that arrives just when the task begins to wait, and requests it again.
+        self._polls += 1
+        if self._polls >= POLLS_BEFORE_APPROVAL:
             plan = self._stack.airflow.xcom(DAG_ID, self._run_id, "plan", "document")
             self._console.print(Markdown(plan))
-            self._console.print("\nApproving this plan, as somebody would who has read it.\n")
+            self._console.print("\nApproving this plan, as a person would who has read it.\n")
             self._stack.airflow.approve(DAG_ID, self._run_id, "approval")
-            self._approved, self._looks = asked["try_number"], 0
+            self._approved, self._polls = approval["try_number"], 0
 
 
 def numbers_table(rows: list[dict]) -> Table:

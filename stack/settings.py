@@ -1,4 +1,4 @@
-"""What Airflow is told through its environment: settings, generated secrets and connections."""
+"""What Airflow gets through its environment: settings, generated secrets and connections."""
 
 from __future__ import annotations
 

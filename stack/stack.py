@@ -147,8 +147,8 @@ class Stack:
     def latest_start(self) -> Start | None:
         """Ports and layout of the latest start, whatever this stack's are; None when no part runs any longer."""
         try:
-            told = json.loads((self.home / STARTED).read_text())
-            started = Start(Ports(**told["ports"]), LAYOUTS[told["layout"]])
+            record = json.loads((self.home / STARTED).read_text())
+            started = Start(Ports(**record["ports"]), LAYOUTS[record["layout"]])
         except (OSError, ValueError, TypeError, KeyError):
             return None
         recorded = [record.stem for record in (self.home / "run").glob("*.json")]
@@ -158,7 +158,7 @@ class Stack:
         """The file with the output of a part."""
         return self.home / "logs" / f"{name}.log"
 
-    # What Airflow is told
+    # What Airflow gets
 
     @property
     def env(self) -> dict[str, str]:

@@ -47,13 +47,13 @@ def follow(airflow: AirflowApi, dag_id: str, run_id: str, show: Callable[[list[d
             well = now
         elif now - well > UNHEALTHY_SECONDS:
             raise StackError(
-                f"Airflow has not been healthy for {UNHEALTHY_SECONDS} seconds, so nobody watches {run_id} any longer; "
-                "look at `make status`, and start what has died with `make up`."
+                f"Airflow has not been healthy for {UNHEALTHY_SECONDS} seconds, so {run_id} is not watched any longer; "
+                "check `make status`, and start what is not running with `make up`."
             )
         if state == "queued" and now - began > START_SECONDS:
             raise StackError(
                 f"{run} has not started within {START_SECONDS} seconds; another run of this DAG may be under way, "
-                f"or the DAG may be paused. Look at {address}."
+                f"or the DAG may be paused. Check {address}."
             )
         if now - began > RUN_SECONDS:
             raise StackError(f"{run} is still {state} after {RUN_SECONDS // 60} minutes; it goes on, see {address}.")

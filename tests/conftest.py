@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for others, beside its restores the other stacks. Files fill the rest of the time.
     """
     rooms = {item: item.path.relative_to(ROOT / "tests").parts[0] for item in items}
-    first = ("system", "emulator", "rest", "cli", "catalog", "chaos", "system_distributed")
+    first = ("system", "emulator", "wire", "cli", "archive", "biztalk_with_emulator", "chaos", "system_distributed")
     items.sort(key=lambda item: first.index(rooms[item]) if rooms[item] in first else len(first))
 
 

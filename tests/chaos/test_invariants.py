@@ -36,7 +36,7 @@ def test_the_end_state_of_a_successful_run_violates_nothing(job, end):
         (False, {"content": {}}, "the service does not hold what it held"),
         (True, {"intact_backups": ()}, "green with 0 whole backups"),
         (True, {"damaged_backups": ("x-1",)}, "the reference of x-1 is published, and the backup is not whole"),
-        (True, {"open_tickets": ("x",)}, "ticket x is open"),
+        (True, {"open_records": ("x",)}, "suspension record x is open"),
         (True, {"operations": Counter(suspend=1, backup=2, resume=1)}, "2 effective operations backup"),
         (False, {"operations": Counter(suspend=1)}, "1 suspensions and 0 resumptions"),
     ],
@@ -73,5 +73,5 @@ def test_a_violation_after_a_restore(green, changes, sentence):
     assert sentence in violations(RESTORE, green, replace(RESTORED, **changes), CONTENT)
 
 
-def test_a_failed_restore_after_the_deletion_violates_nothing_if_the_safety_backup_is_intact():
+def test_a_failed_restore_with_safety_backup_is_allowed():
     assert violations(RESTORE, False, replace(RESTORED, state="RestoreFailed"), CONTENT) == []

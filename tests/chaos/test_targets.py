@@ -58,7 +58,7 @@ def test_one_part_of_the_kind_is_killed_and_no_other(stack, target, killed):
 
 
 @pytest.mark.parametrize("stack", [DISTRIBUTED], indirect=True)
-def test_the_second_part_of_the_kind_is_killed_when_the_first_is_not_running(stack):
+def test_the_second_part_is_killed_when_the_first_is_dead(stack):
     stack.kill("scheduler-1")
     parts = stack.running_parts()
     assert TARGETS["scheduler"](stack, []) == []

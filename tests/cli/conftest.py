@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.cli import bring_back, credentials
+from biztalk_services.cli import options
 from biztalk_services.drivers.biztalk.wire import server
+from biztalk_services.flows import resume
 
-from tests.catalog.azurite import Azurite
+from tests.archive.azurite import Azurite
 from tests.cli.shell import Archive, Shell, connection_string, management_environment, secrets_of, storage_environment
 from tests.emulator.driver import EmulatorProcess
 
@@ -56,9 +57,9 @@ def bare_shell(emulator: EmulatorProcess, capsys, monkeypatch: pytest.MonkeyPatc
         if name.startswith(("BIZTALK_", "AZURE_")):
             monkeypatch.delenv(name)
     monkeypatch.setattr(server, "sleep", lambda seconds: None)
-    monkeypatch.setattr(credentials, "_RETRIES", {"retry_total": 0})
-    really = bring_back.sleep
-    monkeypatch.setattr(bring_back, "sleep", lambda seconds: really(min(seconds, 0.02)))
+    monkeypatch.setattr(options, "_RETRIES", {"retry_total": 0})
+    sleep = resume.sleep
+    monkeypatch.setattr(resume, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
     return Shell(secrets_of(emulator), capsys)
 
 

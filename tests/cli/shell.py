@@ -1,4 +1,4 @@
-"""The command line as a person uses it whose credentials stand in the environment, and backups to look at."""
+"""The command line as a person uses it whose credentials stand in the environment, and backups for it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from uuid import uuid4
 import pytest
 from azure.storage.blob import BlobServiceClient
 from biztalk_services.__main__ import main
+from biztalk_services.archive import archive
 from biztalk_services.archive.catalog import Catalog
-from biztalk_services.archive.locks import Locks
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.archive.suspensions import SuspensionRecords
+from biztalk_services.drivers.base import BackupTarget
 from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, inventory_of
 from biztalk_services.drivers.biztalk.verification import read_back
 from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
@@ -26,8 +27,8 @@ from biztalk_services.model.records import Lock, SuspensionRecord
 from biztalk_services.model.run import Run
 from biztalk_services.model.service import Service, ServiceRef
 
-from tests.catalog.azurite import ACCOUNT, API_VERSION, KEY, Azurite
-from tests.catalog.samples import reference
+from tests.archive.azurite import ACCOUNT, API_VERSION, KEY, Azurite
+from tests.archive.samples import reference
 from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess, eventually
 
 CLOUD_SERVICE, NAME = "contoso-west-us", "contosoorders"
@@ -63,7 +64,7 @@ def storage_environment(azurite: Azurite, catalog: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Said:
+class Result:
     """What a command printed, and how it ended."""
 
     code: int
@@ -81,61 +82,69 @@ class Said:
 
 @dataclass
 class Shell:
-    """Runs commands in this process; looks for secrets in everything that they say."""
+    """Runs commands in this process; checks that nothing they print holds a secret."""
 
     secrets: list[str]
     capsys: pytest.CaptureFixture[str]
 
-    def __call__(self, *words: str) -> Said:
+    def __call__(self, *words: str) -> Result:
         try:
             code = main(words)
         except SystemExit as ending:
             code = ending.code
-        said = Said(code, *self.capsys.readouterr())
-        assert not any(secret in said.out + said.err for secret in self.secrets)
-        return said
+        result = Result(code, *self.capsys.readouterr())
+        assert not any(secret in result.out + result.err for secret in self.secrets)
+        return result
 
 
 @dataclass
 class Archive:
-    """Backups, claims and tickets in a catalog of its own."""
+    """Backups, locks and suspension records in a catalog of its own."""
 
     client: BlobServiceClient
     container: str
     emulator: EmulatorProcess
 
     @property
-    def catalog(self) -> Catalog:
-        return Catalog(self.client, self.container)
+    def account(self) -> StorageAccount:
+        return StorageAccount(self.client)
 
     @property
-    def tickets(self) -> SuspensionRecords:
-        return SuspensionRecords(self.client, self.container)
+    def opened(self) -> archive.Archive:
+        return archive.Archive(self.account, self.container)
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.opened.catalog
+
+    @property
+    def suspensions(self) -> SuspensionRecords:
+        return self.opened.suspensions
 
     def backed_up(self, name: str = NAME, *, backup: str = "", **changes: Any) -> BackupReference:
         """A real backup of a service, read back and published; the service is Active before and after."""
         backup, now = backup or f"{name.lower()}-{uuid4().hex[:12]}", datetime.now(UTC)
         with self.management() as client:
-            address = next(each.address for each in client.list_services() if each.address.name == name)
-            client.suspend(address, client_request_id="test")
-            service = self._settled(client, address, "Suspended")
-            client.begin_backup(
-                address,
-                store_connection_string=StorageAccount(self.client).connection_string(),
+            ref = next(each.ref for each in client.list_services() if each.ref.name == name)
+            client.suspend(ref, client_request_id="test")
+            service = self._reaches(client, ref, "Suspended")
+            client.start_backup(
+                ref,
+                store_connection_string=self.account.connection_string(),
                 backup_name=backup,
                 client_request_id="test",
             )
             eventually(lambda: self.client.get_blob_client(backup, f"{backup}.txt").exists())
-            self._settled(client, address, "Suspended")
-            client.resume(address, client_request_id="test")
-            self._settled(client, address, "Active")
-        found = read_back(self.client, backup, backup)
+            self._reaches(client, ref, "Suspended")
+            client.resume(ref, client_request_id="test")
+            self._reaches(client, ref, "Active")
+        content = read_back(BackupTarget(self.account, backup))
         taken = reference(
             backup,
             account=ACCOUNT,
-            blobs=found.blobs,
-            service=address.name,
-            cloud_service=address.cloud_service,
+            blobs=content.blobs,
+            service=ref.name,
+            scope=ref.scope,
             subscription_id=SUBSCRIPTION,
             edition=service.edition,
             product_version=service.version,
@@ -144,7 +153,7 @@ class Archive:
             created_at=now,
             started_at=now,
             finished_at=now,
-            items=found.items,
+            items=content.items,
         )
         return self.published(taken, **changes)
 
@@ -152,7 +161,7 @@ class Archive:
         """What a service holds now."""
         access = self.known(name)["access_control"]
         with self.management() as client:
-            service = next(each for each in client.list_services() if each.address.name == name)
+            service = next(each for each in client.list_services() if each.ref.name == name)
         with PartnerManagementClient(
             name,
             namespace=access["namespace"],
@@ -170,11 +179,11 @@ class Archive:
         return self.catalog.publish(replace(taken, **changes))[0]
 
     def suspended(self, name: str = NAME, *, minutes_left: float = -5, **changes: Any) -> SuspensionRecord:
-        """A ticket on a service, which is Suspended now."""
+        """A suspension record of a service, which is Suspended now."""
         self.emulator.force(name, "Suspended")
-        return self.ticket(f"{CLOUD_SERVICE}/{name}", minutes_left=minutes_left, **changes)
+        return self.record(f"{CLOUD_SERVICE}/{name}", minutes_left=minutes_left, **changes)
 
-    def ticket(self, service: str, *, minutes_left: float = -5, **changes: Any) -> SuspensionRecord:
+    def record(self, service: str, *, minutes_left: float = -5, **changes: Any) -> SuspensionRecord:
         now = datetime.now(UTC)
         values = {
             "service": service,
@@ -182,19 +191,19 @@ class Archive:
             "run": RUN,
             "reason": "backup",
             "opened_at": now - timedelta(hours=2),
-            "back_by": now + timedelta(minutes=minutes_left),
+            "resume_by": now + timedelta(minutes=minutes_left),
         }
-        ticket = SuspensionRecord(**values | changes)
-        self.tickets.open(ticket)
-        return ticket
+        record = SuspensionRecord(**values | changes)
+        self.suspensions.open(record)
+        return record
 
-    def claimed(self, name: str = NAME, *, minutes_left: float = 60) -> Lock:
-        claim = Lock(name, RUN, "backup", datetime.now(UTC) + timedelta(minutes=minutes_left))
-        Locks(self.client, self.container).take(claim, has_ended=lambda run: True)
-        return claim
+    def locked(self, name: str = NAME, *, minutes_left: float = 60) -> Lock:
+        lock = Lock(name, RUN, "backup", datetime.now(UTC) + timedelta(minutes=minutes_left))
+        self.opened.locks.take(lock, has_ended=lambda run: True)
+        return lock
 
     def closed(self) -> list[dict[str, Any]]:
-        """The records of closed tickets."""
+        """The suspension records that are closed."""
         container = self.client.get_container_client(self.container)
         names = [blob.name for blob in container.list_blobs("suspensions/closed/")]
         return [json.loads(container.download_blob(name).readall()) for name in names]
@@ -209,12 +218,12 @@ class Archive:
         )
 
     @staticmethod
-    def _settled(client: BizTalkServicesClient, address: ServiceRef, state: str) -> Service:
-        return eventually(lambda: (found := client.get_service(address)).state == state and found)
+    def _reaches(client: BizTalkServicesClient, ref: ServiceRef, state: str) -> Service:
+        return eventually(lambda: (service := client.get_service(ref)).state == state and service)
 
 
 def secrets_of(emulator: EmulatorProcess) -> list[str]:
-    """Pieces of every secret that the commands are given."""
+    """Pieces of every secret that the commands use."""
     lines = (emulator.home / "pki/management.key").read_text().splitlines()
     known = json.loads((emulator.home / "sample-credentials.json").read_text())["services"]
     keys = [each["access_control"]["key"] for each in known.values()]

@@ -21,30 +21,30 @@ from tests.conftest import ROOT
 from tests.documents import MARKED, Shell
 
 DOCUMENT = ROOT / "docs/break-glass.md"
-STANDING = "contoso-west-us/ContosoRetail"
+QUIESCED = "contoso-west-us/ContosoRetail"
 CODE = re.compile(r"\n?\[ended with (\d+)\]$")
 BLOCKS = [
-    "what is suspended", "bring back what is due", "bring one back", "look again", "which backups", "one backup",
+    "what is suspended", "resume what is due", "resume one", "check again", "which backups", "one backup",
     "is it whole", "what would a restore do", "what is there now", "what changed",
 ]  # fmt: skip
-READS = [name for name in BLOCKS if not name.startswith("bring")]
+READS = [name for name in BLOCKS if not name.startswith("resume")]
 
 
 @dataclass(frozen=True)
 class Block:
     """
-    :param said: what a block printed
+    :param output: what a block printed
     :param code: exit code of its last command
-    :param done: operations that the emulator began meanwhile
+    :param done: operations that the emulator started meanwhile
     """
 
-    said: str
+    output: str
     code: int
     done: list[tuple[str, str]]
 
     @property
     def lines(self) -> list[str]:
-        return self.said.splitlines()
+        return self.output.splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +55,13 @@ def archive(azurite, shared_emulator):
 
 @pytest.fixture(scope="module")
 def backup(archive) -> str:
-    """The newest backup of the service: after it a partner was edited, and a night died that had suspended it."""
+    """The newest backup of the service: after it a partner was edited, and a run ended that had suspended it."""
     now = datetime.now(UTC)
-    begun = now - timedelta(hours=24, minutes=37)
-    when = {"started_at": begun, "finished_at": begun + timedelta(minutes=6), "label": None}
-    taken = archive.backed_up(backup=backup_name(NAME, begun), **when)
+    started = now - timedelta(hours=24, minutes=37)
+    when = {"started_at": started, "finished_at": started + timedelta(minutes=6), "label": None}
+    taken = archive.backed_up(backup=backup_name(NAME, started), **when)
     archive.catalog.record_inventory(taken.container, archive.inventory())
-    archive.backed_up("ContosoRetail", backup=backup_name("ContosoRetail", begun), **when)
+    archive.backed_up("ContosoRetail", backup=backup_name("ContosoRetail", started), **when)
     partner = archive.emulator.admin("GET", f"/services/{NAME}")["content"]["partners"][0]
     edited = partner | {"Description": "edited since the backup"}
     archive.emulator.admin("POST", f"/services/{NAME}/content", {"partners": [edited]})
@@ -87,7 +87,7 @@ def environment(archive, azurite, backup, tmp_path_factory) -> dict[str, str]:
             "BIZTALK_ACS_KEY_FILE": str(folder / "acs-key"),
             "BIZTALK_ENDPOINT": archive.emulator.data_url,
             "SERVICE": SERVICE,
-            "STANDING": STANDING,
+            "QUIESCED": QUIESCED,
             "BACKUP": backup,
         }
     )
@@ -96,18 +96,18 @@ def environment(archive, azurite, backup, tmp_path_factory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def blocks(archive, environment, tmp_path_factory) -> dict[str, Block]:
     """Every marked block of the document, after it was run."""
-    emulator, found = archive.emulator, {}
+    emulator, blocks = archive.emulator, {}
     shell = Shell(environment, tmp_path_factory.mktemp("break-glass"), careful=False)
     try:
         for name, text in MARKED.findall(DOCUMENT.read_text()):
             before = last_seq(emulator)
-            said = shell.run(name, f'{text}echo "[ended with $?]"')
+            output = shell.run(name, f'{text}echo "[ended with $?]"')
             entries = emulator.journal(after=before, kind="operation")
             done = [(each["operation"], each["service"]) for each in entries if each["event"] == "started"]
-            found[name] = Block(CODE.sub("", said), int(CODE.search(said)[1]), done)
+            blocks[name] = Block(CODE.sub("", output), int(CODE.search(output)[1]), done)
     finally:
         shell.close()
-    return found
+    return blocks
 
 
 def test_every_block_stands_in_the_order_of_the_story():
@@ -120,29 +120,29 @@ def test_its_commands_are_those_of_the_library_alone():
 
 
 def test_what_is_suspended_and_by_whom(blocks):
-    seen = blocks["what is suspended"]
-    assert seen.code == 1
-    (ours,) = [line for line in seen.lines if line.startswith(SERVICE)]
-    assert "Suspended" in ours
-    assert "DUE since" in ours
-    assert seen.lines[-1].startswith(f"Due: {SERVICE}.")
+    status = blocks["what is suspended"]
+    assert status.code == 1
+    (line,) = [line for line in status.lines if line.startswith(SERVICE)]
+    assert "Suspended" in line
+    assert "DUE since" in line
+    assert status.lines[-1].startswith(f"Due: {SERVICE}.")
 
 
-def test_what_is_due_is_brought_back_and_nothing_else(blocks):
-    back = blocks["bring back what is due"]
-    assert (back.code, back.done) == (0, [("resume", NAME)])
-    assert f"{SERVICE} is Active." in back.lines
+def test_what_is_due_is_resumed_and_nothing_else(blocks):
+    resumed = blocks["resume what is due"]
+    assert (resumed.code, resumed.done) == (0, [("resume", NAME)])
+    assert f"{SERVICE} is Active." in resumed.lines
 
 
-def test_a_service_that_was_named_is_brought_back(blocks):
-    back = blocks["bring one back"]
-    assert (back.code, back.done) == (0, [("resume", "ContosoRetail")])
-    assert blocks["look again"].code == 0
-    assert "Suspended" not in blocks["look again"].said
+def test_a_service_that_is_named_is_resumed(blocks):
+    resumed = blocks["resume one"]
+    assert (resumed.code, resumed.done) == (0, [("resume", "ContosoRetail")])
+    assert blocks["check again"].code == 0
+    assert "Suspended" not in blocks["check again"].output
 
 
 @pytest.mark.parametrize("name", READS)
-def test_looking_changes_nothing(blocks, name):
+def test_reading_changes_nothing(blocks, name):
     assert blocks[name].done == []
 
 
@@ -150,28 +150,28 @@ def test_which_backups_there_are(blocks, backup):
     listed = blocks["which backups"]
     assert listed.code == 0
     assert [line.split()[0].rpartition("-2")[0][:6] for line in listed.lines] == ["", "contos", "contos"]
-    assert json.loads(blocks["one backup"].said)["container"] == backup
+    assert json.loads(blocks["one backup"].output)["container"] == backup
 
 
 def test_the_backup_is_whole(blocks, backup):
     assert blocks["is it whole"].code == 0
-    assert "were read back and are what was recorded." in blocks["is it whole"].said
+    assert "were read back and are what was recorded." in blocks["is it whole"].output
 
 
 def test_the_plan_names_what_would_be_lost(blocks, backup):
     plan = blocks["what would a restore do"]
     assert plan.code == 0
     assert f"as {SERVICE} (standard" in plan.lines[0]
-    assert "edited since the backup" in plan.said
+    assert "edited since the backup" in plan.output
 
 
 def test_what_changed_since_the_backup(blocks):
     assert blocks["what is there now"].code == 0
     assert blocks["what changed"].code == 1
-    assert "edited since the backup" in blocks["what changed"].said
+    assert "edited since the backup" in blocks["what changed"].output
 
 
-def test_the_table_of_exit_codes_names_the_commands_that_there_are(capsys):
+def test_the_table_of_exit_codes_names_all_commands(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     commands = re.findall(r"^ {4}([a-z]+)\b", capsys.readouterr().out, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What the commands say when credentials are missing, wrong or lead nowhere; and that none of it needs Airflow."""
+"""What the commands print when credentials are missing, wrong or lead nowhere; and that none of it needs Airflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.catalog.azurite import ACCOUNT, KEY, free_port
+from tests.archive.azurite import ACCOUNT, KEY, free_port
 from tests.cli.shell import SERVICE, connection_string, management_environment, storage_environment
 from tests.conftest import ROOT
 
@@ -26,10 +26,10 @@ WRONG_KEY = "d3Jvbmc="
 
 
 def refused(shell, words: list[str]) -> str:
-    said = shell(*words)
-    assert (said.code, said.out) == (UNABLE, "")
-    assert len(said.err.splitlines()) == 1
-    return said.err
+    result = shell(*words)
+    assert (result.code, result.out) == (UNABLE, "")
+    assert len(result.err.splitlines()) == 1
+    return result.err
 
 
 # --- the subscription ------------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def refused(shell, words: list[str]) -> str:
 
 @pytest.mark.parametrize("words", WITH_SUBSCRIPTION)
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "sentence"),
     [
         ("BIZTALK_SUBSCRIPTION", None, "give --subscription, or set BIZTALK_SUBSCRIPTION."),
         ("BIZTALK_SUBSCRIPTION", "", "give --subscription, or set BIZTALK_SUBSCRIPTION."),
@@ -47,26 +47,26 @@ def refused(shell, words: list[str]) -> str:
         ("BIZTALK_KEY", "/not/there", "cannot be read from /not/there"),
         ("BIZTALK_SUBSCRIPTION", "00000000-0000-0000-0000-000000000000", "AuthenticationFailed"),
         ("BIZTALK_PORT", "1", "Could not connect to https://127.0.0.1:1"),
-        ("BIZTALK_CA", None, "Its certificate is not one that we trust"),
+        ("BIZTALK_CA", None, "The server certificate is not trusted"),
     ],
 )
-def test_a_subscription_that_cannot_be_asked(shell, monkeypatch, words, variable, value, told):
+def test_a_subscription_that_cannot_be_read(shell, monkeypatch, words, variable, value, sentence):
     if value is None:
         monkeypatch.delenv(variable)
     else:
         monkeypatch.setenv(variable, value)
-    assert told in refused(shell, words)
+    assert sentence in refused(shell, words)
 
 
 def test_an_option_wins_over_the_environment(shell, tmp_path):
     assert "cannot be read from /not/there" in refused(shell, ["status", "--certificate", "/not/there"])
 
 
-def test_a_port_that_is_none(shell, monkeypatch):
+def test_an_invalid_port(shell, monkeypatch):
     monkeypatch.setenv("BIZTALK_PORT", "https")
-    said = shell("status")
-    assert (said.code, said.out) == (UNABLE, "")
-    assert "argument --port: invalid int value: 'https'" in said.err
+    result = shell("status")
+    assert (result.code, result.out) == (UNABLE, "")
+    assert "argument --port: invalid int value: 'https'" in result.err
 
 
 # --- the storage account ---------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_a_port_that_is_none(shell, monkeypatch):
 
 @pytest.mark.parametrize("words", WITH_STORAGE)
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("text", "sentence"),
     [
         (None, "set AZURE_STORAGE_CONNECTION_STRING, or give --storage-connection-file"),
         (f"AccountKey={WRONG_KEY}", "leads to no storage account"),
@@ -82,38 +82,38 @@ def test_a_port_that_is_none(shell, monkeypatch):
         (f"AccountName={ACCOUNT};AccountKey={WRONG_KEY};BlobEndpoint=canary:canary", ""),
     ],
 )
-def test_a_connection_string_that_is_none(shell, monkeypatch, words, given, told):
-    if given is None:
+def test_an_invalid_connection_string(shell, monkeypatch, words, text, sentence):
+    if text is None:
         monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
     else:
-        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", given)
-    said = refused(shell, words)
-    assert told in said or (given is None and "the storage account is needed" in said)
-    assert WRONG_KEY not in said
-    assert "canary-secret" not in said
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text)
+    error = refused(shell, words)
+    assert sentence in error or (text is None and "the storage account is needed" in error)
+    assert WRONG_KEY not in error
+    assert "canary-secret" not in error
 
 
 @pytest.mark.parametrize("words", WITH_STORAGE)
 def test_a_wrong_key(shell, monkeypatch, azurite, words):
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection_string(azurite.port, WRONG_KEY))
-    said = refused(shell, words)
-    assert "Check the account key" in said
-    assert WRONG_KEY not in said
+    error = refused(shell, words)
+    assert "Check the account key" in error
+    assert WRONG_KEY not in error
 
 
 @pytest.mark.parametrize("words", WITH_STORAGE)
-def test_a_key_that_is_no_base64(shell, monkeypatch, azurite, words):
+def test_a_key_that_is_not_base64(shell, monkeypatch, azurite, words):
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection_string(azurite.port, "canary-secret"))
     assert "canary-secret" not in refused(shell, words)
 
 
 @pytest.mark.parametrize("words", WITH_STORAGE)
-def test_an_account_that_is_not_there(shell, monkeypatch, words):
+def test_an_account_that_does_not_exist(shell, monkeypatch, words):
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection_string(free_port()))
     assert "Check the account's name and address and the network" in refused(shell, words)
 
 
-def test_a_protocol_version_that_nobody_knows(shell, monkeypatch):
+def test_an_unknown_protocol_version(shell, monkeypatch):
     monkeypatch.setenv("BIZTALK_STORAGE_API_VERSION", "1999-01-01")
     assert "1999-01-01" in refused(shell, ["list"])
 

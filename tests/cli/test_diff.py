@@ -13,9 +13,9 @@ import pytest
 from biztalk_services.__main__ import main
 from biztalk_services.model.inventory import Item
 
-from tests.catalog.samples import reference
+from tests.archive.samples import reference
+from tests.biztalk.inventories import inventory
 from tests.conftest import ROOT
-from tests.rules.inventories import inventory
 
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2
 
@@ -24,7 +24,7 @@ SAME, DIFFERENT, UNREADABLE = 0, 1, 2
 def write(tmp_path: Path):
     def write(name: str, **changes: Any) -> str:
         file = tmp_path / name
-        file.write_bytes(inventory(**{"counts": {"agreements": 1}} | changes).to_bytes())
+        file.write_bytes(inventory(**changes).to_bytes())
         return str(file)
 
     return write
@@ -36,14 +36,16 @@ def test_the_same(write, capsys):
 
 
 def test_a_table(write, capsys):
-    arguments = ["diff", write("a"), write("b", edition="standard", counts={"agreements": 2}), "--allow", "settings"]
+    before, after = ((Item("agreement", "Fabrikam", {"Retries": retries}),) for retries in (1, 2))
+    files = write("a", items=before), write("b", edition="standard", items=after)
+    arguments = ["diff", *files, "--allow", "settings"]
     assert main(arguments) == DIFFERENT
     assert capsys.readouterr().out.splitlines() == [
-        "what                  change             before     after",
-        "setting Edition       changed (allowed)  'premium'  'standard'",
-        "number of agreements  changed            1          2",
+        "what                         change             before     after",
+        "setting Edition              changed (allowed)  'premium'  'standard'",
+        "agreement Fabrikam: Retries  changed            1          2",
     ]
-    assert main([*arguments, "--allow", "counts.agreements"]) == SAME
+    assert main([*arguments, "--allow", "agreement[Fabrikam]"]) == SAME
 
 
 def test_json(write, capsys):
@@ -57,7 +59,7 @@ def test_json(write, capsys):
     assert (answer["same"], answer["differences"][0]["allowed"]) == (True, True)
 
 
-def test_what_cannot_be_compared_is_not_the_same(write, capsys):
+def test_a_part_that_cannot_be_compared_is_a_difference(write, capsys):
     unread = inventory().parts | {"control numbers": "The database is gone."}
     assert main(["diff", write("a"), write("b", parts=unread)]) == DIFFERENT
     assert "control numbers  not comparable  -       'The database is gone.'" in capsys.readouterr().out
@@ -76,7 +78,7 @@ def test_a_file_that_cannot_be_read(write, tmp_path, capsys, content):
     assert main(["diff", str(tmp_path), write("a")]) == UNREADABLE
 
 
-@pytest.mark.parametrize("arguments", [[], ["mend"], ["diff", "a"]])
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["diff", "a"]])
 def test_a_wrong_call(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -84,7 +86,7 @@ def test_a_wrong_call(arguments, capsys):
     assert "usage: python -m biztalk_services" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_seen_enough_gets_no_traceback(write):
+def test_a_closed_pipe_causes_no_traceback(write):
     words = ["diff", write("a"), write("b", edition="standard")]
     reading, writing = os.pipe()
     os.close(reading)
@@ -102,38 +104,41 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(write):
 
 def test_each_side_may_be_a_backup_in_the_catalog(shell, archive, write):
     before, after = (archive.published(reference(name)) for name in ("orders-1", "orders-2"))
-    archive.catalog.record_inventory(before.container, inventory(counts={}))
-    archive.catalog.record_inventory(after.container, inventory(edition="standard", counts={}))
-    file = write("now", counts={})
+    archive.catalog.record_inventory(before.container, inventory())
+    archive.catalog.record_inventory(after.container, inventory(edition="standard"))
+    file = write("now")
     assert shell("diff", before.container, after.container).code == DIFFERENT
     assert shell("diff", before.container, file).code == SAME
-    said = shell("diff", file, after.container, "--json")
-    assert [each["path"] for each in said.json["differences"]] == ["settings.Edition"]
+    result = shell("diff", file, after.container, "--json")
+    assert [each["path"] for each in result.json["differences"]] == ["settings.Edition"]
 
 
 def test_a_file_comes_before_a_backup_of_its_name(shell, archive, write, tmp_path, monkeypatch):
     archive.catalog.record_inventory(archive.published(reference("orders-1")).container, inventory(edition="standard"))
     monkeypatch.chdir(tmp_path)
-    write("orders-1", counts={})
-    assert shell("diff", "orders-1", write("b", counts={})).code == SAME
+    write("orders-1")
+    assert shell("diff", "orders-1", write("b")).code == SAME
 
 
-def test_a_backup_without_inventory_and_none_at_all(shell, archive, write):
+def test_a_backup_without_inventory_and_an_unknown_one(shell, archive, write):
     archive.published(reference("orders-1"))
-    for name, told in (("orders-1", "has no inventory of service orders"), ("orders-2", "has no reference to backup")):
-        said = shell("diff", name, write("a"))
-        assert (said.code, said.out) == (UNREADABLE, "")
-        assert told in said.err
+    for name, sentence in (
+        ("orders-1", "has no inventory of backup orders-1 of service orders"),
+        ("orders-2", "has no reference to backup"),
+    ):
+        result = shell("diff", name, write("a"))
+        assert (result.code, result.out) == (UNREADABLE, "")
+        assert sentence in result.err
 
 
-def test_without_the_storage_account_it_says_what_is_missing(bare_shell, write):
-    said = bare_shell("diff", "orders-1", write("a"))
-    assert (said.code, said.out) == (UNREADABLE, "")
-    assert "there is no such file. To look for a backup of this name, the storage account is needed" in said.err
+def test_without_the_storage_account_the_error_names_it(bare_shell, write):
+    result = bare_shell("diff", "orders-1", write("a"))
+    assert (result.code, result.out) == (UNREADABLE, "")
+    assert "there is no such file. To search for a backup of this name, the storage account is needed" in result.err
 
 
 def test_it_needs_no_airflow_and_prints_anything(write):
-    odd = (Item("partner", "Übermorgen \ud800 \x1b[31m", {}),)
+    odd = (Item("partner", "Übermorgen \ud800 \x1b[31m", {"Note": "\ud800"}),)
     program = (
         "import sys; from biztalk_services.__main__ import main; code = main(sys.argv[1:]); "
         "print(sorted(name for name in sys.modules if name.partition('.')[0] in ('airflow', 'azure'))); sys.exit(code)"

@@ -1,4 +1,4 @@
-"""``python -m biztalk_services inventory``: a living service of the emulator, written down and compared."""
+"""``python -m biztalk_services inventory``: an existing service of the emulator, recorded and compared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write(emulator: EmulatorProcess, tmp_path: Path):
     pki = emulator.home / "pki"
 
     def write(name: str, **options: str) -> int:
-        given = {
+        defaults = {
             "subscription": SUBSCRIPTION,
             "certificate": str(pki / "management.pem"),
             "key": str(pki / "management.key"),
@@ -33,7 +33,7 @@ def write(emulator: EmulatorProcess, tmp_path: Path):
             "acs-key-file": str(tmp_path / "acs-key"),
             "endpoint": emulator.data_url,
         }
-        words = [word for option, value in {**given, **options}.items() for word in (f"--{option}", value)]
+        words = [word for option, value in {**defaults, **options}.items() for word in (f"--{option}", value)]
         return main(["inventory", SERVICE, str(tmp_path / name), *words])
 
     return write
@@ -55,14 +55,14 @@ def test_it_is_written_whole_and_without_a_secret(write, tmp_path, capsys):
     assert (tmp_path / "acs-key").read_text().strip() not in (tmp_path / "now.json").read_text()
 
 
-def test_a_file_that_is_there_is_not_overwritten(write, tmp_path, capsys):
+def test_an_existing_file_is_not_overwritten(write, tmp_path, capsys):
     (tmp_path / "kept.json").write_text("kept")
     assert write("kept.json") == NOT_WRITTEN
     assert (tmp_path / "kept.json").read_text() == "kept"
     assert "kept.json: File exists." in capsys.readouterr().err
 
 
-def test_a_change_shows_against_the_inventory_of_before(write, emulator, tmp_path, capsys):
+def test_a_change_shows_against_an_earlier_inventory(write, emulator, tmp_path, capsys):
     assert write("before.json") == WRITTEN
     partner = emulator.admin("GET", "/services/contosoorders")["content"]["partners"][1]
     emulator.admin("POST", "/services/contosoorders/content", {"partners": [partner | {"Description": "another"}]})
@@ -74,7 +74,7 @@ def test_a_change_shows_against_the_inventory_of_before(write, emulator, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "sentence"),
     [
         ("acs-key-file", "", "No such file"),
         ("key", "", "cannot be read"),
@@ -83,8 +83,8 @@ def test_a_change_shows_against_the_inventory_of_before(write, emulator, tmp_pat
         ("namespace", "nosuchacs", "nosuchacs"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_a_sentence_and_nothing_is_written(write, tmp_path, capsys, option, value, said):
-    given = value or str(tmp_path / "missing")
-    assert write("never.json", **{option: given}) == NOT_WRITTEN
+def test_an_error_is_one_sentence_and_nothing_is_written(write, tmp_path, capsys, option, value, sentence):
+    path = value or str(tmp_path / "missing")
+    assert write("never.json", **{option: path}) == NOT_WRITTEN
     assert not (tmp_path / "never.json").exists()
-    assert said in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def told_by(program: str, *arguments: str, options: Sequence[str] = (), **how: Any) -> dict[str, Any]:
+def result_of(program: str, *arguments: str, options: Sequence[str] = (), **how: Any) -> dict[str, Any]:
     """
-    What a program tells of itself: the JSON behind the word RESULT on a line of its output.
+    The JSON that a program prints on a line of its output, behind the word RESULT.
 
     :param arguments: of the program
     :param options: of Python

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.dags.processes import told_by
+from tests.dags.processes import result_of
 
 PROGRAM = """
 import json
@@ -62,7 +62,7 @@ def load(tmp_path: Path, *, path: list[Path], plugins: Path) -> dict:
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "PYTHONPATH": os.pathsep.join(map(str, path)),
     }
-    return told_by(PROGRAM, options=["-S"], env=environment, cwd=tmp_path)
+    return result_of(PROGRAM, options=["-S"], env=environment, cwd=tmp_path)
 
 
 ENTRY_POINT = "biztalk-services-airflow=="

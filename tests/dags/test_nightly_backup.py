@@ -16,6 +16,7 @@ from biztalk_services.model.errors import AuthenticationError
 from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.assets import BACKUPS
 from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.waiting import Waiting
 
 from tests.conftest import ROOT
 
@@ -43,7 +44,7 @@ class TestSchedule:
         assert dag.timetable.expression == SETTINGS.schedule == "0 2 * * *"
         assert dag.timetable.timezone == SETTINGS.timezone == "Europe/Berlin"
 
-    def test_a_night_that_was_missed_is_not_made_up_for(self, dag):
+    def test_missed_nights_are_not_made_up_for(self, dag):
         assert dag.catchup is False
         assert dag.timetable.run_immediately == timedelta(0)
 
@@ -59,11 +60,11 @@ class TestSchedule:
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__CATALOG_CONTAINER", "elsewhere")
         changed = DagBag(dag_folder=ROOT / "dags/biztalk_nightly_backup.py").dags["biztalk_nightly_backup"]
         assert (changed.timetable.expression, changed.timetable.timezone) == ("30 4 * * 0", "America/New_York")
-        assert step(changed, "wait_for_slot").at_once == 9
+        assert step(changed, "wait_for_slot").max_parallel == 9
         assert step(changed, "wait_for_backup").deadline_minutes == 77
-        assert step(changed, "publish_reference").catalog_container == "elsewhere"
+        assert step(changed, "publish_reference").archive == "biztalk_backup_storage/elsewhere"
 
-    def test_somebody_is_told_when_it_fails_or_takes_too_long(self, dag):
+    def test_alerts_are_sent_when_it_fails_or_takes_too_long(self, dag):
         assert isinstance(dag.on_failure_callback, AlertNotifier)
         (deadline,) = dag.deadline
         assert deadline.interval == timedelta(minutes=SETTINGS.completion_window_minutes)
@@ -107,7 +108,7 @@ class TestForm:
             ("refilled_batches_policy", ""),
         ],
     )
-    def test_it_refuses_nonsense(self, name, value, dag):
+    def test_it_refuses_invalid_values(self, name, value, dag):
         with pytest.raises(ParamValidationError):
             self.fill(dag, name, value)
 
@@ -140,7 +141,7 @@ class TestOrder:
             "wait_for_backup",
         }
 
-    def test_verifying_and_publishing_do_not_hold_the_service_up(self, dag):
+    def test_verifying_and_publishing_do_not_delay_the_resumption(self, dag):
         later = step(dag, "resume").get_flat_relative_ids(upstream=True)
         assert f"{GROUP}.verify_backup" not in later
         assert before(dag, "verify_backup") == {"wait_for_backup"}
@@ -160,7 +161,7 @@ class TestOrder:
         special = {task.task_id for task in dag.tasks if task.is_setup or task.is_teardown}
         assert special == {f"{GROUP}.suspend", f"{GROUP}.resume"}
 
-    def test_the_resumption_insists_for_an_hour(self, dag):
+    def test_the_resumption_is_retried_for_an_hour(self, dag):
         resume = step(dag, "resume")
         refused = AuthenticationError("The certificate has expired.")
         assert resume.retry_policy.evaluate(refused, 1, resume.retries).action.value == "retry"
@@ -168,7 +169,7 @@ class TestOrder:
         waits = (min(2 * 2**n, resume.max_retry_delay.total_seconds()) for n in range(resume.retries))
         assert sum(waits) >= 3600
 
-    def test_the_report_is_the_leaf_that_judges_the_run(self, dag):
+    def test_the_report_is_the_leaf_that_decides_the_run_state(self, dag):
         (report,) = dag.leaves
         assert report.task_id == "report"
         assert report.upstream_task_ids == {f"{GROUP}.publish_reference", f"{GROUP}.resume"}
@@ -185,15 +186,15 @@ class TestOrder:
         for task_id in report.steps:
             earlier = dag.task_dict[task_id].get_flat_relative_ids(upstream=True) & set(report.steps)
             assert {report.steps.index(each) for each in earlier} <= set(range(report.steps.index(task_id)))
-        for named in (report.still, report.back, report.published):
+        for named in (report.quiesced, report.resumed, report.published):
             assert named in dag.task_dict
         assert report.find in dag.task_dict
 
-    def test_evidence_and_turns_name_tasks_that_there_are(self, dag):
-        publish, turn = step(dag, "publish_reference"), step(dag, "wait_for_slot")
+    def test_evidence_and_slots_name_tasks_that_exist(self, dag):
+        publish, slot = step(dag, "publish_reference"), step(dag, "wait_for_slot")
         earlier = publish.get_flat_relative_ids(upstream=True)
         assert set(publish.evidence.values()) <= earlier
-        assert {turn.excused, turn.last} <= set(dag.task_dict)
+        assert {slot.exempt_task_id, slot.release_task_id} <= set(dag.task_dict)
 
     def test_only_the_publication_makes_an_asset_event(self, dag):
         assert {task.task_id: task.outlets for task in dag.tasks if task.outlets} == {
@@ -223,8 +224,8 @@ class TestDeadlines:
     def test_the_form_decides_about_batches(self, dag):
         assert step(dag, "wait_until_drained").deadline_minutes == "{{ params.drain_deadline_minutes }}"
 
-    def test_no_wait_sits_in_a_workers_slot(self, dag):
-        waits = [task for task in dag.tasks if isinstance(task, BaseSensorOperator)]
+    def test_no_wait_occupies_a_worker_slot(self, dag):
+        waits = [task for task in dag.tasks if isinstance(task, Waiting)]
         assert len(waits) == 5
         assert all(type(task).execute is not BaseSensorOperator.execute for task in waits)
 
@@ -236,7 +237,7 @@ def test_it_is_the_same_after_serialization(dag):
     assert again.timetable.summary == "0 2 * * *"
 
 
-def test_in_summer_and_in_winter_the_night_begins_at_two_by_the_clock(dag):
+def test_runs_begin_at_two_by_the_clock_in_summer_and_winter(dag):
     timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
     begins = []
     for noon in (datetime(2026, 1, 10, 12, tzinfo=UTC), datetime(2026, 7, 10, 12, tzinfo=UTC)):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.dags.processes import told_by
+from tests.dags.processes import result_of
 
 PROGRAM = """
 import json, os, sys
@@ -25,7 +25,7 @@ print("RESULT", json.dumps({"errors": errors, "modules": modules, "path": sys.pa
 def load(folder: Path, tmp_path: Path) -> dict:
     """What Airflow's loader makes of a plugins folder, in a process of its own."""
     environment = os.environ | {"AIRFLOW__CORE__PLUGINS_FOLDER": str(folder), "AIRFLOW_HOME": str(tmp_path)}
-    return told_by(PROGRAM, env=environment)
+    return result_of(PROGRAM, env=environment)
 
 
 def strangers(loaded: dict, folder: Path) -> list[str]:

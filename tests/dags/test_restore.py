@@ -7,6 +7,7 @@ import copy
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
+from biztalk_services.drivers.biztalk.options import BizTalkOverrides
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.operators.approval import ApprovePlanOperator
@@ -74,7 +75,7 @@ class TestForm:
             ("resume_afterwards", 1),
         ],
     )
-    def test_it_refuses_nonsense(self, name, value, dag):
+    def test_it_refuses_invalid_values(self, name, value, dag):
         with pytest.raises(ParamValidationError):
             self.fill(dag, name, value)
 
@@ -86,12 +87,13 @@ class TestForm:
         params.validate()
 
     def test_it_has_a_field_for_every_choice_and_no_other(self, dag):
-        assert set(dag.params) == {*RestoreRequest.__dataclass_fields__, "plan_only", "approval_hours"}
+        choices = {*RestoreRequest.__dataclass_fields__} - {"overrides"} | {*BizTalkOverrides.__dataclass_fields__}
+        assert set(dag.params) == {*choices, "plan_only", "approval_hours"}
 
     def test_the_defaults_are_the_careful_ones(self, dag):
         params = copy.deepcopy(dag.params)
         params["service"] = "contosoorders"
-        request = RestoreRequest.from_form(params.validate())
+        request = RestoreRequest.from_form(params.validate(), BizTalkOverrides.__dataclass_fields__)
         assert request == RestoreRequest(service="contosoorders")
         assert (request.existing_service_policy, request.control_numbers) == ("refuse", "raise")
         assert (request.resume_afterwards, request.without_safety_backup) == (False, False)
@@ -103,32 +105,32 @@ class TestOrder:
         assert isinstance(dag.on_failure_callback, AlertNotifier)
 
     @pytest.mark.parametrize("change", sorted(CHANGES))
-    def test_nothing_is_changed_before_a_person_has_approved_and_the_plan_was_made_again(self, change, dag):
+    def test_changes_come_after_approval_and_second_plan(self, change, dag):
         assert {"plan", "approval", "confirm_plan"} <= upstream(dag, change)
 
-    def test_the_approval_waits_for_a_person_and_not_for_ever(self, dag):
+    def test_the_approval_waits_for_a_person_and_has_a_deadline(self, dag):
         approval = dag.task_dict["approval"]
         assert isinstance(approval, ApprovePlanOperator)
         assert approval.hours == "{{ params.approval_hours }}"
         assert dag.params["approval_hours"] == SETTINGS.approval_hours == 24
         assert approval.retries == 2
         assert approval.execution_timeout is None
-        assert approval.body == "{{ ti.xcom_pull(task_ids='plan', key='document') }}"
+        assert approval.plan == dag.task_dict["plan"].output
 
-    def test_the_living_service_is_deleted_only_after_its_backup_is_published(self, dag):
+    def test_deletion_comes_after_the_published_safety_backup(self, dag):
         delete = dag.task_dict["replace.delete"]
-        assert delete.upstream_task_ids == {"replace.publish_reference", "replace.wait_until_suspended"}
+        assert delete.upstream_task_ids == {"plan", "replace.publish_reference", "replace.wait_until_suspended"}
         assert delete.trigger_rule == "all_success"
         assert {"replace.verify_backup", "replace.recheck_batches"} <= upstream(dag, "replace.publish_reference")
 
-    def test_a_living_service_that_is_not_deleted_is_brought_back(self, dag):
-        bring_back = dag.task_dict["replace.resume_unless_deleted"]
-        assert bring_back.is_teardown
-        assert bring_back.on_failure_fail_dagrun is False
+    def test_an_existing_service_that_is_not_deleted_is_resumed(self, dag):
+        resume = dag.task_dict["replace.resume_unless_deleted"]
+        assert resume.is_teardown
+        assert resume.on_failure_fail_dagrun is False
         assert {"replace.delete", "replace.wait_until_deleted"} <= upstream(dag, "replace.resume_unless_deleted")
         assert dag.task_dict["replace.suspend"].is_setup
 
-    def test_the_restore_goes_on_after_whichever_way_made_room_and_after_nothing_else(self, dag):
+    def test_the_restore_starts_when_any_way_has_freed_the_name(self, dag):
         clear = dag.task_dict["name_is_free"]
         ways = {"free_the_name", "replace.wait_until_deleted", "delete_without_backup.wait_until_deleted"}
         assert clear.upstream_task_ids == ways
@@ -139,15 +141,15 @@ class TestOrder:
         special = {"name_is_free", "report", "replace.resume_unless_deleted"}
         assert {task.trigger_rule for task in dag.tasks if task.task_id not in special} == {"all_success"}
 
-    def test_no_step_knows_a_service_that_it_may_change_but_from_the_confirmation(self, dag):
+    def test_only_the_confirmation_gives_the_address_to_change(self, dag):
         steps = [task for task in dag.tasks if hasattr(task, "service")]
         assert {task.task_id for task in steps} >= CHANGES
         assert {task.service for task in steps} == {"{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}"}
 
-    def test_it_is_resumed_only_after_it_was_verified_and_its_numbers_settled(self, dag):
+    def test_resumption_comes_after_verification_and_numbers(self, dag):
         assert {"verify_restore", "advance_control_numbers"} <= upstream(dag, "resume_if_requested")
 
-    def test_the_report_is_the_leaf_that_judges_the_run_and_knows_every_step(self, dag):
+    def test_the_report_is_the_last_step_and_knows_all_steps(self, dag):
         (report,) = dag.leaves
         assert (report.task_id, report.trigger_rule) == ("report", "all_done")
         assert {*report.steps, "report"} == set(dag.task_dict)

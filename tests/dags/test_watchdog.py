@@ -12,7 +12,7 @@ from biztalk_services.provider.settings import Settings
 
 from stack.settings import WATCHDOG_POOL
 from tests.conftest import ROOT
-from tests.dags.processes import told_by
+from tests.dags.processes import result_of
 
 SETTINGS = Settings()
 
@@ -22,7 +22,7 @@ def dag(dags) -> DAG:
     return dags.dags["biztalk_watchdog"]
 
 
-def test_it_looks_every_minute_one_look_at_a_time_and_makes_up_for_none(dag):
+def test_it_checks_every_minute_one_run_at_a_time_no_catchup(dag):
     assert dag.timetable.expression == "* * * * *"
     assert dag.catchup is False
     assert dag.max_active_runs == 1
@@ -45,17 +45,17 @@ with create_session() as session:
 """
 
 
-def test_it_looks_from_its_creation_also_where_dags_are_created_paused(tmp_path):
+def test_it_is_not_paused_at_creation_whatever_the_default(tmp_path):
     environment = os.environ | {
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     }
-    paused = told_by(CREATION, str(ROOT / "dags"), env=environment)
+    paused = result_of(CREATION, str(ROOT / "dags"), env=environment)
     assert paused == {"biztalk_nightly_backup": True, "biztalk_restore": True, "biztalk_watchdog": False}
 
 
-def test_a_look_is_short_and_never_tried_again_for_the_next_one_comes(dag):
+def test_a_check_is_short_and_never_retried(dag):
     for step in dag.tasks:
         assert step.retries == 0
         assert step.execution_timeout == timedelta(minutes=3)
@@ -76,6 +76,6 @@ def test_it_goes_before_everything_else(dag, dags):
     )
 
 
-def test_when_it_sees_nothing_it_says_so(dag):
+def test_an_alert_is_sent_when_it_cannot_read_the_records(dag):
     (callback,) = dag.task_dict["find_suspensions"].on_failure_callback
     assert isinstance(callback, FirstFailureNotifier)

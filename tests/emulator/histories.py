@@ -26,7 +26,7 @@ _AFTERWARDS = {verb.lower(): names[2:] for verb, names in OUTCOMES.items() if ve
 _AFTERWARDS |= {"create": ("Active", "CreatedFailed"), "restore": ("Suspended", "RestoreFailed")}
 
 Refusals = tuple[type[BackupServiceError], ...]
-"""The errors by which our client may tell that a request was refused; none: it is accepted."""
+"""The errors by which our client may report that a request was refused; none: it is accepted."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Content:
 
     :param partners: names of those that the history added.
     :param number: the last interchange control number that was given out; None when it holds no agreement.
-    :param whole: everything, as it was seen when a backup was accepted.
+    :param whole: everything, as it was when a backup was accepted.
     """
 
     partners: frozenset[str] = frozenset()
@@ -63,7 +63,7 @@ class Named:
     """A name, and the service that has it.
 
     :param state: settled state; None when there is no service.
-    :param given_up: a service of this name was deleted.
+    :param was_deleted: a service of this name was deleted.
     :param last: id of the newest operation that can be polled, and how it must stand: None when it is forgotten.
     """
 
@@ -71,7 +71,7 @@ class Named:
     state: str | None = None
     running: Running | None = None
     content: Content = Content()
-    given_up: bool = False
+    was_deleted: bool = False
     last: tuple[str, str | None] | None = None
 
     @property
@@ -101,7 +101,7 @@ class Named:
         """Of a request that makes a service of this name."""
         if self.is_there:
             return (when_it_is_there,)
-        return (OperationNotAllowedError,) if self.given_up and names_are_held else ()
+        return (OperationNotAllowedError,) if self.was_deleted and names_are_held else ()
 
     def _chart_allows(self, verb: str) -> bool:
         if (verb, self.state) == ("suspend", "Suspended"):
@@ -121,7 +121,7 @@ class Named:
         if ended.verb in _AFTERWARDS:
             self.state = _AFTERWARDS[ended.verb][ended.fails]
         elif ended.verb == "delete" and not ended.fails:
-            self.state, self.content, self.given_up = None, Content(), True
+            self.state, self.content, self.was_deleted = None, Content(), True
         if ended.brings and not ended.fails:
             self.content = ended.brings
         return "Failed" if ended.fails else "Succeeded"
@@ -132,17 +132,17 @@ class Backups:
 
     def __init__(self, **finished: Content) -> None:
         self._finished = dict(finished)
-        self._begun: dict[str, Content] = {}
+        self._started: dict[str, Content] = {}
 
     def take(self, name: str, content: Content) -> None:
         """A backup of this content was accepted."""
-        self._begun[name] = content
+        self._started[name] = content
 
     def finish(self, name: str) -> None:
-        self._finished[name] = self._begun[name]
+        self._finished[name] = self._started[name]
 
     def has_container(self, name: str) -> bool:
-        return name in self._begun or name in self._finished
+        return name in self._started or name in self._finished
 
     def find(self, name: str) -> Content | None:
         return self._finished.get(name)

@@ -79,7 +79,7 @@ class How:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An operation that must have begun; `run` is None when the portal was asked."""
+    """An operation that must have started; `run` is None when the portal requested it."""
 
     service: str
     verb: str
@@ -138,7 +138,7 @@ circumstances = st.builds(
 
 
 class Histories(RuleBasedStateMachine):
-    """Two names in a cloud service of their own, at first one service, and everything that can be asked of them."""
+    """Two names in a cloud service of their own, at first one service, and everything that can be requested of them."""
 
     scene: Scene
 
@@ -166,7 +166,7 @@ class Histories(RuleBasedStateMachine):
         self.restore(0, "beginning", How())
         self.ask(0, "resume", How())
 
-    # What can be asked.
+    # What can be requested.
 
     @rule(service=services, verb=st.sampled_from(("suspend", "suspend", "resume", "restart")), how=circumstances)
     def ask(self, service: int, verb: str, how: How) -> None:
@@ -175,7 +175,7 @@ class Histories(RuleBasedStateMachine):
         def ask() -> str:
             if verb == "restart":  # our client has no use for it
                 path = f"/cloudservices/{self.group}/resources/biztalkservices/~/biztalk/{it.address.name}?comp=restart"
-                return _told(lambda: self.emulator.request("POST", path, headers=_named_after(how.run)))
+                return _send(lambda: self.emulator.request("POST", path, headers=_named_after(how.run)))
             return getattr(self.client, verb)(it.address, client_request_id=how.run)
 
         self._ask(it, verb, how, ask, it.refusals(verb))
@@ -184,7 +184,7 @@ class Histories(RuleBasedStateMachine):
     def ask_in_the_portal(self, service: int, action: str, how: How) -> None:
         it = self.named[service]
         path, order = f"/services/{it.address.name}/actions", {"action": action}
-        ask = lambda: _told(lambda: self.emulator.raw_admin("POST", path, order))  # noqa: E731
+        ask = lambda: _send(lambda: self.emulator.raw_admin("POST", path, order))  # noqa: E731
         self._ask(it, action, replace(how, run=None), ask, it.refusals(action))
 
     @rule(service=services, how=circumstances)
@@ -196,7 +196,7 @@ class Histories(RuleBasedStateMachine):
         settings = {"TrackingStoreConnectionString": _tracking_store(it)}
 
         def ask() -> str:
-            return _told(lambda: self.emulator.create(it.address.name, group=self.group, headers=headers, **settings))
+            return _send(lambda: self.emulator.create(it.address.name, group=self.group, headers=headers, **settings))
 
         self._ask(it, "create", how, ask, refusals)
 
@@ -206,7 +206,7 @@ class Histories(RuleBasedStateMachine):
         if_match = self._etag(it, match)
 
         def ask() -> str:
-            return self.client.begin_backup(
+            return self.client.start_backup(
                 it.address,
                 store_connection_string=self.scene.storage,
                 backup_name=name,
@@ -222,7 +222,7 @@ class Histories(RuleBasedStateMachine):
         refusals = it.refusals_of_making(names_are_held=self.names_are_held, when_it_is_there=OperationNotAllowedError)
 
         def ask() -> str:
-            return self.client.restore(
+            return self.client.start_restore(
                 it.address,
                 store_connection_string=self.scene.storage,
                 backup_name=name,
@@ -297,10 +297,10 @@ class Histories(RuleBasedStateMachine):
         for it in self.named:
             identifier, result = it.last or (None, None)
             if result:
-                assert self.client.operation_status(it.address, identifier).result == result
+                assert self.client.get_operation(it.address, identifier).result == result
             elif identifier:
                 with pytest.raises(OperationNotFoundError):
-                    self.client.operation_status(it.address, identifier)
+                    self.client.get_operation(it.address, identifier)
 
     @invariant()
     def services_hold_what_they_must(self) -> None:
@@ -329,15 +329,15 @@ class Histories(RuleBasedStateMachine):
         brings: Content | None = None,
         backup: str | None = None,
     ) -> None:
-        """Ask, and check that the answer and what became of it are as the model says."""
+        """Send a request, and check that the response and what became of it are as the model has it."""
         before = self._look(it)
         if how.fault:
             self.emulator.fault(how.fault, service=it.address.name, count=1)
         identifier = error = None
         try:
             identifier = ask()
-        except BackupServiceError as told:
-            error = told
+        except BackupServiceError as raised:
+            error = raised
         if how.killed and self.starts_left:
             self.start_again(cleanly=False)
         self.emulator.admin("DELETE", "/faults")
@@ -400,16 +400,16 @@ class Histories(RuleBasedStateMachine):
         assert [entry["seq"] for entry in entries] == [*range(self.mark + 1, self.mark + 1 + len(entries))]
         names = [it.address.name for it in self.named]
         mine = [entry for entry in entries if entry["service"] in names]
-        asked = {entry["request_id"]: entry for entry in mine if entry["kind"] == "request"}
-        begun = [entry for entry in mine if entry["kind"] == "operation" and entry["event"] == "started"]
+        by_id = {entry["request_id"]: entry for entry in mine if entry["kind"] == "request"}
+        started = [entry for entry in mine if entry["kind"] == "operation" and entry["event"] == "started"]
         assert self.accepted == [
             Accepted(
                 entry["service"],
                 entry["operation"],
-                asked.get(entry["operation_id"], {}).get("client_request_id"),
+                by_id.get(entry["operation_id"], {}).get("client_request_id"),
                 entry["operation_id"],
             )
-            for entry in begun
+            for entry in started
         ]
         ended = [entry for entry in mine if entry["kind"] == "operation" and entry["event"] == "ended"]
         assert sorted((entry["operation_id"], entry["status"]) for entry in ended) == sorted(self.results.items())
@@ -421,8 +421,8 @@ class Histories(RuleBasedStateMachine):
         assert last == {it.address.name: it.state for it in self.named if it.address.name in last}
 
 
-def _told(ask: Callable[[], requests.Response]) -> str:
-    """Ask what our client cannot ask, and tell it as our client does."""
+def _send(ask: Callable[[], requests.Response]) -> str:
+    """Send what our client cannot send; result and errors are as our client's."""
     try:
         answer = ask()
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):

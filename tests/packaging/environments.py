@@ -79,17 +79,17 @@ class Environment:
 
 def with_all_they_need(requirements: Iterable[Requirement]) -> set[str]:
     """Names of the distributions that satisfy requirements, with what those need in turn, as installed here."""
-    found: set[str] = set()
-    _follow(requirements, found)
-    return found
+    names: set[str] = set()
+    _follow(requirements, names)
+    return names
 
 
-def _follow(requirements: Iterable[Requirement], found: set[str]) -> None:
+def _follow(requirements: Iterable[Requirement], names: set[str]) -> None:
     for requirement in requirements:
         name = canonicalize_name(requirement.name)
-        if name not in found:
-            found.add(name)
-            _follow(_needed(name), found)
+        if name not in names:
+            names.add(name)
+            _follow(_needed(name), names)
 
 
 def _needed(name: str) -> Iterator[Requirement]:

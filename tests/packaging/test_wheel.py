@@ -1,4 +1,4 @@
-"""The wheels: what they say of themselves, what they hold, and that they work where nothing else of ours is."""
+"""The wheels: their metadata, what they hold, and that they work where nothing else of ours is."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def walk(path, prefix):
         if module.name.endswith("__main__"):
             continue
         try:
-            found = importlib.import_module(module.name)
+            loaded = importlib.import_module(module.name)
         except ModuleNotFoundError as error:
             missing.append(error.name)
             continue
         imported.append(module.name)
         if module.ispkg:
-            walk(found.__path__, module.name + ".")
+            walk(loaded.__path__, module.name + ".")
 walk(biztalk_services.__path__, "biztalk_services.")
 print(json.dumps({"imported": imported, "missing": missing}))
 """
@@ -69,8 +69,8 @@ class Wheel:
     def text(self, name: str) -> str:
         """The text of a file, of which the end of its name is enough."""
         with zipfile.ZipFile(self.file) as archive:
-            (found,) = [each for each in archive.namelist() if each.endswith(name)]
-            return archive.read(found).decode()
+            (path,) = [each for each in archive.namelist() if each.endswith(name)]
+            return archive.read(path).decode()
 
     @property
     def metadata(self) -> Message:
@@ -109,7 +109,7 @@ def wheel(request, wheels) -> Wheel:
 
 @pytest.fixture(scope="module")
 def bare(wheels, tmp_path_factory) -> Environment:
-    """The command line's wheel, what it says it needs, and nothing else."""
+    """The command line's wheel, what its metadata requires, and nothing else."""
     environment = Environment(tmp_path_factory.mktemp("bare"))
     environment.borrow(with_all_they_need(wheels[CLI].requirements.values()))
     environment.install(wheels[CLI].file)
@@ -135,14 +135,14 @@ def with_airflow(wheels, tmp_path_factory) -> Environment:
 
 
 def entry_points(environment: Environment) -> list[str]:
-    """What of ours an environment would make known to Airflow."""
+    """What of ours an environment would register with Airflow."""
     done = environment.run("-c", ENTRY_POINTS)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 class TestMetadata:
-    def test_who_it_is(self, wheel):
+    def test_the_name_and_the_version(self, wheel):
         metadata = wheel.metadata
         assert metadata["Name"] in SOURCES
         assert metadata["Version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -154,9 +154,9 @@ class TestMetadata:
         assert metadata["Keywords"]
 
     def test_the_classifiers_are_known_ones(self, wheel):
-        told = wheel.metadata.get_all("Classifier")
-        assert set(told) <= classifiers
-        assert "Typing :: Typed" in told
+        listed = wheel.metadata.get_all("Classifier")
+        assert set(listed) <= classifiers
+        assert "Typing :: Typed" in listed
 
     def test_the_provider_shows_the_readme(self, wheels):
         assert wheels[AIRFLOW].metadata.get_payload() == (ROOT / "README.md").read_text()
@@ -209,7 +209,7 @@ class TestContent:
     def test_it_holds_the_licence(self, wheel):
         assert wheel.text(".dist-info/licenses/LICENSE") == (ROOT / "LICENSE").read_text()
 
-    def test_only_the_provider_makes_itself_known_to_airflow(self, wheels):
+    def test_only_the_provider_registers_with_airflow(self, wheels):
         assert sorted(wheels[AIRFLOW].entry_points) == ["airflow.plugins", "apache_airflow_provider"]
         assert wheels[CLI].entry_points == {}
 

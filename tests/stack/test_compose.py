@@ -89,7 +89,7 @@ def test_every_service_has_an_image_with_a_fixed_version(name):
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if not runs_once(SERVICES[name])])
-def test_every_service_that_stays_tells_its_health_and_comes_back(name):
+def test_every_lasting_service_has_a_healthcheck_and_restarts(name):
     assert SERVICES[name]["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
     assert SERVICES[name]["restart"] == "always"
 
@@ -126,7 +126,7 @@ def test_no_secret_stands_in_the_file(name):
             assert password == "VARIABLE", variable
 
 
-def test_every_variable_is_explained_in_the_example_and_none_too_many():
+def test_the_example_explains_exactly_the_variables_in_use():
     used = {name for text in values(COMPOSE) for name, _ in VARIABLE.findall(text)}
     example = (ROOT / ".env.example").read_text()
     assert used == set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
@@ -203,7 +203,7 @@ ON_ONE_MACHINE = {
 }
 
 
-def test_the_distributed_stack_has_the_same_settings_with_the_addresses_of_this_machine(tmp_path):
+def test_the_distributed_stack_has_the_same_settings(tmp_path):
     ports = Ports()
     told = Stack(tmp_path, ports, layout=DISTRIBUTED).core_settings()
     passwords = store_passwords(tmp_path / "store-passwords.json")

@@ -29,7 +29,7 @@ def install(tmp_path, monkeypatch):
     return module
 
 
-def test_without_uv_pip_and_venv_one_sentence_says_what_to_install(install, monkeypatch, capsys):
+def test_without_uv_pip_and_venv_it_names_what_to_install(install, monkeypatch, capsys):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(install, "attempt", lambda command: False)
     assert install.main([]) == 1
@@ -60,7 +60,7 @@ def test_a_failing_command_is_told_with_what_it_said(install):
         install.run(["sh", "-c", "echo no space left; exit 7"])
 
 
-def test_once_does_nothing_until_a_file_changes_and_again_after_a_failure(install, tmp_path):
+def test_once_runs_again_after_a_change_and_after_a_failure(install, tmp_path):
     lock, stamp = tmp_path / "lock", tmp_path / "stamp"
     lock.write_text("one")
     answers = []
@@ -94,9 +94,7 @@ def test_once_takes_no_half_changed_installation_for_whole(install, tmp_path):
     [(sys.version_info[1], True, False), (99, True, True), (sys.version_info[1], False, True)],
     ids=["the same", "another", "broken"],
 )
-def test_the_environment_is_made_anew_for_another_version_of_python(
-    install, tmp_path, monkeypatch, minor, works, made_anew
-):
+def test_another_version_of_python_gets_a_new_environment(install, tmp_path, monkeypatch, minor, works, made_anew):
     program(install.PYTHON, f'exec {sys.executable} "$@"' if works else "exit 1")
     program(tmp_path / "bin/uv", f"echo uv 0.13.9; echo $1 >> {tmp_path}/asked")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
@@ -111,7 +109,7 @@ def test_a_program_that_cannot_be_run_is_told_in_one_sentence(install, tmp_path)
         install.run([str(tmp_path / "npm"), "ci"])
 
 
-def test_a_helper_program_that_crashes_is_told_with_its_last_lines(install, tmp_path, monkeypatch, capsys):
+def test_a_crash_of_a_helper_program_shows_its_last_lines(install, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(install, "install_python", lambda: None)
     program(install.PYTHON, "echo node is broken >&2; exit 3")
     assert install.main(["azurite"]) == 1
@@ -127,7 +125,7 @@ with install["alone"](Path("lock")):
 """
 
 
-def test_an_installation_waits_for_what_a_killed_one_has_left_at_work(install, tmp_path, capfd):
+def test_an_installation_waits_for_children_of_a_killed_one(install, tmp_path, capfd):
     killed = subprocess.Popen([sys.executable, "-c", KILLED, ROOT / "stack/install.py"], cwd=tmp_path)
     eventually((tmp_path / "began").exists)
     killed.kill()
@@ -161,9 +159,7 @@ def test_only_a_uv_that_is_new_enough_is_used(install, tmp_path, monkeypatch, sc
     [("exit 0", False, True), ("exit 0", True, False), ("exit 1", False, False), (None, False, False)],
     ids=["whole", "another was named", "in parts", "missing"],
 )
-def test_the_distributions_python_is_taken_unless_another_was_named(
-    install, tmp_path, monkeypatch, script, named, taken
-):
+def test_the_distributions_python_is_used_unless_one_is_named(install, tmp_path, monkeypatch, script, named, taken):
     distributed = tmp_path / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     if script:
         program(distributed, script)

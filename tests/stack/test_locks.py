@@ -38,7 +38,7 @@ def test_there_are_node_locks():
 
 
 @pytest.mark.parametrize("name", NODE_LOCKS)
-def test_every_node_package_is_pinned_by_its_hash_without_an_address(name):
+def test_every_node_package_is_pinned_by_hash_without_address(name):
     lock = json.loads((ROOT / name).read_text())
     packages = {path: package for path, package in lock["packages"].items() if path}
     assert packages

@@ -33,6 +33,6 @@ def all_parts(tmp_path):
     ]
 
 
-def test_every_part_starts_anew_after_an_installation_of_what_it_uses(all_parts):
+def test_a_part_restarts_after_an_installation_of_what_it_uses(all_parts):
     assert all(parts.PYTHON_INSTALLED in part.stamps for part in all_parts)
     assert [part.name for part in all_parts if parts.AZURITE_INSTALLED in part.stamps] == ["azurite"]

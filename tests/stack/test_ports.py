@@ -47,7 +47,7 @@ def test_a_busy_port_is_named_with_its_variable():
             require_free("azurite", port)
 
 
-def test_a_busy_port_ends_the_command_with_one_sentence_and_nothing_started(tmp_path):
+def test_a_busy_port_ends_the_command_and_nothing_is_started(tmp_path):
     """The whole command line, in a folder of its own."""
     program = "import sys, pathlib, stack.__main__ as m; m.HOME = pathlib.Path(sys.argv.pop()); sys.exit(m.main())"
     free = Ports.free()

@@ -105,7 +105,7 @@ def restored(report=None, states=("Active", "Active"), duplicates=((), ()), **ai
     return run_restore(stack), stack
 
 
-def test_a_story_without_fault_shows_the_plan_approves_it_and_ends_with_zero(capsys):
+def test_a_good_run_shows_and_approves_the_plan_and_exits_0(capsys):
     code, stack = restored()
     said = capsys.readouterr().out
     assert code == 0
@@ -117,7 +117,7 @@ def test_a_story_without_fault_shows_the_plan_approves_it_and_ends_with_zero(cap
     assert "Approved by ada." in said
 
 
-def test_traffic_goes_before_and_after_through_agreements_that_send_at_once():
+def test_traffic_goes_through_unbatched_agreements_only():
     _, stack = restored()
     assert stack.emulator.sent == ["Northwind X12 send", "Northwind X12 send"]
 
@@ -127,7 +127,7 @@ def test_traffic_goes_before_and_after_through_agreements_that_send_at_once():
     [
         ({"state": "failed", "report": REPORT | {"reason": "The name is not free."}}, "The name is not free."),
         ({"report": REPORT | {"differences": ["Partner Fabrikam was removed."]}}, "Partner Fabrikam was removed."),
-        ({"report": REPORT | {"numbers": []}}, "No control number was settled"),
+        ({"report": REPORT | {"numbers": []}}, "No control number was advanced"),
         ({"states": ("Active", "Suspended")}, "is Suspended by the emulator's own account"),
         (
             {"duplicates": ((), (TWICE,))},
@@ -146,7 +146,7 @@ def test_what_came_twice_before_is_not_laid_at_its_door():
     assert restored(duplicates=((TWICE,), (TWICE,)))[0] == 0
 
 
-def test_a_service_that_is_not_active_is_refused_before_anything_is_sent():
+def test_a_service_that_is_not_active_is_refused_at_once():
     with pytest.raises(StackError, match="contosoorders is Suspended"):
         restored(states=("Suspended",))
 

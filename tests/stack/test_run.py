@@ -46,7 +46,7 @@ def test_each_service_is_where_it_is():
     assert shown(DRAINING)["contosoorders"] == ("wait_for_slot", "waiting")
 
 
-def test_tasks_at_the_same_time_are_shown_together_since_the_first_of_them():
+def test_concurrent_tasks_are_shown_together_since_the_first():
     (step,) = [step for step in current_steps(BACKING_UP) if step.service == "ContosoRetail"]
     assert (step.task, step.state) == ("back_up + recheck_batches", "running")
     assert step.since == datetime(2026, 11, 22, 13, 27, 1, 931199, tzinfo=UTC)
@@ -57,7 +57,7 @@ def test_at_the_end_every_service_is_done():
     assert failed_tasks(ENDED) == []
 
 
-def test_a_failed_task_is_shown_until_the_end_although_others_end_later():
+def test_a_failed_task_is_shown_although_others_end_later():
     broken = copy.deepcopy(ENDED)
     for instance in broken:
         if instance["map_index"] == 0 and instance["task_id"] == "service.back_up":
@@ -165,7 +165,7 @@ def test_a_run_without_fault_has_no_shortcomings():
     assert shortcomings(RECORDED["report"], RECORDED["services"]) == []
 
 
-def test_a_service_that_is_not_active_counts_whatever_the_report_says():
+def test_an_inactive_service_counts_whatever_the_report_has():
     services = changed(RECORDED["services"], "contosonordic", state="Suspended")
     (fault,) = shortcomings(RECORDED["report"], services)
     assert "contosonordic is Suspended by the emulator's own account" in fault

@@ -44,7 +44,7 @@ def test_secrets_are_made_once_and_readable_by_this_user_alone(tmp_path, make, n
     assert len(set(first.values())) == len(first) == number
 
 
-def test_the_environment_is_free_of_what_would_change_python_or_airflow(monkeypatch):
+def test_the_environment_has_no_python_or_airflow_variables(monkeypatch):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")

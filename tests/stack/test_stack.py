@@ -37,7 +37,7 @@ def stack(tmp_path, monkeypatch):
     made.stop()
 
 
-def test_the_ports_and_the_layout_of_the_latest_start_are_known_while_a_part_runs(stack, monkeypatch):
+def test_ports_and_layout_are_known_while_a_part_runs(stack, monkeypatch):
     elsewhere = Stack(stack.home, Ports())
     assert elsewhere.latest_start() is None
     monkeypatch.setattr(module, "MIGRATION_SECONDS", 0)

@@ -44,7 +44,7 @@ def test_the_newest_packaged_postgres_is_found_when_it_is_whole(nothing_installe
     assert stores.postgres_folder() == packaged / "15/bin"
 
 
-def test_a_missing_program_ends_the_command_with_one_sentence_and_nothing_started(tmp_path):
+def test_a_missing_program_ends_the_command_at_once(tmp_path):
     """The whole command line, in a folder of its own."""
     code = (
         "import sys, pathlib, stack.__main__ as m; from stack import stores; m.HOME = pathlib.Path(sys.argv.pop()); "
@@ -68,7 +68,7 @@ def test_a_missing_program_ends_the_command_with_one_sentence_and_nothing_starte
     assert not list((tmp_path / "run").glob("*.json"))
 
 
-def test_only_root_runs_them_as_somebody_else_and_a_folder_closed_to_that_user_is_named(tmp_path):
+def test_root_runs_them_as_another_user_who_needs_access(tmp_path):
     home = tmp_path / "closed" / "home"
     home.mkdir(parents=True)
     home.parent.chmod(0o700)

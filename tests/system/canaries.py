@@ -1,4 +1,4 @@
-"""The secrets of a stack, and where they must not stand."""
+"""The secrets of a stack, and where they must not be."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def key_file(world: World) -> str:
 
 
 def found(canaries: set[bytes], places: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Places in which a secret stands; the secret itself is not told."""
+    """Places in which a secret is; the secret itself is not returned."""
     return [name for name, content in places if any(canary in content for canary in canaries)]
 
 

@@ -110,7 +110,7 @@ def strict_night(world: World, good_night: Night) -> Iterator[Future[Night]]:
 def abandoned(world: World) -> int:
     """Runs leave four services suspended: one run ends, one is marked as failed while it works, one has ended and is
     deleted, and the DAG of one is paused. Then all of Airflow is killed, and started again. Number of the journal's
-    last entry before. What comes of it takes minutes: ask for it early, and look late."""
+    last entry before. What follows takes minutes: request it early, check it late."""
     before = world.last_seq()
     world.leave_suspended("is_paused", PAUSED)
     world.airflow.pause("is_paused")
@@ -134,7 +134,7 @@ def abandoned(world: World) -> int:
 
 
 def build_proving_ground(home: Path) -> None:
-    """Create the services on which things go wrong, before Airflow is told which tracking databases there are."""
+    """Create the services on which things go wrong, before Airflow gets the connections to the tracking databases."""
     home.mkdir(parents=True)
     emulator = EmulatorProcess(home, "--sample-fleet").start()
     try:

@@ -57,7 +57,7 @@ def follow(world: World, folder: Path) -> dict[str, Block]:
         for name, text in MARKED.findall(RUNBOOK.read_text()):
             before = world.last_seq()
             said = shell.run(name, text)
-            found[name] = Block(said, begun(world, before), world.state(SERVICE))
+            found[name] = Block(said, operations_since(world, before), world.state(SERVICE))
     finally:
         shell.close()
     return found
@@ -99,6 +99,6 @@ def environment(world: World, drill_connection: str, folder: Path) -> dict[str, 
     }
 
 
-def begun(world: World, after: int) -> list[str]:
+def operations_since(world: World, after: int) -> list[str]:
     entries = world.emulator.journal(after=after, kind="operation")
     return [each["operation"] for each in entries if each["event"] == "started" and each["service"] in (SERVICE, DRILL)]

@@ -11,8 +11,8 @@ import pytest
 
 from stack.ports import HOST
 from stack.settings import STORAGE_ACCOUNT, storage_connection
-from tests.rest.pki import DAY, identity
 from tests.system.world import World
+from tests.wire.pki import DAY, identity
 
 DAG_ID = "other_connections"
 SIGNATURE = "made-up-signature-of-a-sas"
@@ -48,7 +48,7 @@ def logs(world: World, tmp_path_factory) -> dict[str, str]:
     described = management(world, tmp_path_factory.mktemp("certificates")) | storage(world)
     for conn_id, fields in described.items():
         world.connection(conn_id, fields)
-    names = {"find": list(MANAGEMENT), "check": list(STORAGE), "look": list(QUERIES)}
+    names = {"find": list(MANAGEMENT), "check": list(STORAGE), "recheck": list(QUERIES)}
     conf = dict(zip(("management", "storage", "queries"), names.values(), strict=True))
     world.airflow.wait_for_dag(DAG_ID)
     run_id = world.airflow.trigger(DAG_ID, {**conf, "service": "contoso-west-us/contosoorders"})
@@ -57,7 +57,7 @@ def logs(world: World, tmp_path_factory) -> dict[str, str]:
     for instance in world.airflow.task_instances(DAG_ID, run_id):
         if (task := instance["task_id"]) in names:
             log = world.log(DAG_ID, run_id, instance)
-            if task == "look":
+            if task == "recheck":
                 log = json.dumps(world.airflow.xcom(DAG_ID, run_id, task, map_index=instance["map_index"]))
             found[names[task][instance["map_index"]]] = f"{instance['state']}\n{log}"
     operations = world.emulator.journal(after=before, kind="operation")
@@ -66,19 +66,19 @@ def logs(world: World, tmp_path_factory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", MANAGEMENT)
-def test_a_subscription_that_cannot_be_reached_so_says_why(logs, name):
+def test_an_unusable_subscription_connection_fails_with_why(logs, name):
     assert logs[name].startswith("failed\n")
     assert MANAGEMENT[name] in logs[name]
 
 
 @pytest.mark.parametrize("name", STORAGE)
-def test_a_storage_account_that_cannot_be_used_so_says_why_before_anything_is_suspended(logs, name):
+def test_an_unusable_storage_account_fails_the_check(logs, name):
     assert logs[name].startswith("failed\n")
     assert STORAGE[name] in logs[name]
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_drain_query_that_has_no_answer_leaves_the_batches_unknown(logs, query):
+def test_an_invalid_drain_query_leaves_the_batches_unknown(logs, query):
     report = json.loads(logs[query].removeprefix("success\n"))
     assert report["answer"] == "unknown"
     assert QUERIES[query] in report["reason"]

@@ -13,7 +13,7 @@ from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
 from tests.system.world import CATALOG, DAG_ID, DONE, World, fits_descriptor
 
 FIELDS = {
-    "service", "cloud_service", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
+    "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
     "suspended_seconds", "state",
 }  # fmt: skip
 
@@ -22,15 +22,15 @@ def test_the_run_is_green(good_night):
     assert good_night.state == "success"
 
 
-def test_the_report_tells_every_service_of_the_configuration_and_no_other(good_night):
+def test_the_report_lists_exactly_the_configured_services(good_night):
     assert set(good_night.report) == {*WITH_BACKUPS, *WITHOUT_BACKUPS}
     assert all(set(row) == FIELDS for row in good_night.report.values())
 
 
 @pytest.mark.parametrize("name", WITH_BACKUPS)
-def test_a_service_is_suspended_backed_up_and_resumed_once_in_that_order(good_night, name):
+def test_each_service_is_suspended_backed_up_resumed_once(good_night, name):
     assert good_night.operations(name) == DONE
-    assert [good_night.asked(name, asked) for asked in ("suspend", "backup", "resume")] == [[202]] * 3
+    assert [good_night.responses(name, operation) for operation in ("suspend", "backup", "resume")] == [[202]] * 3
 
 
 @pytest.mark.parametrize("name", WITH_BACKUPS)
@@ -39,10 +39,10 @@ def test_a_service_is_active_again(good_night, world, name):
 
 
 @pytest.mark.parametrize("name", WITH_BACKUPS)
-def test_the_report_says_what_was_backed_up_and_for_how_long_it_stood_still(good_night, world, name):
+def test_the_report_has_backup_items_and_suspended_seconds(good_night, world, name):
     row, service = good_night.report[name], world.service(name)
-    told = {"cloud_service": service["cloud_service"], "region": service["region"], "edition": service["edition"]}
-    assert row == row | told | {"outcome": "backed up", "failed_step": None, "reason": None, "state": "Active"}
+    described = {"scope": service["cloud_service"], "region": service["region"], "edition": service["edition"]}
+    assert row == row | described | {"outcome": "backed up", "failed_step": None, "reason": None, "state": "Active"}
     assert row["backup"].startswith(f"{STORAGE_ACCOUNT}/{name.lower()}-")
     assert row["items"] == sum(descriptor(world, good_night.backup(name))["items"].values()) > 0
     states = good_night.journal(name, "state")
@@ -51,21 +51,26 @@ def test_the_report_says_what_was_backed_up_and_for_how_long_it_stood_still(good
 
 
 @pytest.mark.parametrize("name", WITH_BACKUPS)
-def test_a_backup_lies_whole_in_a_container_of_its_own(good_night, world, name):
+def test_each_backup_is_whole_in_its_own_container(good_night, world, name):
     content = world.content(good_night.backup(name))
     assert len(content) > 1
     assert fits_descriptor(content, good_night.backup(name))
 
 
 @pytest.mark.parametrize("name", WITH_BACKUPS)
-def test_the_catalog_has_one_entry_for_a_backup_which_says_what_lies_there(good_night, world, name):
+def test_the_catalog_has_one_reference_with_the_stored_blobs(good_night, world, name):
     (reference,) = world.catalog("references", name).values()
     content = world.content(good_night.backup(name))
     assert reference == reference | {
-        "schema_version": 1,
+        "schema_version": 2,
+        "service_kind": "biztalk",
+        "kind": "manual",
+        "expires_at": None,
+        "hold": None,
         "account": STORAGE_ACCOUNT,
         "container": good_night.backup(name),
         "service": name,
+        "scope": world.service(name)["cloud_service"],
         "subscription_id": world.stack.emulator.subscription_id(),
         "run": {"dag_id": DAG_ID, "run_id": good_night.run_id},
         "items": descriptor(world, good_night.backup(name))["items"],
@@ -81,7 +86,7 @@ def test_the_catalog_has_one_entry_for_a_backup_which_says_what_lies_there(good_
 
 
 @pytest.mark.parametrize("name", WITHOUT_BACKUPS)
-def test_a_service_whose_edition_has_no_backup_is_told_so_and_left_alone(good_night, world, name):
+def test_a_service_without_backups_is_reported_and_unchanged(good_night, world, name):
     row = good_night.report[name]
     assert (row["outcome"], row["backup"], row["state"]) == ("no backup in this edition", None, "Active")
     assert good_night.operations(name) == []
@@ -95,7 +100,7 @@ def test_every_backup_is_an_event_of_the_asset(good_night, world):
     }
 
 
-def test_a_person_can_clear_a_step_and_the_run_is_judged_anew(good_night, world):
+def test_a_cleared_step_runs_again_and_so_does_the_report(good_night, world):
     """Airflow clears the suspension and the resumption of every service with a step of one."""
     before, index = world.last_seq(), good_night.indices["contosoorders"]
     tasks = [["service.back_up", index], "report"]
@@ -109,11 +114,11 @@ def test_a_person_can_clear_a_step_and_the_run_is_judged_anew(good_night, world)
     }
     everybody = {(f"service.{step}", each) for step in ("suspend", "resume") for each in range(len(WITH_BACKUPS))}
     assert again == {("service.back_up", index), ("report", -1)} | everybody
-    asked = world.emulator.journal(after=before, kind="operation")
-    assert [entry for entry in asked if entry["service"] in WITH_BACKUPS] == []
+    operations = world.emulator.journal(after=before, kind="operation")
+    assert [entry for entry in operations if entry["service"] in WITH_BACKUPS] == []
 
 
-def test_the_next_night_takes_a_new_backup_of_the_service_that_was_asked_for_and_of_no_other(next_night, world):
+def test_the_next_night_backs_up_only_the_chosen_service(next_night, world):
     assert next_night.state == "success"
     assert set(next_night.report) == {"contosoorders"}
     assert next_night.operations("contosoorders") == DONE
@@ -123,7 +128,7 @@ def test_the_next_night_takes_a_new_backup_of_the_service_that_was_asked_for_and
     assert fits_descriptor(world.content(backup), backup)
 
 
-def test_the_next_night_leaves_the_first_backup_and_its_reference_untouched(good_night, next_night, world):
+def test_the_next_night_leaves_the_first_backup_unchanged(good_night, next_night, world):
     first, second = good_night.backup("contosoorders"), next_night.backup("contosoorders")
     assert first != second
     assert set(world.catalog("references", "contosoorders")) == {first, second}

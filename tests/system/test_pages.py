@@ -21,13 +21,13 @@ STEPS = (
 FORM = {
     "What": {
         "Services": "Names of the services to back up, one a line.",
-        "Label": "Kept in the backup references",
+        "Label": "Stored in the backup references",
     },
     "Batches": {
         "Wait for batches (minutes)": "Nothing is suspended meanwhile.",
-        "I have looked: all batches are empty": "Your word, recorded with your name.",
-        "When nobody can say whether batches are empty": "refuse: do not suspend",
-        "When a message slips into a batch while the service is being suspended": "record the possible loss",
+        "I have checked: all batches are empty": "Your confirmation, recorded with your name.",
+        "When the batch status is unknown": "refuse: do not suspend",
+        "When a message enters a batch while the service is being suspended": "record the possible loss",
     },
 }
 PATIENCE = 30_000
@@ -49,7 +49,7 @@ def browser() -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(request, browser, world, screenshots) -> Iterator[Page]:
-    """A page that asks nobody but the stack, and whose console stays free of errors; a picture of its end is kept."""
+    """A page that sends requests to the stack only, without errors in its console; a picture of its end is kept."""
     complaints, elsewhere = [], []
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
@@ -57,7 +57,7 @@ def page(request, browser, world, screenshots) -> Iterator[Page]:
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     own = (world.stack.url, "data:", "blob:")
-    page.on("request", lambda asked: asked.url.startswith(own) or elsewhere.append(asked.url))
+    page.on("request", lambda request: request.url.startswith(own) or elsewhere.append(request.url))
     yield page
     page.screenshot(path=screenshots / f"{request.node.name}.png")
     page.close()
@@ -86,10 +86,10 @@ def test_the_form_explains_every_field(page, world):
             expect(form.get_by_text(explanation).first).to_be_visible()
 
 
-def test_a_step_says_in_a_sentence_what_it_did_and_the_backup_is_one_click_away(page, world, good_night):
+def test_a_step_shows_its_log_and_a_link_to_the_backup(page, world, good_night):
     page.goto(step_url(world, good_night, "contosonordic", "back_up"))
     expect(
-        page.get_by_text(re.compile(r"Asked contoso-north-europe/contosonordic for backup .*: operation"))
+        page.get_by_text(re.compile(r"Requested backup .* of contoso-north-europe/contosonordic: operation"))
     ).to_be_visible()
     expect(page.get_by_text("service.back_up [contosonordic]")).to_be_visible()
     page.get_by_role("link", name="Details").click()
@@ -106,7 +106,7 @@ def test_the_link_to_the_catalog_entry_leads_there(world, good_night):
     assert json.loads(world.blob(CATALOG, entry)) == good_night.reference("contosonordic")
 
 
-def test_the_log_of_a_wait_that_failed_says_in_a_sentence_why(page, world, troubled_night):
+def test_the_log_of_a_failed_wait_has_the_reason(page, world, troubled_night):
     page.goto(step_url(world, troubled_night, "proving-bkup-fails", "wait_for_backup"))
     expect(
         page.get_by_text(re.compile("of service .*proving-bkup-fails failed: .*The store is full")).first

@@ -1,4 +1,4 @@
-"""What a person can ask for in vain."""
+"""Requests that are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import requests
 from tests.system.world import DAG_ID, World
 
 
-def test_a_service_without_backups_that_is_asked_for_by_name_makes_the_run_red_and_is_left_alone(world):
+def test_choosing_only_a_service_without_backups_is_red(world):
     night = world.night(["contosodev"])
     assert night.state == "failed"
     assert night.report["contosodev"]["outcome"] == "no backup in this edition"
@@ -16,7 +16,7 @@ def test_a_service_without_backups_that_is_asked_for_by_name_makes_the_run_red_a
     assert "No service was backed up" in log_of(world, night.run_id, "report")
 
 
-def test_an_unknown_service_makes_the_run_red_and_nothing_is_done_to_the_others_either(world):
+def test_an_unknown_service_makes_the_run_red_before_changes(world):
     night = world.night(["contosoorders", "contosoorder"])
     assert night.state == "failed"
     assert night.operations("contosoorders") == []
@@ -47,7 +47,7 @@ def test_an_unknown_service_makes_the_run_red_and_nothing_is_done_to_the_others_
     ],
     ids=str,
 )
-def test_nonsense_in_the_form_is_refused_and_nothing_is_started(world, form):
+def test_an_invalid_form_is_refused_and_nothing_is_started(world, form):
     before = world.airflow.get(f"/dags/{DAG_ID}/dagRuns")["total_entries"]
     with pytest.raises(requests.HTTPError) as refused:
         world.airflow.trigger(DAG_ID, form)

@@ -65,18 +65,18 @@ def test_every_item_and_counter_is_as_at_the_backup(copied, world, good_night):
     assert copied.report["differences"] == []
 
 
-def test_the_service_that_was_backed_up_is_left_alone(copied):
+def test_the_service_that_was_backed_up_is_unchanged(copied):
     assert copied.changes("contosoeurope") == []
     assert copied.operations("contosoeurope") == []
 
 
-def test_steps_that_were_not_needed_are_skipped_and_said_so_in_the_plan(copied):
+def test_steps_that_are_not_needed_are_skipped_as_planned(copied):
     skipped = {step for step, state in copied.steps.items() if state == "skipped"}
     assert skipped == {step for step in copied.steps if step.startswith(("replace.", "delete_without_backup."))}
     assert [step for step in copied.plan["steps"] if "Delete" in step] == []
 
 
-def test_what_the_plan_says_of_the_control_numbers_left_as_they_were_is_what_that_risks(copied):
+def test_the_plan_lists_the_risk_of_unchanged_numbers(copied):
     assert any("every number used since is given out again" in loss for loss in copied.plan["losses"])
 
 
@@ -101,22 +101,22 @@ def stories(world: World, copied: Restoration, request: pytest.FixtureRequest) -
 
 
 def refused_forms(world: World) -> dict[str, tuple[dict[str, Any], list[str]]]:
-    """What is asked for -> the form, and what the run says."""
+    """What is requested -> the form, and what the run reports."""
     world.connection("store_with_a_wrong_key", storage_connection(world.stack.ports) | {"password": OTHER_KEY})
     orders, replace = {"service": "contosoorders"}, {"existing_service_policy": "replace"}
     return {
-        "alive": (orders, ["[name-free] Service contoso-west-us/contosoorders lives (Active)"]),
+        "exists": (orders, ["[name-free] Service contoso-west-us/contosoorders already exists (Active)"]),
         "three rules": (
             orders | {"target_name": "short", "edition": "basic"},
             [
-                "[target-name] 'short' cannot be the name of a service",
+                "[target-name] 'short' is not a valid name of a service",
                 "[edition-not-lower] A standard backup is restored as basic",
                 "[tracking-database-own] Tracking database",
             ],
         ),
         "unknown": (orders | {"backup": "contosoorders-20200101-000000"}, ["has no reference to backup"]),
         "key": (orders | replace | {"monitoring_conn_id": "store_with_a_wrong_key"}, ["[value-works] Monitoring"]),
-        "nobody": (
+        "no connection": (
             orders | replace | {"acs_conn_id": "no_such_connection"},
             ["There is no connection no_such_connection"],
         ),
@@ -136,8 +136,8 @@ def refused(stories: Stories) -> dict[str, tuple[Restoration, list[str]]]:
     return stories[refuse].result()
 
 
-@pytest.mark.parametrize("name", ["alive", "three rules", "unknown", "key", "nobody"])
-def test_what_breaks_a_rule_is_refused_and_nothing_is_changed(refused, name):
+@pytest.mark.parametrize("name", ["exists", "three rules", "unknown", "key", "no connection"])
+def test_a_plan_with_blocking_issues_is_refused(refused, name):
     run, said = refused[name]
     assert run.state == "failed"
     assert run.report["outcome"] == "refused"
@@ -164,15 +164,15 @@ def leave_unapproved(world: World) -> dict[str, Restoration]:
         world.edit("contosoorders")
         approve_in_browser(world, run_id, "contoso-west-us/contosoorders")
 
-    asked: dict[str, tuple[list[Callable], dict]] = {
+    cases: dict[str, tuple[list[Callable], dict]] = {
         "rejected": ([reject], {}),
-        "not answered": ([], {"approval_hours": 0.002}),
+        "not approved in time": ([], {"approval_hours": 0.002}),
         "outdated": ([changed_meanwhile], {}),
     }
-    with ThreadPoolExecutor(len(asked)) as threads:
+    with ThreadPoolExecutor(len(cases)) as threads:
         runs = {
             name: threads.submit(world.restoration, stories=stories, **form, **more)
-            for name, (stories, more) in asked.items()
+            for name, (stories, more) in cases.items()
         }
         return {name: run.result() for name, run in runs.items()}
 
@@ -188,39 +188,39 @@ def approve_in_browser(world: World, run_id: str, service: str) -> None:
         browser = playwright.chromium.launch(**launch_options())
         page = browser.new_page(viewport={"width": 1600, "height": 1100})
         page.goto(f"{world.stack.url}/dags/{RESTORE}/runs/{run_id}/tasks/approval/required_actions")
-        page.get_by_text("What will be done").wait_for()
+        page.get_by_text("Steps", exact=True).wait_for()
         page.get_by_text(f"Delete {service}, and wait until its name is free.").wait_for()
         page.get_by_role("button", name=re.compile("^Approve")).click()
         page.get_by_text(re.compile("Response received")).wait_for()
         browser.close()
 
 
-@pytest.mark.parametrize("name", ["rejected", "not answered", "outdated"])
-def test_without_an_approval_of_exactly_this_plan_nothing_is_changed(unapproved, name):
+@pytest.mark.parametrize("name", ["rejected", "not approved in time", "outdated"])
+def test_without_approval_of_this_plan_nothing_is_changed(unapproved, name):
     run = unapproved[name]
     assert run.changes("contosoorders") == []
-    begun = {step for step, state in run.steps.items() if state not in ("skipped", "upstream_failed")}
-    assert begun <= {"plan", "unless_plan_only", "approval", "confirm_plan", "report"}
+    ran = {step for step, state in run.steps.items() if state not in ("skipped", "upstream_failed")}
+    assert ran <= {"plan", "unless_plan_only", "approval", "confirm_plan", "report"}
     assert "nothing was changed" in run.report["reason"].casefold()
     assert run.states["contosoorders"] == "Active"
 
 
-def test_a_plan_that_a_person_rejects_is_red_and_names_them(unapproved):
+def test_a_rejected_plan_is_red_and_names_who_rejected_it(unapproved):
     run = unapproved["rejected"]
     assert (run.state, run.report["outcome"]) == ("failed", "refused")
     assert "rejected by Anonymous" in run.report["reason"]
 
 
-def test_a_plan_that_nobody_answers_is_red(unapproved):
-    run = unapproved["not answered"]
+def test_a_plan_that_is_not_approved_in_time_is_red(unapproved):
+    run = unapproved["not approved in time"]
     assert (run.state, run.report["outcome"]) == ("failed", "refused")
-    assert "Nobody approved the plan within" in run.report["reason"]
+    assert "The plan was not approved within" in run.report["reason"]
 
 
-def test_a_service_that_is_changed_after_the_plan_stops_the_run_which_says_what_is_different(unapproved):
+def test_a_change_after_the_plan_stops_the_run(unapproved):
     run = unapproved["outdated"]
     assert (run.state, run.steps["approval"], run.steps["confirm_plan"]) == ("failed", "success", "failed")
-    assert "living.etag:" in run.report["reason"]
+    assert "existing.etag:" in run.report["reason"]
     assert "control_numbers" not in run.report["reason"]
 
 
@@ -228,7 +228,7 @@ def test_a_service_that_is_changed_after_the_plan_stops_the_run_which_says_what_
 
 
 def fail_late(world: World, night: Future[Night]) -> tuple[Restoration, Restoration]:
-    """A stored value is changed after everything was checked: the known issue. And the way back out of it.
+    """A stored value is changed after everything was checked: the known issue. And the restore that undoes it.
 
     :param night: with a backup of the service
     :returns: the restore that failed, and the one with the form that it gives
@@ -240,7 +240,7 @@ def fail_late(world: World, night: Future[Night]) -> tuple[Restoration, Restorat
 
     def login_changes(run_id: str) -> None:
         world.approve(run_id)
-        world.tells(RESTORED, event="ended", operation="delete")
+        world.await_entry(RESTORED, event="ended", operation="delete")
         world.emulator.admin("PUT", f"/world/databases/{name}", {"user": login["user"], "password": "another-one"})
 
     failed = world.restoration(RESTORED, [login_changes], existing_service_policy="replace", control_numbers="report")
@@ -254,22 +254,22 @@ def failed_late(stories: Stories) -> tuple[Restoration, Restoration]:
     return stories[fail_late].result()
 
 
-def test_a_restore_that_fails_after_the_delete_says_where_the_service_stands_and_how_to_get_it_back(failed_late):
+def test_a_failure_after_the_deletion_reports_the_undo_form(failed_late):
     failed, _ = failed_late
     assert (failed.state, failed.report["outcome"]) == ("failed", "failed")
     assert failed.report["state"] == "RestoreFailed"
     assert failed.report["safety_backup"] in failed.report["reason"]
     assert failed.report["undo_form"]["backup"] == failed.report["safety_backup"].rpartition("/")[2]
     assert json.dumps(failed.report["undo_form"]) in failed.report["reason"]
-    assert failed.asked(RESTORED, "delete") == [202]
+    assert failed.responses(RESTORED, "delete") == [202]
 
 
-def test_the_form_that_it_gives_restores_what_was_there(failed_late, world):
+def test_the_undo_form_restores_what_was_deleted(failed_late, world):
     _, back = failed_late
     assert back.report["outcome"] == "restored", back.report
     assert world.state(RESTORED) == "Suspended"
 
 
-def test_nobody_keeps_a_claim_on_a_service_that_is_done(refused, unapproved, failed_late, world):
-    claims = map(re.compile(r"claims/([^/]+)\.json").fullmatch, world.written(CATALOG))
-    assert {claim[1] for claim in claims if claim} <= set(ABANDONED)
+def test_no_lock_is_left_on_a_service_whose_run_has_ended(refused, unapproved, failed_late, world):
+    locks = map(re.compile(r"claims/([^/]+)\.json").fullmatch, world.written(CATALOG))
+    assert {lock[1] for lock in locks if lock} <= set(ABANDONED)

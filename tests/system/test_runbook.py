@@ -49,12 +49,12 @@ def test_every_block_stands_in_the_order_of_the_story():
     assert [name for name, _ in MARKED.findall(RUNBOOK.read_text())] == ORDER
 
 
-def test_its_commands_need_nothing_but_bash_curl_python_and_the_library():
+def test_its_commands_need_only_bash_curl_python_and_library():
     text = "\n".join(text for _, text in MARKED.findall(RUNBOOK.read_text()))
     assert not re.search(r"\b(jq|az|sudo|airflow [a-z]|pip|wget|xmllint)\s", text)
 
 
-def test_looking_lists_services_and_backups(blocks, backup):
+def test_checking_lists_services_and_backups(blocks, backup):
     assert f"{SERVICE} Active" in blocks["look"].lines
     assert any(line.startswith(f"{backup}\t") and "drained" in line for line in blocks["look"].lines)
     assert json.loads(blocks["choose"].said)["agreements"] > 0
@@ -68,18 +68,18 @@ def test_reading_changes_nothing(blocks, name):
 def test_the_plan_alone_can_be_read(blocks, backup):
     plan = blocks["plan"]
     assert f"## Restore {STORAGE_ACCOUNT}/{backup} as {CLOUD_SERVICE}/{SERVICE}" in plan.said
-    for heading in ("What will be done", "What will be lost, or is yours to do", "Rules"):
+    for heading in ("Steps", "Data loss and manual follow-up", "Rules"):
         assert f"### {heading}" in plan.said
-    assert plan.lines[-1] == "planned only"
+    assert plan.lines[-1] == "plan only"
 
 
 def test_the_run_waits_for_a_person_and_shows_them_the_plan(blocks):
     assert blocks["start"].lines[0] == "awaiting_input"
-    assert "### What will be done" in blocks["start"].said
+    assert "### Steps" in blocks["start"].said
     assert re.fullmatch("[0-9a-f]{64}", blocks["start"].lines[-1])
 
 
-def test_after_the_approval_the_service_is_backed_up_deleted_and_restored(blocks, report, backup, world):
+def test_after_approval_it_is_backed_up_deleted_and_restored(blocks, report, backup, world):
     assert "Approve" in blocks["approve"].said
     assert (report["outcome"], report["state"]) == ("restored", "Suspended")
     assert report["backup"] == f"{STORAGE_ACCOUNT}/{backup}"
@@ -90,14 +90,14 @@ def test_after_the_approval_the_service_is_backed_up_deleted_and_restored(blocks
     assert f"{SERVICE} Suspended" in blocks["follow"].lines
 
 
-def test_the_record_names_who_approved_which_plan_and_how_long_it_took(blocks, record):
+def test_the_record_has_approver_plan_and_duration(blocks, record):
     assert blocks["record"].lines[0] == "restored"
     assert record["approved_by"] == "Anonymous"
     assert record["plan"]["hash"] == blocks["start"].lines[-1]
     assert record["seconds"] > 1
 
 
-def test_the_living_service_was_backed_up_before_it_was_deleted(record, world):
+def test_the_existing_service_was_backed_up_before_deletion(record, world):
     run_id = record["run"]["run_id"]
     (safety,) = [each for each in world.catalog("references", SERVICE).values() if each["run"]["run_id"] == run_id]
     assert safety["label"] == f"before the restore {run_id}"
@@ -111,7 +111,7 @@ def test_no_partner_gets_a_control_number_twice(report, world):
     assert world.duplicates(SERVICE) == []
 
 
-def test_control_numbers_can_be_settled_by_hand(blocks):
+def test_control_numbers_can_be_advanced_by_hand(blocks):
     assert any(line.startswith(f"{AGREEMENT}\tInterchange\t") for line in blocks["ranges"].lines)
     assert blocks["settle"].lines[-1] == "50000"
 
@@ -121,7 +121,7 @@ def test_the_service_is_resumed_by_hand(blocks):
     assert blocks["resume"].state == "Active"
 
 
-def test_what_was_changed_since_the_backup_shows_in_the_plan_and_between_the_inventories(blocks, world):
+def test_later_changes_show_in_plan_and_inventory_diff(blocks, world):
     for name in ("plan", "compare"):
         assert CHANGED in blocks[name].said
     assert len(blocks["compare"].lines) == 2

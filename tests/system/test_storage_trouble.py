@@ -5,14 +5,14 @@ from __future__ import annotations
 SERVICE = "proving-storage"
 
 
-def test_storage_that_goes_away_in_mid_backup_makes_the_run_red_and_the_service_comes_back(world):
+def test_storage_lost_during_a_backup_fails_it_and_resumes(world):
     world.emulator.fault("stuck", "backup", service=SERVICE, count=1)
 
     def storage_goes_away(run_id: str) -> None:
-        world.tells(SERVICE, kind="blob", event="payload", after=before)
+        world.await_entry(SERVICE, kind="blob", event="payload", after=before)
         world.end_storage()
         world.release(SERVICE)
-        world.tells(SERVICE, event="ended", operation="backup", after=before)
+        world.await_entry(SERVICE, event="ended", operation="backup", after=before)
         world.stack.revive()
 
     before = world.last_seq()

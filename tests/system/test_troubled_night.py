@@ -11,7 +11,7 @@ SUSPENDED, RESUMED = ("suspend", "Succeeded"), ("resume", "Succeeded")
 BACKED_UP, NOT_BACKED_UP = ("backup", "Succeeded"), ("backup", "Failed")
 
 
-def test_the_run_is_red_and_names_every_service_that_failed_and_only_those(troubled_night):
+def test_the_run_is_red_and_names_exactly_the_failed_services(troubled_night):
     assert troubled_night.state == "failed"
     failed = {name for name, row in troubled_night.report.items() if row["outcome"] == "failed"}
     well = {"contosoorders", "contosoeurope", "proving-suspended", *SURVIVES}
@@ -23,7 +23,7 @@ def test_the_run_is_red_and_names_every_service_that_failed_and_only_those(troub
 
 
 def test_only_a_few_services_are_out_of_service_at_the_same_time(troubled_night):
-    # One more than that may be: contosoorders gives up its turn while it waits for its batch.
+    # One more than that may be: contosoorders releases its slot while it waits for its batch.
     assert 2 < most_at_once(troubled_night) <= AT_ONCE + 1
 
 
@@ -44,71 +44,71 @@ def test_refused_requests_and_spoiled_answers_do_no_harm(troubled_night, world, 
     assert list(world.catalog("references", name)) == [backup]
 
 
-def test_a_service_that_was_changed_before_the_suspension_is_told_so_and_stays_active(troubled_night):
+def test_a_change_before_the_suspension_leaves_it_active(troubled_night):
     fails(troubled_night, "412-suspend", "suspend", "412", operations=[])
 
 
-def test_a_service_that_was_changed_before_its_backup_is_not_backed_up_and_comes_back(troubled_night):
+def test_a_change_before_the_backup_is_refused_and_resumed(troubled_night):
     fails(troubled_night, "412-backup", "back_up", "412", operations=[SUSPENDED, RESUMED])
 
 
-def test_a_service_that_cannot_be_suspended_comes_back(troubled_night):
+def test_a_service_that_cannot_be_suspended_is_resumed(troubled_night):
     said = "The deployment does not stand still."
     fails(troubled_night, "susp-fails", "wait_until_suspended", said, operations=[("suspend", "Failed"), RESUMED])
 
 
-def test_a_backup_that_fails_leaves_no_reference_and_the_service_comes_back(troubled_night):
+def test_a_failed_backup_has_no_reference_and_is_resumed(troubled_night):
     fails(troubled_night, "bkup-fails", "wait_for_backup", "The store is full.")
 
 
-def test_a_backup_that_does_not_end_is_given_up_and_the_service_comes_back(troubled_night):
+def test_a_backup_past_its_deadline_fails_and_is_resumed(troubled_night):
     fails(troubled_night, "1-bkup-stuck", "wait_for_backup", "deadline", operations=[SUSPENDED, BACKED_UP, RESUMED])
 
 
-def test_a_service_that_was_deleted_meanwhile_is_told(troubled_night):
+def test_a_service_that_was_deleted_meanwhile_is_reported(troubled_night):
     operations = [SUSPENDED, BACKED_UP, ("delete", "Succeeded")]
     fails(troubled_night, "deleted", "wait_for_backup", "holds no BizTalk service", operations=operations, state=None)
-    assert troubled_night.asked("proving-deleted", "resume") == []
+    assert troubled_night.responses("proving-deleted", "resume") == []
 
 
-def test_a_resume_that_is_refused_for_a_while_is_insisted_on(troubled_night):
-    assert troubled_night.asked("proving-412-backup", "resume") == [503, 503, 503, 202]
+def test_a_resume_that_is_refused_for_a_while_is_retried(troubled_night):
+    assert troubled_night.responses("proving-412-backup", "resume") == [503, 503, 503, 202]
 
 
-def test_a_suspension_that_does_not_end_is_given_up_and_undone_and_a_resume_that_fails_is_asked_for_again(
+def test_a_stuck_suspension_is_undone_by_a_retried_resume(
     troubled_night,
 ):
     operations = [SUSPENDED, ("resume", "Failed"), RESUMED]
     fails(troubled_night, "1-susp-stuck", "wait_until_suspended", "deadline", operations=operations)
 
 
-def test_a_backup_during_which_the_service_was_changed_is_set_aside(troubled_night, world):
+def test_a_change_during_the_backup_puts_it_into_quarantine(troubled_night, world):
     fails(troubled_night, "1-edited", "publish_reference", "its ETag was", operations=DONE)
     (note,) = world.catalog("set-aside", "proving-1-edited").values()
     assert "while it was being backed up" in note["reason"]
     assert note["reference"]["service"] == "proving-1-edited"
 
 
-def test_a_resume_that_takes_longer_than_its_deadline_is_waited_for_all_the_same(troubled_night):
-    assert troubled_night.asked("proving-1-edited", "resume") == [202]
+def test_a_resume_past_its_deadline_is_waited_for_again(troubled_night):
+    assert troubled_night.responses("proving-1-edited", "resume") == [202]
     assert troubled_night.step("proving-1-edited", "resume")["try_number"] > 1
     assert troubled_night.steps("proving-1-edited")["resume"] == "success"
 
 
-def test_where_operations_are_forgotten_the_service_itself_is_believed(troubled_night):
+def test_with_forgotten_operations_the_service_state_counts(troubled_night):
     assert troubled_night.operations("proving-forgotten") == [SUSPENDED, BACKED_UP]
-    assert set(troubled_night.asked("proving-forgotten", "poll")) == {404}
+    assert set(troubled_night.responses("proving-forgotten", "poll")) == {404}
     assert troubled_night.steps("proving-forgotten")["publish_reference"] == "success"
 
 
-def test_a_resume_that_a_person_has_given_up_is_told_though_the_backup_counts(troubled_night, world):
+def test_a_resume_marked_failed_is_red_and_the_backup_valid(troubled_night, world):
     row = troubled_night.report["proving-forgotten"]
     assert (row["outcome"], row["failed_step"], row["state"]) == ("failed", "resume", "Suspended")
     assert troubled_night.states["proving-forgotten"] == "Suspended"
     assert list(world.catalog("references", "proving-forgotten")) == [troubled_night.backup("proving-forgotten")]
 
 
-def test_a_service_that_was_suspended_before_is_backed_up_and_stays_so(troubled_night):
+def test_a_service_suspended_before_is_backed_up_and_stays_so(troubled_night):
     row = troubled_night.report["proving-suspended"]
     assert (row["outcome"], row["state"]) == ("backed up", "Suspended")
     assert troubled_night.operations("proving-suspended") == [BACKED_UP]
@@ -125,7 +125,7 @@ def test_batches_that_are_drained_in_time_are_waited_for(troubled_night):
     assert order.index(("traffic", "release", None)) < order.index(("operation", "started", "suspend"))
 
 
-def test_a_batch_that_still_holds_messages_at_the_deadline_is_named_and_nothing_is_suspended(troubled_night, world):
+def test_a_batch_with_messages_at_the_deadline_is_named(troubled_night, world):
     reason = troubled_night.report["ContosoRetail"]["reason"]
     held = next(each for each in world.service("ContosoRetail")["batches"] if each["ReleaseCriteriaType"] == "Size")
     assert held["AgreementName"] in reason
@@ -136,7 +136,7 @@ def test_a_batch_that_still_holds_messages_at_the_deadline_is_named_and_nothing_
     assert troubled_night.states["ContosoRetail"] == "Active"
 
 
-def test_where_nobody_knows_whether_batches_are_empty_nothing_is_suspended(troubled_night):
+def test_with_unknown_batches_nothing_is_suspended(troubled_night):
     row = troubled_night.report["contosonordic"]
     assert row["failed_step"] == "wait_until_drained"
     assert "tracking database" in row["reason"]
@@ -144,7 +144,7 @@ def test_where_nobody_knows_whether_batches_are_empty_nothing_is_suspended(troub
     assert troubled_night.operations("contosonordic") == []
 
 
-def test_a_message_that_slips_in_is_recorded_in_the_reference(troubled_night):
+def test_a_refilled_batch_is_recorded_in_the_reference(troubled_night):
     assert troubled_night.operations("contosoeurope") == DONE
     drain = troubled_night.reference("contosoeurope")["drain"]
     assert (drain["before"]["answer"], drain["after"]["answer"], drain["drained"]) == ("empty", "active", False)

@@ -78,7 +78,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
     world.reaches("proving-suspended", "Suspended")
 
     def changed_between(run_id: str) -> None:
-        world.tells("proving-412-backup", operation="backup", status=503)
+        world.await_entry("proving-412-backup", operation="backup", status=503)
         world.edit("proving-412-backup")
 
     def changed_in_mid_backup(run_id: str) -> None:
@@ -87,16 +87,16 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
         world.release("proving-1-edited")
 
     def deleted(run_id: str) -> None:
-        world.tells("proving-deleted", event="ended", operation="backup")
+        world.await_entry("proving-deleted", event="ended", operation="backup")
         assert emulator.request("DELETE", emulator.path("proving-deleted", through=False)).status_code == 202
         world.reaches("proving-deleted", None)
         emulator.admin("DELETE", f"/faults/{deaf['id']}")
 
     def given_up_by_a_person(run_id: str) -> None:
-        until(lambda: len(asked_to_resume("proving-forgotten")) >= 2)
+        until(lambda: len(resume_requests("proving-forgotten")) >= 2)
         world.mark_failed(run_id, "proving-forgotten", "resume")
 
-    def asked_to_resume(name: str) -> list[dict]:
+    def resume_requests(name: str) -> list[dict]:
         return [each for each in emulator.journal(service=name, kind="request") if each["operation"] == "resume"]
 
     def comes_back_late(run_id: str) -> None:
@@ -105,7 +105,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
 
     def released_late(name: str):
         def story(run_id: str) -> None:
-            world.tells(name, operation="resume", status=409)
+            world.await_entry(name, operation="resume", status=409)
             world.release(name)
 
         return story
@@ -125,8 +125,8 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
         world.is_at(run_id, "contosoorders", "wait_until_drained", "deferred")
         world.release_batch("contosoorders", agreements["contosoorders"])
 
-    def slips_in(run_id: str) -> None:
-        world.tells("contosoeurope", operation="suspend", status=503)
+    def refills(run_id: str) -> None:
+        world.await_entry("contosoeurope", operation="suspend", status=503)
         agreements["contosoeurope"] = world.fill_batch("contosoeurope", "Size")
 
     stories = [
@@ -140,7 +140,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
         released_late("proving-1-bkup-stuck"),
         triggers_are_seen,
         released_in_time,
-        slips_in,
+        refills,
     ]
     try:
         with world.without_tracking("contosonordic"):
@@ -157,12 +157,12 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
 
 
 def be_strict_about_messages(world: World) -> Night:
-    """The night proceeds where batches are unknown, and fails where a message slips in."""
+    """The night proceeds where batches are unknown, and fails where a batch is refilled."""
     agreement = ""
 
-    def slips_in(run_id: str) -> None:
+    def refills(run_id: str) -> None:
         nonlocal agreement
-        world.tells("contosoeurope", after=began, operation="suspend", status=503)
+        world.await_entry("contosoeurope", after=began, operation="suspend", status=503)
         agreement = world.fill_batch("contosoeurope", "Size")
 
     with world.without_tracking("contosonordic"):
@@ -170,7 +170,7 @@ def be_strict_about_messages(world: World) -> Night:
         world.emulator.fault("status", "suspend", service="contosoeurope", count=1, retry_after=2)
         night = world.night(
             ["contosonordic", "contosoeurope", RESTORED],
-            [slips_in],
+            [refills],
             unknown_batches_policy="proceed",
             refilled_batches_policy="fail",
         )

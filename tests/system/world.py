@@ -39,18 +39,18 @@ LASTING_SECONDS = 3
 PATIENCE_SECONDS = 420
 PAUSE_SECONDS = 0.25
 AIRFLOW_PAUSE_SECONDS = 1.0
-"""Every look at Airflow costs it time that its tasks want."""
+"""Every request to Airflow costs it time that its tasks need."""
 NIGHT_SECONDS = 800
 READING_SECONDS = 3
 
 
-def until(look: Callable[[], Any], seconds: float = PATIENCE_SECONDS, pause: float = PAUSE_SECONDS) -> Any:
-    """The first true answer of `look`, which is asked again and again after a pause; fail after `seconds`."""
+def until(check: Callable[[], Any], seconds: float = PATIENCE_SECONDS, pause: float = PAUSE_SECONDS) -> Any:
+    """The first true result of `check`, which is called again after a pause; fail after `seconds`."""
     end = time.monotonic() + seconds
-    while not (answer := look()):
+    while not (result := check()):
         assert time.monotonic() < end, f"it did not happen within {seconds:.0f} seconds"
         time.sleep(pause)
-    return answer
+    return result
 
 
 class World:
@@ -93,7 +93,7 @@ class World:
     def reaches(self, name: str, state: str | None, seconds: float = PATIENCE_SECONDS) -> None:
         until(lambda: self.state(name) == state, seconds)
 
-    def tells(self, name: str, seconds: float = PATIENCE_SECONDS, after: int = 0, **entry: Any) -> dict[str, Any]:
+    def await_entry(self, name: str, seconds: float = PATIENCE_SECONDS, after: int = 0, **entry: Any) -> dict[str, Any]:
         """Wait for an entry of the journal about a service; answers it."""
 
         def find() -> dict[str, Any] | None:
@@ -317,15 +317,15 @@ class World:
 
         def answered() -> bool:
             self.waits_for_a_person(run_id)
-            _, asked = approval()
+            _, attempt = approval()
             self.airflow.patch(path, {"chosen_options": [option], "params_input": {}})
-            until(lambda: approval()[0] in ("success", "failed") or approval() == ("awaiting_input", asked + 1))
+            until(lambda: approval()[0] in ("success", "failed") or approval() == ("awaiting_input", attempt + 1))
             return approval()[0] in ("success", "failed")
 
         until(answered)
 
     def waits_for_a_person(self, run_id: str) -> None:
-        """Wait until somebody is asked to approve the plan, and for as long as a person takes at least to read it."""
+        """Wait until the approval is requested, and for as long as a person takes at least to read the plan."""
         until(
             lambda: self.task(RESTORE, run_id, "approval").get("state") == "awaiting_input",
             pause=AIRFLOW_PAUSE_SECONDS,
@@ -333,7 +333,7 @@ class World:
         time.sleep(READING_SECONDS)
 
     def leave_suspended(self, dag_id: str, service: str) -> str:
-        """Let a run suspend a service, and leave it to others to bring it back; answers the run."""
+        """Let a run suspend a service, and leave it to others to resume it; returns the run."""
         self.airflow.wait_for_dag(dag_id)
         run_id = self._trigger(dag_id, {"service": f"{CLOUD_SERVICE}/{service}"})
         self.reaches(service, "Suspended")
@@ -349,10 +349,10 @@ class World:
     ) -> tuple[str, str, int, int, dict[str, str]]:
         """Run a DAG to its end: id and state of the run, the journal before and after, the services' states."""
         self.airflow.wait_for_dag(dag_id)
-        after, told = self.last_seq(), list(stories)
-        with ThreadPoolExecutor(max_workers=max(1, len(told))) as threads:
+        after, stories = self.last_seq(), list(stories)
+        with ThreadPoolExecutor(max_workers=max(1, len(stories))) as threads:
             run_id = self._trigger(dag_id, conf)
-            happenings = [threads.submit(story, run_id) for story in told]
+            happenings = [threads.submit(story, run_id) for story in stories]
             state = self._end_of(dag_id, run_id, happenings, seconds)
             for happening in happenings:
                 try:
@@ -431,14 +431,14 @@ class Run:
             if entry["event"] == "started"
         ]
 
-    def asked(self, service: str, operation: str) -> list[int | None]:
+    def responses(self, service: str, operation: str) -> list[int | None]:
         """Answer to each request of this kind that the emulator got for a service; None: connection reset."""
         return [entry["status"] for entry in self.journal(service, "request") if entry["operation"] == operation]
 
     def changes(self, service: str) -> list[str]:
         """Every request that was to change something of a service."""
-        asked = [entry for entry in self.journal(service, "request") if entry["method"] != "GET"]
-        return [entry["operation"] for entry in asked if entry["operation"] != "token"]
+        requested = [entry for entry in self.journal(service, "request") if entry["method"] != "GET"]
+        return [entry["operation"] for entry in requested if entry["operation"] != "token"]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def deaths(world: World) -> tuple[Night, list[str]]:
         died.append(name)
 
     def work_dies(run_id: str) -> None:
-        world.tells(ASKED, event="started", operation="suspend", after=before)
+        world.await_entry(ASKED, event="started", operation="suspend", after=before)
         die(worker_of(stack, world.step(run_id, ASKED, "suspend")["pid"]))
         die("scheduler-1")
 
@@ -64,16 +64,16 @@ def test_the_run_ends_green(night):
     assert set(night.report) == {*WITH_BACKUPS, *WITHOUT_BACKUPS}
 
 
-def test_one_of_each_kind_died_and_nobody_started_it_again(deaths, distributed_stack):
+def test_one_of_each_kind_died_and_was_not_started_again(deaths, distributed_stack):
     _, died = deaths
     assert {name.rpartition("-")[0] for name in died} == {"worker", "scheduler", "triggerer"}
     assert {name for name, process in distributed_stack.running().items() if process is None} == set(died)
 
 
 @pytest.mark.parametrize("name", WITH_BACKUPS)
-def test_a_service_is_suspended_backed_up_and_resumed_once_and_active_again(night, world, name):
+def test_each_service_is_backed_up_once_and_active_again(night, world, name):
     assert night.operations(name) == DONE
-    assert [night.asked(name, operation) for operation in ("suspend", "backup", "resume")] == [[202]] * 3
+    assert [night.responses(name, operation) for operation in ("suspend", "backup", "resume")] == [[202]] * 3
     assert night.report[name]["outcome"] == "backed up"
     assert world.state(name) == "Active"
 
@@ -84,7 +84,7 @@ def test_a_backup_is_whole_and_the_only_one_of_the_service(night, world, name):
     assert list(world.catalog("references", name)) == [night.backup(name)]
 
 
-def test_the_step_whose_worker_died_was_tried_again_and_the_wait_was_not(night):
+def test_the_step_of_a_dead_worker_is_retried_the_wait_is_not(night):
     assert night.step(ASKED, "suspend")["try_number"] == 2
     assert night.step(WAITED, "wait_for_backup")["try_number"] == 1
 
@@ -113,7 +113,7 @@ def test_no_secret_in_any_table_of_airflows_database(night, world, canaries):
     assert found(canaries, rows) == []
 
 
-def test_no_secret_in_the_catalog_and_the_tickets(night, world, canaries):
+def test_no_secret_in_the_catalog_and_suspension_records(night, world, canaries):
     entries = world.content(CATALOG)
     assert any(name.startswith("suspensions/closed/") for name in entries)
     assert found(canaries, entries.items()) == []

@@ -231,10 +231,11 @@ class Catalog:
         content = self._blobs.read(path)
         if content is None:
             folder, service, name = path.removesuffix(".json").split("/")
-            what = {_INVENTORIES: "inventory of"}.get(folder, "reference to")
+            what, remedy = "reference to", "List the catalog to see what it has."
+            if folder == _INVENTORIES:
+                what, remedy = "inventory of", "What the backup holds can only be seen in the backup itself."
             raise NotInCatalogError(
-                f"Catalog {self._blobs.place} has no {what} backup {name} of service {service}. List the catalog to "
-                "see what it has."
+                f"Catalog {self._blobs.place} has no {what} backup {name} of service {service}. {remedy}"
             )
         return content
 

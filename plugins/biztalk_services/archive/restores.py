@@ -52,4 +52,6 @@ def _seconds(content: bytes | None) -> float | None:
     if not isinstance(record, dict) or record.get("outcome") != "restored":
         return None
     seconds = record.get("seconds")
-    return float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    return float(seconds) if seconds > 0 else None

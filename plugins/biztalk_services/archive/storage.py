@@ -1,7 +1,4 @@
-"""The storage account that receives backups and catalog, and what its errors mean.
-
-Source of the connection string: Backup BizTalk Service (dn232427), BackupStoreConnectionString.
-"""
+"""The storage account that receives backups and archive, and what its errors mean."""
 
 from __future__ import annotations
 

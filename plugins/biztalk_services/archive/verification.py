@@ -26,11 +26,14 @@ def verify_against_reference(account: StorageAccount, reference: BackupReference
             f"{account.name}. Use those of the backup's account."
         )
     container = account.client.get_container_client(reference.container)
+    request = f"read back backup {reference.container} from storage account {account.name}"
     try:
-        with storage_errors(f"read back backup {reference.container} from storage account {account.name}"):
-            stored = {name: read_blob(container, name) for name in list(container.list_blob_names())}
+        with storage_errors(request):
+            names = list(container.list_blob_names())
     except StorageNotFoundError:
         raise BackupDamagedError(reference.place, [f"container {reference.container} does not exist"]) from None
+    with storage_errors(request):
+        stored = {name: read_blob(container, name) for name in names}
     recorded = {blob.name: blob for blob in reference.blobs}
     if disagreements := list(blob_differences(recorded, stored, "in its reference")):
         raise BackupDamagedError(reference.place, disagreements)

@@ -103,7 +103,7 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Print what reading a backup back has shown.
+    """Read a backup back and print the result.
 
     :returns: exit code.
     :raises BackupServiceError: there is no such backup, or it cannot be read.

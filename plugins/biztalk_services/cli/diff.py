@@ -47,30 +47,30 @@ def diff(arguments: argparse.Namespace) -> int:
     :returns: exit code.
     :raises BackupServiceError: one of the two cannot be read.
     """
-    before, after = (_inventory(given, arguments) for given in (arguments.before, arguments.after))
-    found = differences(before, after, allowed=arguments.allow)
-    unexpected = [each for each in found if not each.allowed]
+    before, after = (_inventory(name, arguments) for name in (arguments.before, arguments.after))
+    rows = differences(before, after, allowed=arguments.allow)
+    unexpected = [each for each in rows if not each.allowed]
     if arguments.json:
-        print(json.dumps({"same": not unexpected, "differences": [each.to_dict() for each in found]}, indent=2))
-    elif found:
-        print(printable(table(_HEADINGS, [_row(each) for each in found])))
+        print(json.dumps({"same": not unexpected, "differences": [each.to_dict() for each in rows]}, indent=2))
+    elif rows:
+        print(printable(table(_HEADINGS, [_row(each) for each in rows])))
     else:
         print("Nothing differs.")
     return DIFFERENT if unexpected else SAME
 
 
-def _inventory(given: str, arguments: argparse.Namespace) -> Inventory:
+def _inventory(name: str, arguments: argparse.Namespace) -> Inventory:
     """That in the file when there is one; else that of the backup of this name, when it can be one."""
-    path = Path(given)
-    if path.exists() or not is_backup_name(given):
+    path = Path(name)
+    if path.exists() or not is_backup_name(name):
         return _read(path)
     if not storage_is_given(arguments):
         raise InvalidInventoryError(
-            f"{given} cannot be read: there is no such file. To search for a backup of this name, the storage account "
+            f"{name} cannot be read: there is no such file. To search for a backup of this name, the storage account "
             "is needed; python -m biztalk_services diff --help shows how to give it."
         )
     catalog = open_archive(arguments).catalog
-    return catalog.inventory(catalog.find(given).service, given)
+    return catalog.inventory(catalog.find(name).service, name)
 
 
 def _read(path: Path) -> Inventory:

@@ -110,8 +110,8 @@ def _connection_string(arguments: argparse.Namespace) -> tuple[str, str]:
     if arguments.storage_connection_file:
         file = arguments.storage_connection_file
         return secret_file(file, "connection string of the storage account"), str(file)
-    if given := os.environ.get(CONNECTION_STRING, "").strip():
-        return given, CONNECTION_STRING
+    if text := os.environ.get(CONNECTION_STRING, "").strip():
+        return text, CONNECTION_STRING
     raise MissingCredentialsError(
         f"No storage account is given: set {CONNECTION_STRING}, or give --storage-connection-file."
     )

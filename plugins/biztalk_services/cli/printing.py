@@ -11,7 +11,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 def printable(text: str) -> str:
     """A text that no terminal takes for an order; line breaks stay."""
-    escaped = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    escaped = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
     return escaped.encode("utf-8", "backslashreplace").decode()
 
 

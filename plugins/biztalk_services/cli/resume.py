@@ -86,10 +86,10 @@ def _named(driver: Driver, arguments: argparse.Namespace, deadline: datetime) ->
 def _overdue(driver: Driver, arguments: argparse.Namespace, deadline: datetime) -> int:
     """Whether the runs that suspended them are active is not known here: only the deadlines count."""
     archive = open_archive(arguments).suspensions
-    found, invalid = archive.list_open()
+    everywhere, invalid = archive.list_open()
     for sentence in invalid:
         _warn(sentence)
-    records = _of(driver, found)
+    records = _of(driver, everywhere)
     services = {str(service.ref).lower(): service for service in driver.list_services()}
     due: dict[ServiceRef, list[SuspensionRecord]] = {}
     all_known = not invalid

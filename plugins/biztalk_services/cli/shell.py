@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Shell(Protocol):
-    """What a driver brings for the command line: a module in its folder."""
+    """What a driver has for the command line: a module in its folder."""
 
     def connection_options(self) -> argparse.ArgumentParser:
         """The options of all commands that read the subscription; a parent of their parsers."""

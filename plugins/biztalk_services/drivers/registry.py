@@ -23,7 +23,7 @@ class ConnectionValues(Protocol):
     """What a connection holds, secrets included."""
 
     conn_id: str
-    conn_type: str
+    conn_type: str | None
     host: str | None
     port: int | None
     login: str | None
@@ -67,7 +67,7 @@ def connect(connection: ConnectionValues, connections: Connections, options: Map
     :param options: the options of every driver, by name.
     :raises BackupServiceError: no driver serves this type of connection.
     """
-    maker = CONNECT.get(connection.conn_type) or (
+    maker = CONNECT.get(connection.conn_type or "") or (
         next(iter(CONNECT.values())) if connection.conn_type == "generic" else None
     )
     if maker is None:

@@ -52,9 +52,10 @@ def check_backup(job: Job, name: str, *, label: str | None, hold: timedelta) -> 
     :raises RefusedError: a rule is broken; the message lists all that are.
     """
     service, target = job.service(), BackupTarget(job.archive.account, name)
+    of_driver = job.driver.check_backup(service, target)
     job.archive.account.check()
     checks = [
-        *job.driver.check_backup(service, target),
+        *of_driver,
         *record_checks(service, container=job.archive.container, label=label),
         _name_free(job, name),
     ]
@@ -93,8 +94,8 @@ def record_checks(service: Service, *, container: str, label: str | None) -> lis
         Check(
             "service-name",
             starts_well,
-            f"The name of service {service.ref} {'begins' if starts_well else 'does not begin'} with a letter or digit, "
-            "as its record requires.",
+            f"The name of service {service.ref} {'begins' if starts_well else 'does not begin'} with a letter or "
+            "digit, as its record requires.",
             "backup reference",
         ),
     ]
@@ -283,6 +284,6 @@ def _quarantine(job: Job, reference: BackupReference, etags: Mapping[str, Any]) 
     )
     url = job.archive.catalog.quarantine(reference, reason)
     raise BackupInconsistentError(
-        f"{reason} Backup {reference.place} is inconsistent and not valid; it is in quarantine at {url}. Keep management "
-        "operations away from the service during the night, and run the backup again."
+        f"{reason} Backup {reference.place} is inconsistent and not valid; it is in quarantine at {url}. Keep "
+        "management operations away from the service during the night, and run the backup again."
     )

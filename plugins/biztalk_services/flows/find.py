@@ -75,8 +75,8 @@ def _refuse_same_names(services: Sequence[Service]) -> None:
             Check(
                 "names-differ",
                 False,
-                f"{' and '.join(str(service.ref) for service in same)} have the same name; their backups would collide. "
-                "Leave one of them out (option exclude), and back it up by another Airflow.",
+                f"{' and '.join(str(service.ref) for service in same)} have the same name; their backups would "
+                "collide. Leave one of them out (option exclude), and back it up by another Airflow.",
                 "archive layout",
             )
             for same in by_name.values()

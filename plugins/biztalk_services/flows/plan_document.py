@@ -36,7 +36,9 @@ def plan_document(plan: RestorePlan) -> str:
                 (value.setting, value.shown, value.origin, f"{_MARKS[value.check]}: {value.sentence}")
                 for value in plan.values
             ),
-        ),
+        )
+        if plan.values
+        else "None.",
         "### Data loss and manual follow-up",
         _list(plan.losses),
         "### Backup compared with the existing service",

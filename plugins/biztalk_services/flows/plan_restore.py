@@ -128,7 +128,7 @@ class Planner:
             losses=tuple(_losses(self, facts, numbers.used)),
             differences=_differences(self, facts),
             control_numbers=numbers.plan.rows,
-            steps=tuple(_steps(facts, has_safety_backup)),
+            steps=tuple(_steps(facts, has_safety_backup, Capability.CONTROL_NUMBERS in self.driver.info.capabilities)),
             expected_seconds=median(durations) if durations else None,
         )
 
@@ -285,7 +285,7 @@ def _batches(planner: Planner, name: str) -> str:
         return str(error)
 
 
-def _steps(facts: _Facts, has_safety_backup: bool) -> list[str]:
+def _steps(facts: _Facts, has_safety_backup: bool, has_numbers: bool) -> list[str]:
     steps = []
     if facts.replaces and facts.existing:
         if has_safety_backup:
@@ -298,6 +298,6 @@ def _steps(facts: _Facts, has_safety_backup: bool) -> list[str]:
         *steps,
         f"Restore {facts.backup.place} as {facts.target} ({facts.proposal.target.description}); it arrives suspended.",
         "Compare what it holds with what was recorded at the backup.",
-        _NUMBER_STEPS[facts.request.control_numbers],
+        *([_NUMBER_STEPS[facts.request.control_numbers]] if has_numbers else []),
         "Resume it, and wait until it is running." if facts.request.resume_afterwards else "Leave it suspended.",
     ]

@@ -1,18 +1,9 @@
-"""How often a wait polls, how long it tolerates errors meanwhile, and when it ends."""
+"""How often a wait polls, and how long it tolerates errors meanwhile."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
-
-from asgiref.sync import sync_to_async
-
-from biztalk_services.model.errors import BackupServiceError
-
-if TYPE_CHECKING:
-    from biztalk_services.flows.waits import Ending, Place, Wait
+from datetime import datetime, timedelta
 
 SHORTEST_INTERVAL = 0.5
 LONGEST_INTERVAL = 30.0
@@ -51,53 +42,3 @@ class ErrorTolerance:
     def succeeded(self) -> None:
         """Count a success; the next error is a first one again."""
         self.since = None
-
-
-def poll_once(wait: Wait, place: Place, deadline: datetime) -> Ending | None:
-    """The first poll of a wait, on a worker; None when the wait has to go on.
-
-    :param deadline: moment at which the wait fails, aware.
-    """
-    try:
-        ending = wait.poll(place)
-    except BackupServiceError as error:
-        if error.advice == "stop":
-            return wait.on_final_error(error)
-        place.log.warning("%s", error)
-        return wait.on_poll_errors(error) if datetime.now(UTC) >= deadline else None
-    return wait.on_timeout(deadline.isoformat()) if ending is None and datetime.now(UTC) >= deadline else ending
-
-
-async def poll_until(
-    wait: Wait, place: Place, *, since: datetime, deadline: datetime, tolerance_seconds: float
-) -> Ending:
-    """Polls until the wait is over.
-
-    :param since: when the wait began, aware; how often it polls follows from it.
-    :param deadline: moment at which it fails, aware.
-    :param tolerance_seconds: how long polls in a row may fail.
-    """
-    tolerance = ErrorTolerance(tolerance_seconds)
-    poll = sync_to_async(wait.poll, thread_sensitive=False)
-    retry_after: float | None = None
-    while True:
-        now = datetime.now(UTC)
-        interval = next_interval((now - since).total_seconds(), retry_after)
-        await asyncio.sleep(max(0.0, min(interval, (deadline - now).total_seconds())))
-        try:
-            ending = await poll(place)
-        except BackupServiceError as error:
-            if error.advice == "stop":
-                return wait.on_final_error(error)
-            place.log.warning("%s", error)
-            retry_after = error.retry_after
-            now = datetime.now(UTC)
-            if tolerance.is_exceeded_by_error(now) or now >= deadline:
-                return wait.on_poll_errors(error)
-        else:
-            tolerance.succeeded()
-            retry_after = None
-            if ending is not None:
-                return ending
-            if datetime.now(UTC) >= deadline:
-                return wait.on_timeout(deadline.isoformat())

@@ -83,7 +83,8 @@ class _Resumption:
         return Ending(
             False,
             f"Timed out waiting for {self.ref} to be {self._driver.info.running_state} (deadline {deadline:%H:%M:%S} "
-            f"UTC). Last known: {(self._logged or 'nothing').rstrip('.')}. Check its operation log, and run this again.",
+            f"UTC). Last known: {(self._logged or 'nothing').rstrip('.')}. Check its operation log, and run this "
+            "again.",
         )
 
     def _step(self, service: Service) -> Ending | None:

@@ -204,7 +204,7 @@ class Watch:
             self._alert(f"{_left_suspended(record)}. That is over: {why}")
 
     def _alert_hourly(self, sentence: str, note: Callable[[str], bool]) -> None:
-        """Alert unless that was done in this hour. Where that cannot be noted, too many alerts are sent, not too few."""
+        """Alert unless that was done in this hour; where that cannot be noted, alert too often rather than never."""
         try:
             is_new = note(f"failed-{datetime.now(UTC):%Y%m%d%H}")
         except BackupServiceError:

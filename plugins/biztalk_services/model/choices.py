@@ -18,7 +18,9 @@ class Choice:
     :param section: section of the form.
     :param values: the values to choose from, each with its explanation; None: any.
     :param pattern: regular expression of a text.
+    :param max_length: longest text.
     :param minimum: smallest number.
+    :param exclusive_minimum: a number is larger than this.
     :param maximum: largest number.
     :param is_option: whether the command line has it, too.
     """
@@ -28,7 +30,9 @@ class Choice:
     section: str = ""
     values: Mapping[str, str] | None = None
     pattern: str | None = None
+    max_length: int | None = None
     minimum: float | None = None
+    exclusive_minimum: float | None = None
     maximum: float | None = None
     is_option: bool = True
 

@@ -130,8 +130,7 @@ def _parts(before: Inventory, after: Inventory) -> Iterator[Difference]:
 
 def _settings(before: Inventory, after: Inventory) -> Iterator[Difference]:
     old, new = (
-        {**side.settings} | {"Edition": side.edition, "ServiceVersion": side.product_version}
-        for side in (before, after)
+        {**side.settings, "Edition": side.edition, "ServiceVersion": side.product_version} for side in (before, after)
     )
     for name, change in _changes(old, new):
         yield Difference("settings", name, None, change, old.get(name), new.get(name))

@@ -54,7 +54,7 @@ class AuthenticationError(BackupServiceError):
 
 
 class ServiceNotFoundError(BackupServiceError):
-    """The subscription, cloud service or BizTalk service does not exist (404)."""
+    """The subscription, the scope or the service does not exist (404)."""
 
 
 class OperationNotFoundError(BackupServiceError):

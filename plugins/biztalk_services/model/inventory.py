@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -73,7 +73,7 @@ class Inventory:
     :param taken_at: aware time.
     :param items: sorted by kind and name; incomplete when the part ``partner management`` could not be read.
     :param settings: its settings without secrets, as in :class:`biztalk_services.model.service.Service`.
-    :param control_numbers: what was given out up to then, as far as the tracking database knows.
+    :param control_numbers: what was given out up to then, as far as known.
     :param parts: one of ``PARTS`` -> None, or the sentence why it could not be read.
     :raises InvalidInventoryError: a time without zone, two items of one kind and name, or what looks like a secret.
     """
@@ -149,7 +149,7 @@ class Inventory:
     def from_dict(cls, values: Mapping[str, Any]) -> Inventory:
         """The inventory behind ``to_dict``; fields that are not of this schema version are passed over.
 
-        :raises InvalidInventoryError: of a newer version, incomplete, changed since it was written, or not an inventory.
+        :raises InvalidInventoryError: of a newer version, incomplete, changed since, or not an inventory.
         """
         version = values.get("schema_version") if isinstance(values, Mapping) else None
         if type(version) is not int or version < 1:
@@ -160,11 +160,16 @@ class Inventory:
                 "Use the version that wrote it, or a newer one."
             )
         try:
-            for item in values["items"]:
-                _require_unchanged(item)
-            return from_plain(cls, values)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidInventoryError(f"This inventory cannot be read: {error} is missing or wrong.") from None
+            inventory = from_plain(cls, values)
+        except ValueError as error:
+            raise InvalidInventoryError(f"This inventory cannot be read: {error}.") from None
+        for item, record in zip(inventory.items, values["items"], strict=True):
+            if record.get("sha256") != replace(item, attributes=record["attributes"]).sha256:
+                raise InvalidInventoryError(
+                    f"{item.kind} {item.name} of this inventory was changed after it was written: its attributes do "
+                    "not match its SHA-256. Restore the file."
+                )
+        return inventory
 
 
 def is_secret(path: str, value: Scalar) -> bool:
@@ -177,11 +182,3 @@ def is_secret(path: str, value: Scalar) -> bool:
 
 def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, (str, int, bool)) or (isinstance(value, float) and value - value == 0)
-
-
-def _require_unchanged(item: Mapping[str, Any]) -> None:
-    if Item(item["kind"], item["name"], dict(item["attributes"])).sha256 != item["sha256"]:
-        raise InvalidInventoryError(
-            f"{item['kind']} {item['name']} of this inventory was changed after it was written: its attributes do not "
-            "match its SHA-256. Restore the file."
-        )

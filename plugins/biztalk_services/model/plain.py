@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def to_plain(value: Any) -> Any:
@@ -31,7 +34,7 @@ def from_plain(kind: type[T], values: Any) -> T:
     """The dataclass behind :func:`to_plain`; fields that it does not have are ignored.
 
     :param values: plain JSON values. Types are not converted: a number in place of a text is refused.
-    :raises ValueError: a value is missing or of the wrong type; the message names it.
+    :raises ValueError: a value is missing, also one that has a default, or of the wrong type; the message names it.
     """
     missing = [
         each.name for each in fields(cast(Any, kind)) if not isinstance(values, Mapping) or each.name not in values
@@ -39,11 +42,30 @@ def from_plain(kind: type[T], values: Any) -> T:
     if missing:
         raise ValueError(f"{', '.join(missing)} is missing")
     try:
-        return cast(T, _adapter(kind).validate_json(json.dumps(values), strict=True))
+        read = cast(T, _adapter(cast(Any, kind)).validate_json(_json(values), strict=True))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise ValueError(f"{where} is of the wrong type ({first['msg']})") from None
+    if missing := list(_left_out(read, values)):
+        raise ValueError(f"{', '.join(missing)} is missing")
+    return read
+
+
+def _left_out(read: Any, values: Any, where: str = "") -> Iterator[str]:
+    """Paths of the fields that the values do not have, so that their defaults were read."""
+    if is_dataclass(read):
+        for each in fields(read):
+            if each.name in values:
+                yield from _left_out(getattr(read, each.name), values[each.name], f"{where}{each.name}.")
+            else:
+                yield f"{where}{each.name}"
+    elif isinstance(read, (list, tuple)):
+        for number, (part, value) in enumerate(zip(read, values, strict=True)):
+            yield from _left_out(part, value, f"{where}{number}.")
+    elif isinstance(read, Mapping):
+        for name in read.keys() & values.keys():
+            yield from _left_out(read[name], values[name], f"{where}{name}.")
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -57,6 +79,12 @@ def texts_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for part in value:
             yield from texts_in(part)
+
+
+def _json(values: Any) -> str:
+    """The values as JSON; half of a surrogate pair, which pydantic refuses, as its visible escape."""
+    text = json.dumps(values, ensure_ascii=False)
+    return _SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text)
 
 
 @cache

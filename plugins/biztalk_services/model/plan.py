@@ -113,8 +113,8 @@ class RestorePlan:
     def hash(self) -> str:
         """Identifies the plan: SHA-256, hex, of everything in it that does not change by itself.
 
-        Left out are the time, the counts that go on with the traffic (losses, control numbers: those are advanced by
-        what is known at the end) and the expected duration.
+        Left out are the time, the name of the safety backup (which follows from it), the counts that go on with the
+        traffic (losses, control numbers: those are advanced by what is known at the end) and the expected duration.
         """
         decisive = json.dumps(self._decisive(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(decisive.encode()).hexdigest()
@@ -154,6 +154,7 @@ class RestorePlan:
     def _decisive(self) -> dict[str, Any]:
         values = {name: value for name, value in to_plain(self).items() if name not in _VOLATILE}
         return values | {
+            "safety_backup": self.safety_backup is not None,
             "rules": {rule.rule: {"passed": rule.passed, "message": rule.message} for rule in self.rules},
             "values": {
                 value.setting: {"shown": value.shown, "origin": value.origin, "check": value.check}
@@ -173,10 +174,17 @@ def _flattened(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def _changes(path: str, before: Any, after: Any) -> Iterator[str]:
     """One line for a value that is another one now, or for each element of a list that was added or removed."""
     if isinstance(before, list) and isinstance(after, list):
-        for _, begin, end, new_begin, new_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-            if before[begin:end] != after[new_begin:new_end]:
-                yield from (f"{path}, no longer: {element}" for element in before[begin:end])
-                yield from (f"{path}, new: {element}" for element in after[new_begin:new_end])
+        old, new = ([_text(element) for element in side] for side in (before, after))
+        for _, begin, end, new_begin, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+            if old[begin:end] != new[new_begin:new_end]:
+                yield from (f"{path}, no longer: {element}" for element in old[begin:end])
+                yield from (f"{path}, new: {element}" for element in new[new_begin:new_end])
     elif before != after:
-        old, new = ("nothing" if value is None else value for value in (before, after))
-        yield f"{path}: {old} -> {new}"
+        yield f"{path}: {_text(before)} -> {_text(after)}"
+
+
+def _text(value: Any) -> str:
+    """A plain JSON value for people."""
+    if value is None:
+        return "nothing"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)

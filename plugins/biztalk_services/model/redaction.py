@@ -29,7 +29,7 @@ def redact(text: str, secrets: tuple[str, ...] = (), limit: int = 500) -> str:
             text = text.replace(secret, HIDDEN)
     text = _PEM_BLOCK.sub(HIDDEN, text)
     text = _SECRET_PAIR.sub(rf"\1\2{HIDDEN}", text)
-    text = _CONTROL.sub(" ", text).strip()
+    text = _CONTROL.sub(" ", text).strip().encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= limit else text[:limit] + "..."
 
 

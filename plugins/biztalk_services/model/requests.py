@@ -39,6 +39,7 @@ class BackupRequest:
         "Label",
         "Stored in the backup references, for example the change that this backup precedes.",
         section="What",
+        max_length=200,
     )
     drain_deadline_minutes: int = choice(
         30,
@@ -170,6 +171,6 @@ class ApprovalChoices:
         "Wait for the approval (hours)",
         "When the plan is not approved by then, the run ends, and nothing is changed.",
         section="What",
-        minimum=0.01,
+        exclusive_minimum=0,
         maximum=720,
     )

@@ -60,7 +60,7 @@ class AlertNotifier(BaseNotifier):
 
     @contextmanager
     def _delivery(self, conn_id: str) -> Iterator[None]:
-        """Logs what is wrong with the webhook in words of its own: the library's would hold its URL, which is a secret."""
+        """Logs an error of the webhook in words of its own: the library's would hold its URL, which is a secret."""
         import httpx
 
         try:
@@ -85,7 +85,8 @@ class OverdueNotifier(AlertNotifier):
     """
 
     async def async_notify(self, context: Context) -> None:
-        if context["dag_run"]["state"] not in ("failed", "success"):
+        run: Any = context["dag_run"]  # of a deadline: a dictionary
+        if run["state"] not in ("failed", "success"):
             await super().async_notify(context)
 
 
@@ -109,8 +110,8 @@ class FirstFailureNotifier(AlertNotifier):
         return before is not None and before.state == "failed" and _hour(before.logical_date) == _hour(now)
 
 
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def _hour(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _run_of(context: Context) -> tuple[str | None, str | None]:

@@ -35,7 +35,9 @@ def _param(each: Field[Any], choice: Choice, default: Any, also: str | None) -> 
         "title": choice.title,
         "description": choice.description or None,
         "section": choice.section,
+        "maxLength": choice.max_length,
         "minimum": choice.minimum,
+        "exclusiveMinimum": choice.exclusive_minimum,
         "maximum": choice.maximum,
     }
     kind = _TYPES.get(str(each.type).partition("[")[0], "string")
@@ -47,9 +49,11 @@ def _param(each: Field[Any], choice: Choice, default: Any, also: str | None) -> 
     optional = (default in (None, "", 0) and kind != "boolean" and choice.values is None) or default == ""
     if choice.values:
         schema["enum"] = [*([None] if default == "" else []), *choice.values]
-        schema["values_display"] = {
-            value: f"{value}: {explanation}" if explanation else value for value, explanation in choice.values.items()
-        }
+        if any(choice.values.values()):
+            schema["values_display"] = {
+                value: explanation if explanation.startswith(value) else f"{value}: {explanation}"
+                for value, explanation in choice.values.items()
+            }
     types = [*(["null"] if optional else []), kind, *([also] if also else [])]
     schema["type"] = types if len(types) > 1 else types[0]
     schema = {name: value for name, value in schema.items() if value is not None}

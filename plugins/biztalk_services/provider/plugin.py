@@ -14,4 +14,4 @@ if not conf.getboolean("core", "lazy_load_plugins"):
 
 class BizTalkServicesPlugin(AirflowPlugin):
     name = "biztalk_services"
-    deadline_references = [RunCreated]
+    deadline_references = [RunCreated]  # noqa: RUF012 - Airflow declares it as an instance's

@@ -135,7 +135,8 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
 
     group = back_up_service.expand(job=services.output)
     dag = services.dag
-    steps = tuple(task.task_id for task in dag.topological_sort() if task.task_id.startswith("service."))
+    tasks_in_order = dag.topological_sort()  # type: ignore[no-untyped-call]  # Airflow's own lacks the types
+    steps = tuple(task.task_id for task in tasks_in_order if task.task_id.startswith("service."))
     return BackupGroup(group, steps, **tasks)
 
 
@@ -189,7 +190,7 @@ def replace_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator)
 def delete_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator) -> tuple[BaseOperator, BaseOperator]:
     """
     Deletes an existing service that cannot be backed up, as approved. Inside the group ``delete_without_backup``, which
-    is outside of the scope of the setup ``suspend``: what is between a setup and its teardown runs only after the setup.
+    is outside of the scope of the setup ``suspend``: what is between a setup and its teardown runs only after that.
 
     :returns: the deletion, and the wait until the service is deleted
     """
@@ -253,11 +254,12 @@ def backup_tasks(
         retries=INSIST,
         **lock,
         **at,
-    ).as_setup()
+    )
+    suspend.as_setup()  # type: ignore[no-untyped-call]  # Airflow's own lacks the types
     quiesced = ServiceStateSensor(
         task_id="wait_until_suspended",
-        expected=suspend.output["expected_state"],
-        operation_id=suspend.output["operation_id"],
+        expected=_value(suspend, "expected_state"),
+        operation_id=_value(suspend, "operation_id"),
         deadline_minutes=settings.suspend_deadline_minutes,
         **tolerance,
         **at,
@@ -271,7 +273,7 @@ def backup_tasks(
     start = StartBackupOperator(task_id="back_up", backup_name=backup_name, quiesced=quiesced.output, **lock, **at)
     finished = OperationSensor(
         task_id="wait_for_backup",
-        operation_id=start.output["operation_id"],
+        operation_id=_value(start, "operation_id"),
         operation_type="Backup",
         deadline_minutes=settings.backup_deadline_minutes,
         **tolerance,
@@ -315,10 +317,16 @@ def _delete_tasks(
     )
     deleted = ServiceDeletedSensor(
         task_id="wait_until_deleted",
-        operation_id=delete.output["operation_id"],
+        operation_id=_value(delete, "operation_id"),
         deadline_minutes=settings.delete_deadline_minutes,
         error_tolerance_seconds=settings.poll_error_tolerance_seconds,
         **at,
     )
     delete >> deleted
     return delete, deleted
+
+
+def _value(task: BaseOperator, key: str) -> Any:
+    """One value of the XCom of a task, for the argument of another one."""
+    output: Any = task.output
+    return output[key]

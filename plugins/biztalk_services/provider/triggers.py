@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
-from biztalk_services.flows.polling import poll_until
+from biztalk_services.flows.poll_loop import poll_until
 from biztalk_services.flows.slots import may_start
 from biztalk_services.flows.waits import WAITS, Ending, Place, Succeeded, Wait
 from biztalk_services.provider.base import FAILURE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from biztalk_services.flows.polling import poll_once
+from biztalk_services.flows.poll_loop import poll_once
 from biztalk_services.flows.waits import Failed, Succeeded
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.provider.base import failure_pushed

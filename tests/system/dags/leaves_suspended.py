@@ -1,4 +1,4 @@
-"""Only for tests: runs that suspend a service, and end without bringing it back, or before that."""
+"""Only for tests: runs that suspend a service, and end without resuming it, or before that."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ PARAMS = {"service": Param(type="string")}
 AGAIN = {"retries": 3, "retry_delay": timedelta(seconds=2)}
 
 with DAG("leaves_suspended", schedule=None, params=PARAMS, default_args=AGAIN):
-    SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=3)
+    SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", resume_within_minutes=3)
 
 with DAG("is_paused", schedule=None, params=PARAMS, default_args=AGAIN):
 
     @task
-    def rest() -> None:
+    def pause() -> None:
         time.sleep(20)
 
-    suspend = SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=1)
+    suspend = SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", resume_within_minutes=1)
     resume = ResumeServiceOperator(
         task_id="resume", service="{{ params.service }}", suspension=suspend.output, deadline_minutes=5
     )
-    suspend >> rest() >> resume
+    suspend >> pause() >> resume
 
 with DAG("works_for_an_hour", schedule=None, params=PARAMS, default_args=AGAIN):
 
@@ -32,4 +32,4 @@ with DAG("works_for_an_hour", schedule=None, params=PARAMS, default_args=AGAIN):
     def work() -> None:
         time.sleep(3600)
 
-    SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", back_within_minutes=3) >> work()
+    SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", resume_within_minutes=3) >> work()

@@ -160,8 +160,8 @@ class ConnectionSources(Sources):
             return MissingValue(setting, origin, str(error))
         if not chosen and not same_thing(setting, value.shown, stored[setting]):
             sentence = (
-                f"Connection {conn_id} has the name that belongs to the backup's value, {stored[setting]}, and leads to "
-                f"{value.shown}. Correct it, or name the right one in the form."
+                f"Connection {conn_id} has the name that belongs to the backup's value, {stored[setting]}, and leads "
+                f"to {value.shown}. Correct it, or name the right one in the form."
             )
             return MissingValue(setting, origin, sentence, value.shown)
         return value

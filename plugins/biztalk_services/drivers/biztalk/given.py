@@ -55,8 +55,8 @@ def access_control_value(
             if users or refused.status != HTTPStatus.BAD_REQUEST:
                 raise
             raise CheckNotPossibleError(
-                f"Namespace {namespace} is reachable, and issues no token for a service that does not exist yet; the restore "
-                f"itself checks the key. {refused}"
+                f"Namespace {namespace} is reachable, and issues no token for a service that does not exist yet; the "
+                f"restore itself checks the key. {refused}"
             ) from None
 
     return GivenValue(ACCESS_CONTROL, namespace, origin, {"acs_namespace": namespace, "acs_key": key}, check)

@@ -58,11 +58,11 @@ class BizTalkOverrides:
         "",
         "Edition",
         "The backup's or a higher one. Empty: the backup's.",
-        section=_SECTION,
+        section="Target",
         values={"basic": "", "standard": "", "premium": ""},
     )
     unit_count: int = choice(
-        0, "Scale units", "Empty: as many as the backup's.", section=_SECTION, minimum=1, maximum=8
+        0, "Scale units", "Empty: as many as the backup's.", section="Target", minimum=1, maximum=8
     )
     acs_conn_id: str = choice(
         "",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from biztalk_services.cli.options import MissingCredentialsError, add_option, open_account, secret_file
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of
 from biztalk_services.drivers.biztalk.csv_answers import InvalidAnswerError, control_numbers_in, drain_status_in
-from biztalk_services.drivers.biztalk.driver import BizTalkDriver
 from biztalk_services.drivers.biztalk.given import access_control_value, certificate_value, store_value
 from biztalk_services.drivers.biztalk.options import BizTalkOverrides
 from biztalk_services.drivers.biztalk.sources import Sources
@@ -33,11 +32,12 @@ from biztalk_services.drivers.biztalk.wire.client import DEFAULT_HOST, BizTalkSe
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
 from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
 from biztalk_services.model.choices import add_arguments
-from biztalk_services.model.control_numbers import UseReport
+from biztalk_services.model.control_numbers import EVER, UseReport
 from biztalk_services.model.drain import DrainStatus, DrainUnknownError
 from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
+    from biztalk_services.drivers.biztalk.driver import BizTalkDriver
     from biztalk_services.model.requests import RestoreRequest
     from biztalk_services.model.service import Service
 
@@ -103,6 +103,8 @@ def open_driver(arguments: argparse.Namespace) -> Iterator[BizTalkDriver]:
     :raises MissingCredentialsError: subscription or certificate was not given.
     :raises BackupServiceError: what was given cannot be used.
     """
+    from biztalk_services.drivers.biztalk.driver import BizTalkDriver
+
     for name, what in (("subscription", "subscription id"), ("certificate", "management certificate")):
         if not getattr(arguments, name):
             raise MissingCredentialsError(f"There is no {what}: give --{name}, or set BIZTALK_{name.upper()}.")
@@ -147,7 +149,9 @@ class ShellSources(Sources):
     def control_numbers_since(self, name: str, since: datetime) -> UseReport:
         problem = f"{_NOT_QUERIED} --control-numbers-file"
         try:
-            if file := getattr(self._arguments, "control_numbers_file", None):
+            if since == EVER:
+                problem = "It was not read."  # a file holds only what was used since the backup
+            elif file := self._arguments.control_numbers_file:
                 return control_numbers_in(file, since)
         except InvalidAnswerError as error:
             problem = str(error)

@@ -110,8 +110,8 @@ def new_bounds(
     if use is None:
         return case.open(
             "control-numbers-known",
-            "Which were used since the backup is unknown. Make the connection to the tracking database work, or ask the "
-            "partner for the last number received and set the lower bound beyond it by hand.",
+            "Which were used since the backup is unknown. Make the connection to the tracking database work, or ask "
+            "the partner for the last number received and set the lower bound beyond it by hand.",
         )
     return case.decided(use)
 

@@ -137,9 +137,9 @@ def _without_range(places: list[Place], uses: UseReport) -> Iterator[OpenNumbers
     for use in uses.uses:
         if use.used and use.key not in known:
             sentence = (
-                f"Agreement {use.agreement} has given out {use.used} {use.kind.replace('_', ' ')} control numbers since "
-                f"the backup, the highest {use.highest}, but has no range for them in the restored service. When it is "
-                "created again, let it begin beyond them."
+                f"Agreement {use.agreement} has given out {use.used} {use.kind.replace('_', ' ')} control numbers "
+                f"since the backup, the highest {use.highest}, but has no range for them in the restored service. "
+                "When it is created again, let it begin beyond them."
             )
             yield OpenNumbers(agreement=use.agreement, kind=use.kind, rule="control-number-range", sentence=sentence)
 

@@ -85,7 +85,7 @@ class Range:
         :param protocol: ``X12`` or ``EDIFACT``; of another one no width is known.
         """
         digits = WIDTHS.get(protocol.upper(), 9) - len(self.prefix) - len(self.suffix)
-        return min(HIGHEST, 10 ** max(digits, 0) - 1)
+        return min(HIGHEST, int(10 ** max(digits, 0)) - 1)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,269 @@
+"""No control number twice: the rule case by case, and on many simulated services."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, OpenNumbers, new_bounds
+from biztalk_services.drivers.biztalk.numbers.ranges import HIGHEST, WIDTHS, Range
+from biztalk_services.model.control_numbers import ControlNumberUse
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from tests.biztalk.numbering import AGREEMENT, KIND, Numbering, as_text, use_of
+
+WIDE = Range(1, HIGHEST, rollover=True)
+SMALL = Range(1, 1000, rollover=True)
+STRICT = Range(1, 1000)
+
+
+def needed(
+    restored: Range, last: int | None, use: ControlNumberUse | list[int] | None, margin: int = 50, **options: object
+) -> NewBounds | OpenNumbers | None:
+    use = use_of(use) if isinstance(use, list) else use
+    options = {"agreement": AGREEMENT, "kind": KIND, "protocol": "X12"} | options
+    return new_bounds(restored, last=last, use=use, margin=margin, **options)
+
+
+def numbers(first: int, last: int) -> list[int]:
+    return list(range(first, last + 1))
+
+
+# --- case by case ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restored", [WIDE, SMALL, STRICT, Range(5, 4)])
+@pytest.mark.parametrize("last", [None, 0, 500, 1000])
+def test_nothing_was_used_since(restored, last):
+    assert needed(restored, last, []) is None
+
+
+def test_the_usual_new_bounds():
+    found = needed(WIDE, 10_000, numbers(10_001, 10_020))
+    assert (found.lower, found.upper, found.room) == (10_071, None, HIGHEST - 10_070)
+    assert found.changes() == {"InterchangeControlNumberLowerBound": 10_071}
+    assert found.reason == (
+        "Agreement Fabrikam X12 send has given out 20 interchange control numbers since the backup, the highest 10020. "
+        "With a margin of 50 the next one has to be 10071. "
+        "Once it was given out, the lower bound may go back to 1 to 999999999."
+    )
+
+
+def test_new_bounds_need_no_last_number():
+    assert needed(WIDE, None, numbers(10_001, 10_020)) == needed(WIDE, 10_000, numbers(10_001, 10_020))
+
+
+def test_the_range_begins_beyond_what_was_used():
+    assert needed(Range(2000, 3000), None, numbers(1001, 1020)) is None
+    assert needed(Range(1071, 3000), None, numbers(1001, 1020)) is None
+    assert needed(Range(1070, 3000), None, numbers(1001, 1020)).lower == 1071
+
+
+def test_without_rollover_there_is_an_end():
+    last_fit = needed(STRICT, 800, numbers(801, 900))
+    assert (last_fit.lower, last_fit.room) == (951, 50)
+    found = needed(STRICT, 800, numbers(801, 901))
+    assert (found.rule, found.agreement, found.kind) == ("control-numbers-room", AGREEMENT, KIND)
+    assert "101 interchange control numbers since the backup, the highest 901" in found.sentence
+    assert "The range 1 to 1000 has no room for a margin of 50" in found.sentence
+    assert "does not start over" in found.sentence
+    assert "can be raised up to 999999999" in found.sentence
+
+
+def test_an_upper_bound_that_cannot_grow():
+    found = needed(Range(1, 9999, "12345", ""), 9000, numbers(9001, 9990))
+    assert "another prefix or suffix" in found.sentence
+    assert "can be raised" not in found.sentence
+    edifact = needed(Range(1, 9999, "12345", ""), 9000, numbers(9001, 9990), protocol="EDIFACT")
+    assert "can be raised up to 999999999" in edifact.sentence
+
+
+def test_with_rollover_it_starts_over_at_the_lower_bound():
+    found = needed(SMALL, 800, numbers(801, 970))
+    assert (found.lower, found.upper, found.room) == (21, 800, 780)
+    assert found.changes() == {
+        "InterchangeControlNumberLowerBound": 21,
+        "InterchangeControlNumberUpperBound": 800,
+    }
+    assert found.restored == SMALL
+    assert "the next one has to be 21, and 800 the last before it starts over" in found.reason
+    assert "both bounds may go back to 1 to 1000" in found.reason
+
+
+def test_it_has_started_over_already():
+    found = needed(SMALL, 990, [*numbers(991, 1000), *numbers(1, 20)])
+    assert (found.lower, found.upper) == (71, 990)
+    assert "the highest 1000, the latest 20" in found.reason
+
+
+def test_starting_over_needs_room_too():
+    last_fit = needed(SMALL, 990, [*numbers(991, 1000), *numbers(1, 890)])
+    assert (last_fit.lower, last_fit.upper, last_fit.room) == (941, 990, 50)
+    assert needed(SMALL, 990, [*numbers(991, 1000), *numbers(1, 891)]).rule == "control-numbers-room"
+    assert needed(SMALL, 1049, numbers(1, 901)).rule == "control-numbers-room"
+
+
+def test_the_backup_was_at_the_upper_bound():
+    found = needed(SMALL, 1000, numbers(1, 20))
+    assert (found.lower, found.upper) == (71, None)
+    service = Numbering(SMALL, 1000)
+    service.apply(found)
+    assert service.give() == 71
+
+
+def test_it_has_gone_all_the_way_round():
+    used = Numbering(SMALL, 400).give_up_to(990)
+    assert needed(SMALL, 400, used).rule == "control-numbers-room"
+    assert "meet numbers that were used since" in needed(SMALL, 400, used).sentence
+    assert needed(SMALL, 400, Numbering(SMALL, 400).give_up_to(1500)).rule == "control-numbers-room"
+
+
+def test_starting_over_needs_evidence():
+    used = numbers(801, 970)
+    assert "without the last number" in needed(SMALL, None, used).sentence
+    assert "not the numbers that follow 790" in needed(SMALL, 790, used).sentence
+    assert "not the numbers that follow 800" in needed(SMALL, 800, [*used, *numbers(801, 810)]).sentence
+    assert isinstance(needed(SMALL, 800, used), NewBounds)
+
+
+def test_bounds_changed_meanwhile_do_not_matter_where_there_is_room():
+    assert needed(WIDE, 100, numbers(5000, 5020)).lower == 5071
+    beyond = needed(STRICT, 100, numbers(5000, 5020))
+    assert (beyond.rule, "the highest 5020" in beyond.sentence) == ("control-numbers-room", True)
+
+
+def test_a_counter_that_is_beyond_what_was_used():
+    assert needed(STRICT, 500, numbers(1, 20)) is None
+    assert "the counter is at 990" in needed(STRICT, 990, numbers(1, 20)).sentence
+    assert needed(SMALL, 500, numbers(1, 20)).lower == 71
+
+
+@pytest.mark.parametrize(
+    "restored",
+    [Range(0, 10), Range(10, 9), Range(1, HIGHEST + 1), Range(1, 99_999, "12345"), Range(1, 10, "", "x" * 8)],
+)
+def test_a_range_that_cannot_be_used(restored):
+    for use in ([5], None):
+        found = needed(restored, 5, use)
+        assert found.rule == "control-number-range"
+        assert "Correct it" in found.sentence
+
+
+def test_unknown_use():
+    nothing_known = needed(WIDE, 100, None)
+    assert nothing_known.rule == "control-numbers-known"
+    assert "Make the connection to the tracking database work" in nothing_known.sentence
+    assert "set the lower bound beyond it by hand" in nothing_known.sentence
+
+
+def test_a_margin_is_not_negative():
+    with pytest.raises(ValueError, match="0 or more"):
+        needed(WIDE, 1, None, margin=-1)
+
+
+# --- on many services ------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def ranges(draw: st.DrawFn, protocol: str = "X12") -> Range:
+    """Small ranges, anywhere up to the end of what fits."""
+    prefix, suffix = draw(st.sampled_from([("", ""), ("7", ""), ("", "3"), ("12", "34"), ("1234", "5678")]))
+    top = min(HIGHEST, 10 ** (WIDTHS[protocol] - len(prefix + suffix)) - 1)
+    size = min(draw(st.integers(1, 60)), top)
+    lower = draw(st.integers(1, top - size + 1) | st.just(1) | st.just(top - size + 1))
+    return Range(lower, lower + size - 1, prefix, suffix, draw(st.booleans()))
+
+
+@st.composite
+def restores(draw: st.DrawFn) -> tuple[str, Range, int | None, list[int], list[int], int]:
+    """Protocol, range, last number of the backup, numbers given out and seen, given out and unseen, margin."""
+    protocol = draw(st.sampled_from(sorted(WIDTHS)))
+    restored = draw(ranges(protocol))
+    last = draw(st.none() | st.integers(max(restored.lower - 3, 0), restored.upper + 3))
+    service = Numbering(restored, last)
+    seen = service.give_up_to(draw(st.integers(0, 70)))
+    margin = draw(st.integers(0, 12))
+    unseen = service.give_up_to(draw(st.integers(0, margin))) if seen else []
+    return protocol, restored, last, seen, unseen, margin
+
+
+def check(service: Numbering, found: NewBounds | None, used: list[int], margin: int) -> None:
+    """The next numbers are there, differ, and were not used; also when the bounds go back after the first."""
+    wanted = max(margin, 1)
+    if found:
+        bounds = (found.lower, found.upper or service.range.upper)
+        assert found.restored.lower <= bounds[0] <= bounds[1] <= found.restored.upper
+        assert found.room == bounds[1] - bounds[0] + 1
+    for is_reset in (False, True):
+        trial = replace(service)
+        if found:
+            trial.apply(found)
+        given = [trial.give()]
+        if found and is_reset:
+            trial.reset(found)
+        given += trial.give_up_to(wanted - 1)
+        texts = {as_text(trial.range, number) for number in given}
+        assert not texts & {as_text(trial.range, number) for number in used}
+        if not is_reset:
+            assert len(texts) == wanted
+            assert trial.range.problem("X12") is None or trial.range.problem("EDIFACT") is None
+
+
+@given(restores())
+@example(("X12", SMALL, 800, numbers(801, 970), numbers(971, 1000) + numbers(1, 20), 50))
+@example(("X12", SMALL, 990, numbers(991, 1000) + numbers(1, 20), numbers(21, 70), 50))
+def test_no_number_comes_again(restore):
+    protocol, restored, last, seen, unseen, margin = restore
+    found = needed(restored, last, seen, margin, protocol=protocol)
+    if not seen:
+        assert found is None
+    elif isinstance(found, NewBounds):
+        check(Numbering(restored, last), found, seen + unseen, margin)
+    else:
+        assert isinstance(found, OpenNumbers)
+        assert not possible(restored, last, seen, margin)
+
+
+def possible(restored: Range, last: int | None, seen: list[int], margin: int) -> bool:
+    """Whether any bounds inside the range would do, tried out one by one."""
+    service = Numbering(restored, seen[-1])
+    taboo = {*seen, *service.give_up_to(margin)}
+    if not restored.rollover and len(taboo) < len(set(seen)) + margin:
+        return False
+    for lower in range(restored.lower, restored.upper + 1):
+        for upper in range(lower, restored.upper + 1):
+            trial = Numbering(replace(restored, lower=lower, upper=upper), last)
+            given = trial.give_up_to(max(margin, 1))
+            if len(set(given)) == max(margin, 1) and not taboo & set(given):
+                return True
+    return False
+
+
+@given(restores(), ranges(), st.integers(0, 70), st.booleans(), st.booleans())
+def test_no_number_comes_again_after_a_changed_range(restore, other, more, last_known, was_reset):
+    protocol, restored, last, _, _, margin = restore
+    other = replace(other, prefix=restored.prefix, suffix=restored.suffix)
+    service = Numbering(restored, last)
+    used = service.give_up_to(5)
+    service.range = other
+    used += service.give_up_to(more)
+    if was_reset:
+        service.range = restored
+        used += service.give_up_to(5)
+    assume(used)
+    found = needed(restored, last if last_known else None, used, margin, protocol=protocol)
+    if isinstance(found, OpenNumbers):
+        return
+    again = Numbering(restored, last)
+    if found:
+        again.apply(found)
+    given_out = again.give_up_to(max(margin, 1))
+    assert not set(given_out) & set(used)
+    assert len(set(given_out)) == len(given_out)
+
+
+@given(ranges(), st.none() | st.integers(0, HIGHEST))
+def test_the_next_number_is_the_one_that_a_service_gives_out(pattern, last):
+    given_out = Numbering(pattern, last).give_up_to(1)
+    assert pattern.after(last) == (given_out[0] if given_out else None)

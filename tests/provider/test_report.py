@@ -1,0 +1,231 @@
+"""The report of a nightly run, for every kind of end."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from biztalk_services.flows.backup_report import (
+    BACKED_UP,
+    FAILED,
+    NO_BACKUP,
+    BackupOutcome,
+    BackupsFailedError,
+    require_success,
+)
+from biztalk_services.provider.operators.find import FindServicesOperator
+
+from tests.archive.azurite import ACCOUNT, free_port
+from tests.provider.connections import NAME, management
+from tests.provider.walk import Night
+
+pytestmark = pytest.mark.usefixtures("connections", "clock")
+
+NAMES = [
+    "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
+    "suspended_seconds", "state",
+]  # fmt: skip
+
+
+@pytest.fixture
+def container() -> str:
+    return f"archive-{uuid4().hex[:12]}"
+
+
+@pytest.fixture(autouse=True)
+def every_tracking_database(emulator, connect) -> None:
+    for service in emulator.admin("GET", "/services")["services"]:
+        if service["tracking_database"]:
+            connection = {"conn_type": "sqlite", "host": service["tracking_database"], "extra": {"mode": "ro"}}
+            connect(f"biztalk_tracking_{service['name'].lower()}", connection)
+
+
+def test_a_good_night(run, container):
+    night = Night(run, NAME, container=container).all()
+    (row,) = night.outcome
+    assert list(row) == NAMES
+    assert (row["service"], row["scope"], row["region"], row["edition"]) == (
+        NAME, "contoso-west-us", "West US", "standard"
+    )  # fmt: skip
+    assert (row["outcome"], row["state"]) == (BACKED_UP, "Active")
+    assert (row["failed_step"], row["reason"]) == (None, None)
+    assert row["backup"] == f"{ACCOUNT}/{night.backup_name()}"
+    assert row["items"] == sum(night.xcom("service.publish_reference")["items"].values())
+    assert 0 < row["suspended_seconds"] < 60
+    assert night.failure is None
+
+
+def test_editions_without_backups_are_reported_and_fail_nothing(run, container):
+    night = Night(run, NAME, "contosodev", "contosotrial", container=container).all()
+    rows = {row["service"]: row for row in night.outcome}
+    assert {name: row["outcome"] for name, row in rows.items()} == {
+        NAME: BACKED_UP, "contosodev": NO_BACKUP, "contosotrial": NO_BACKUP
+    }  # fmt: skip
+    assert rows["contosodev"]["backup"] is None
+    assert night.failure is None
+
+
+def test_only_editions_without_backups_is_no_success(run, container):
+    night = Night(run, "contosodev", container=container).all()
+    (row,) = night.outcome
+    assert row["outcome"] == NO_BACKUP
+    assert "No service was backed up" in night.failure
+
+
+def test_nothing_chosen_is_no_success(run, container, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__EXCLUDE", "*")
+    night = Night(run, container=container)
+    assert night.report() == []
+    assert "No service was backed up" in night.failure
+
+
+def test_the_services_could_not_be_found(run, container, emulator, connect):
+    connect("biztalk_default", management(emulator) | {"port": free_port()})
+    night = Night(run, container=container).all()
+    assert "Could not connect" in str(night.errors["find_services"])
+    assert night.outcome is None
+    assert "could not be found, and nothing was done" in night.failure
+    assert "Could not connect" in night.failure
+    assert night.xcom("report", "failure") == night.failure
+    assert set(night.states.values()) == {"failed", "upstream_failed"}
+
+
+def test_the_search_died_without_a_sentence(run, container, monkeypatch):
+    monkeypatch.setattr(FindServicesOperator, "execute", lambda *_: {}[0])
+    night = Night(run, container=container).all()
+    assert night.outcome is None
+    assert "See the log of find_services." in night.failure
+
+
+def failed_row(night: Night, service: str = NAME) -> dict:
+    row = next(row for row in night.all().outcome if row["service"] == service)
+    assert row["outcome"] == FAILED
+    assert f"{service} ({row['failed_step']}): {row['reason']}" in night.failure
+    return row
+
+
+def test_one_fails_at_the_check(run, container, emulator):
+    emulator.force(NAME, "StartFailed")
+    row = failed_row(Night(run, NAME, container=container).all())
+    assert row["failed_step"] == "check_backup"
+    assert "state-allows-backup" in row["reason"]
+    assert (row["backup"], row["suspended_seconds"], row["state"]) == (None, None, "StartFailed")
+
+
+def test_one_fails_at_its_batches_and_the_others_do_not(run, container, emulator):
+    batch = emulator.admin("GET", f"/services/{NAME}")["batches"][0]
+    place = {"agreement": batch["AgreementName"], "batch": batch["BatchName"]}
+    emulator.admin("POST", f"/services/{NAME}/messages", {"agreement": place["agreement"], "messages": 2})
+    try:
+        night = Night(run, NAME, "ContosoRetail", container=container).all()
+    finally:
+        emulator.admin("POST", f"/services/{NAME}/batches/release", place)
+    row = failed_row(night)
+    assert row["failed_step"] == "wait_until_drained"
+    assert f"{place['agreement']}/{place['batch']}" in row["reason"]
+    assert (row["suspended_seconds"], row["state"]) == (None, "Active")
+    other = next(row for row in night.outcome if row["service"] == "ContosoRetail")
+    assert other["outcome"] == BACKED_UP
+    assert night.failure.startswith("1 of 2 services")
+
+
+def test_one_fails_at_the_backup_and_is_resumed(run, container, emulator):
+    emulator.fault("operation-fails", "backup", service=NAME, count=1, message="The disk is full.")
+    row = failed_row(Night(run, NAME, container=container).all())
+    assert row["failed_step"] == "wait_for_backup"
+    assert "The disk is full." in row["reason"]
+    assert (row["backup"], row["items"], row["state"]) == (None, None, "Active")
+    assert row["suspended_seconds"] > 0
+
+
+def test_one_is_not_resumed(run, container, emulator):
+    emulator.fault("operation-fails", "resume", service=NAME)
+    row = failed_row(Night(run, NAME, container=container).all())
+    assert row["failed_step"] == "resume"
+    assert "ResumeFailed" in row["reason"] or "failed" in row["reason"]
+    assert row["state"] == "ResumeFailed"
+    assert row["backup"]
+    assert row["suspended_seconds"] is None
+
+
+def test_a_resumption_that_failed_is_requested_again(run, container, emulator, operations):
+    emulator.fault("operation-fails", "resume", service=NAME, count=1)
+    (row,) = Night(run, NAME, container=container).all().outcome
+    assert (row["outcome"], row["state"]) == (BACKED_UP, "Active")
+    assert len(operations("resume")) == 2
+
+
+def test_the_resume_is_refused(run, container, emulator):
+    emulator.fault("status", "resume", service=NAME, status=400, code="BadRequest")
+    row = failed_row(Night(run, NAME, container=container).all())
+    assert (row["failed_step"], row["state"]) == ("resume", "Suspended")
+    assert "400 BadRequest" in row["reason"]
+
+
+def test_both_failures_of_one_service_are_reported(run, container, emulator):
+    emulator.fault("operation-fails", "backup", service=NAME, count=1, message="The disk is full.")
+    emulator.fault("status", "resume", service=NAME, status=400, code="BadRequest")
+    row = failed_row(Night(run, NAME, container=container).all())
+    assert row["failed_step"] == "wait_for_backup"
+    assert "The disk is full." in row["reason"]
+    assert "400 BadRequest" in row["reason"]
+
+
+def test_a_published_reference_that_the_storage_has_lost(run, container, blobs):
+    night = Night(run, NAME, container=container).until("report")
+    name = night.backup_name()
+    reference = f"references/{NAME}/{name}.json"
+    blobs.get_container_client(container).delete_blob(reference)
+    assert night.report()[0]["outcome"] == BACKED_UP
+    assert blobs.get_blob_client(container, reference).exists()
+
+
+def test_a_published_backup_that_the_storage_has_lost(run, container, blobs):
+    night = Night(run, NAME, container=container).until("report")
+    name = night.backup_name()
+    blobs.get_container_client(container).delete_blob(f"references/{NAME}/{name}.json")
+    blobs.delete_container(name)
+    row = failed_row(night)
+    assert (row["failed_step"], row["backup"], row["items"]) == ("publish_reference", None, None)
+    assert f"{name} was published, and cannot be read now" in row["reason"]
+    assert f"there is no container {name} any more" in row["reason"]
+
+
+def test_a_step_that_died_without_a_sentence(run, container):
+    night = Night(run, NAME, container=container).until("service.suspend")
+    run.states["service.suspend_0"] = "failed"
+    row = failed_row(night)
+    assert (row["failed_step"], row["reason"]) == ("suspend", "See the log of service.suspend.")
+
+
+def test_a_service_that_does_not_exist_at_the_end(run, container, emulator):
+    night = Night(run, NAME, container=container)
+    emulator.fault("status", "get_cloud_service", status=404, code="ResourceNotFound")
+    row = failed_row(night.all())
+    assert (row["failed_step"], row["state"]) == ("check_backup", None)
+
+
+def test_what_others_suspended_is_backed_up_and_stays(run, container, emulator, requests):
+    emulator.force(NAME, "Suspended")
+    (row,) = Night(run, NAME, container=container).all().outcome
+    assert (row["outcome"], row["state"]) == (BACKED_UP, "Suspended")
+    assert (requests("suspend"), requests("resume")) == ([], [])
+
+
+def test_the_report_is_pushed_before_the_run_is_failed(run, container):
+    night = Night(run, NAME, container=container)
+    run.xcoms["find_services", -1, "all_services"] = []
+    run.xcoms["find_services", -1, "return_value"] = []
+    assert night.all().outcome == []
+    assert night.failure
+
+
+@pytest.mark.parametrize("kinds", [[], [NO_BACKUP], [FAILED], [BACKED_UP, FAILED], [NO_BACKUP, FAILED]])
+def test_what_is_no_success(kinds):
+    with pytest.raises(BackupsFailedError):
+        require_success([BackupOutcome("s", "c", None, None, kind) for kind in kinds])
+
+
+@pytest.mark.parametrize("kinds", [[BACKED_UP], [BACKED_UP, BACKED_UP], [BACKED_UP, NO_BACKUP]])
+def test_what_is(kinds):
+    require_success([BackupOutcome("s", "c", None, None, kind) for kind in kinds])
