@@ -128,5 +128,5 @@ def inventory(**changes: Any) -> Inventory:
 
 
 def item(kind: str, name: str, taken: Inventory | None = None) -> Item:
-    (found,) = [each for each in (taken or inventory()).items if (each.kind, each.name) == (kind, name)]
-    return found
+    (match,) = [each for each in (taken or inventory()).items if (each.kind, each.name) == (kind, name)]
+    return match

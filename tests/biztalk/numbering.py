@@ -37,13 +37,13 @@ class Numbering:
         return number
 
     def give_up_to(self, count: int) -> list[int]:
-        given: list[int] = []
+        numbers: list[int] = []
         try:
-            while len(given) < count:
-                given.append(self.give())
+            while len(numbers) < count:
+                numbers.append(self.give())
         except UsedUpError:
             pass
-        return given
+        return numbers
 
     def apply(self, bounds: NewBounds) -> None:
         upper = self.range.upper if bounds.upper is None else bounds.upper

@@ -79,13 +79,13 @@ def test_a_restored_service_has_the_same_items(random: Random):
 def test_things_of_the_same_name_are_numbered_in_any_order():
     changed = entities()
     same = [{"Name": "Fabrikam", "Use": use} for use in ("Signing", "Encryption", "Verification")]
-    found = set()
+    result = set()
     for order in permutations(same):
         changed["CertificateReferences"] = list(order)
         taken = inventory_of(service(), changed, taken_at=NOW)
-        found.add(tuple((each.name, each.attributes["Use"]) for each in taken.items if each.kind == "certificate"))
-    assert len(found) == 1
-    assert [name for name, _ in found.pop()] == ["Fabrikam", "Fabrikam #2", "Fabrikam #3"]
+        result.add(tuple((each.name, each.attributes["Use"]) for each in taken.items if each.kind == "certificate"))
+    assert len(result) == 1
+    assert [name for name, _ in result.pop()] == ["Fabrikam", "Fabrikam #2", "Fabrikam #3"]
 
 
 @pytest.mark.parametrize("missing", ENTITY_SETS)
@@ -147,8 +147,8 @@ def test_a_secret_is_hidden_wherever_it_stands(secret):
 
 
 def test_the_settings_of_an_agreement():
-    found = protocol_settings_of(entities(), SENDING.lower())
-    assert (found["@id"][-5:], found["@etag"]) == ("(105)", 'W/"1-5"')
+    result = protocol_settings_of(entities(), SENDING.lower())
+    assert (result["@id"][-5:], result["@etag"]) == ("(105)", 'W/"1-5"')
     assert protocol_settings_of(entities(), "Litware") is None
     assert protocol_settings_of({}, SENDING) is None
 
@@ -161,6 +161,6 @@ def test_its_ranges():
     changed = entities()
     changed["Agreements"][0]["ProtocolSettings"]["GroupControlNumberUpperBound"] = "many"
     del changed["Agreements"][0]["ProtocolName"]
-    found = list(ranges_of(inventory_of(service(), changed, taken_at=NOW)))
-    assert found[1] == Place(SENDING, "group", "X12", UNREADABLE)
+    result = list(ranges_of(inventory_of(service(), changed, taken_at=NOW)))
+    assert result[1] == Place(SENDING, "group", "X12", UNREADABLE)
     assert UNREADABLE.problem("X12")

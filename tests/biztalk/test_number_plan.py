@@ -37,24 +37,24 @@ def test_nothing_was_used():
 
 
 def test_all_changes_of_an_agreement_go_together():
-    found = decided(inventory(), since(use(SENDING.upper(), "interchange", 1005), use(SENDING, "group", 705)))
-    assert found.open == ()
-    assert found.changes() == {
+    result = decided(inventory(), since(use(SENDING.upper(), "interchange", 1005), use(SENDING, "group", 705)))
+    assert result.open == ()
+    assert result.changes() == {
         SENDING: {"InterchangeControlNumberLowerBound": 1056, "GroupControlNumberLowerBound": 756}
     }
 
 
 def test_what_is_not_known_is_open_for_every_kind():
     unknown = since(use(SENDING, "group", 705), problem="The database does not respond.")
-    found = decided(inventory(), unknown, inventory())
-    assert [each.kind for each in found.bounds] == ["group"]
-    assert [(each.kind, each.rule) for each in found.open] == [("interchange", "control-numbers-known")]
+    result = decided(inventory(), unknown, inventory())
+    assert [each.kind for each in result.bounds] == ["group"]
+    assert [(each.kind, each.rule) for each in result.open] == [("interchange", "control-numbers-known")]
 
 
 def test_an_agreement_that_the_restored_service_does_not_have():
-    found = decided(inventory(), since(use("Litware X12 send", "interchange", 1005)))
-    assert found.bounds == ()
-    (missing,) = found.open
+    result = decided(inventory(), since(use("Litware X12 send", "interchange", 1005)))
+    assert result.bounds == ()
+    (missing,) = result.open
     assert (missing.agreement, missing.rule) == ("Litware X12 send", "control-number-range")
     assert "the highest 1005, but has no range for them in the restored service" in missing.sentence
 

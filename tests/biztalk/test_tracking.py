@@ -39,11 +39,11 @@ def test_no_row_is_no_use():
 
 
 def test_a_row_is_use():
-    found = report(ROW)
-    assert found.uses == (USE,)
-    assert found.use_of("FABRIKAM x12 send", "interchange") == USE
-    assert found.use_of("Fabrikam X12 send", "group").used == 0
-    assert "20 control numbers were used by 1 agreement from" in found.sentence()
+    result = report(ROW)
+    assert result.uses == (USE,)
+    assert result.use_of("FABRIKAM x12 send", "interchange") == USE
+    assert result.use_of("Fabrikam X12 send", "group").used == 0
+    assert "20 control numbers were used by 1 agreement from" in result.sentence()
 
 
 @pytest.mark.parametrize(
@@ -99,24 +99,24 @@ def test_a_row_without_numbers_is_ignored():
 )
 def test_a_nonsense_number_row_makes_the_rest_unknown(row):
     other = ("Litware X12 send", *ROW[1:])
-    found = report(row, other)
-    assert "Row 1 of the control number query cannot be read" in found.problem
-    assert found.sentence().startswith("Control numbers used from 2026-01-01 02:00:00 UTC to 2026-01-02")
-    assert "; at least 20: Row 1" in found.sentence()
-    assert found.use_of("Fabrikam X12 send", "interchange") is None
-    assert found.use_of("Litware X12 send", "interchange").used == 20
+    result = report(row, other)
+    assert "Row 1 of the control number query cannot be read" in result.problem
+    assert result.sentence().startswith("Control numbers used from 2026-01-01 02:00:00 UTC to 2026-01-02")
+    assert "; at least 20: Row 1" in result.sentence()
+    assert result.use_of("Fabrikam X12 send", "interchange") is None
+    assert result.use_of("Litware X12 send", "interchange").used == 20
 
 
 def test_two_rows_of_the_same_counter_are_none():
-    found = report(ROW, (ROW[0].upper(), *ROW[1:]), ("Litware", *ROW[1:]))
-    assert "has the kind interchange twice" in found.problem
-    assert [use.agreement for use in found.uses] == ["Litware"]
+    result = report(ROW, (ROW[0].upper(), *ROW[1:]), ("Litware", *ROW[1:]))
+    assert "has the kind interchange twice" in result.problem
+    assert [use.agreement for use in result.uses] == ["Litware"]
 
 
 def test_missing_columns_of_numbers_are_a_problem():
-    found = report(("a", "b"), columns=("agreement", "count"))
-    assert "kind, highest, latest, used, last_used is missing" in found.problem
-    assert found.use_of("a", "group") is None
+    result = report(("a", "b"), columns=("agreement", "count"))
+    assert "kind, highest, latest, used, last_used is missing" in result.problem
+    assert result.use_of("a", "group") is None
 
 
 def test_many_problems_are_summed_up():
@@ -182,11 +182,11 @@ def test_no_batch_row_is_empty():
 
 
 def test_a_row_is_an_active_batch():
-    found = drained(BATCH)
-    assert found.answer == "active"
-    assert found.batches == (ActiveBatch("Fabrikam 850", "hourly", 5, OLDEST),)
-    assert "1 batch held 5 messages" in found.sentence()
-    assert "Fabrikam 850/hourly (5 messages, the oldest since 2026-01-01 01:30:00 UTC)" in found.sentence()
+    result = drained(BATCH)
+    assert result.answer == "active"
+    assert result.batches == (ActiveBatch("Fabrikam 850", "hourly", 5, OLDEST),)
+    assert "1 batch held 5 messages" in result.sentence()
+    assert "Fabrikam 850/hourly (5 messages, the oldest since 2026-01-01 01:30:00 UTC)" in result.sentence()
 
 
 @pytest.mark.parametrize(
@@ -210,10 +210,10 @@ def test_counts_in_every_form(count):
 
 
 def test_batch_columns_in_any_order_and_further_ones():
-    found = drained(
+    result = drained(
         ("x", 5, "hourly", OLDEST, "Fabrikam 850"), columns=("EXTRA", "MESSAGES", "Batch", "oldest", "Agreement")
     )
-    assert found == drained(BATCH)
+    assert result == drained(BATCH)
 
 
 def test_a_row_without_messages_is_ignored():
@@ -243,21 +243,21 @@ def test_a_row_without_messages_is_ignored():
     ],
 )
 def test_a_nonsense_batch_row_is_unknown_with_a_reason(row):
-    found = drained(row)
-    assert found.answer == "unknown"
-    assert "Row 1 of the drain query cannot be read" in found.reason
-    assert found.reason in found.sentence()
+    result = drained(row)
+    assert result.answer == "unknown"
+    assert "Row 1 of the drain query cannot be read" in result.reason
+    assert result.reason in result.sentence()
     active = drained(row, BATCH)
-    assert (active.answer, active.reason) == ("active", found.reason)
+    assert (active.answer, active.reason) == ("active", result.reason)
 
 
 def test_missing_columns_of_batches_are_unknown():
-    found = drained(("a", "b"), columns=("agreement", "count"))
-    assert found.answer == "unknown"
-    assert "batch, messages, oldest is missing" in found.reason
+    result = drained(("a", "b"), columns=("agreement", "count"))
+    assert result.answer == "unknown"
+    assert "batch, messages, oldest is missing" in result.reason
 
 
 def test_many_batch_rows_are_summed_up():
-    found = drained(*[("Fabrikam", f"batch {number}", 1, None) for number in range(12)])
-    assert found.sentence().startswith("12 batches held 12 messages")
-    assert found.sentence().endswith("; and 2 more.")
+    result = drained(*[("Fabrikam", f"batch {number}", 1, None) for number in range(12)])
+    assert result.sentence().startswith("12 batches held 12 messages")
+    assert result.sentence().endswith("; and 2 more.")

@@ -8,7 +8,7 @@ import pytest
 from biztalk_services.drivers.biztalk.connection_strings import parts_of
 from biztalk_services.drivers.biztalk.values import GivenValue, MissingValue, StoredValue, sent_values
 
-from tests.biztalk.values import DATABASE, TRACKING, given, problem
+from tests.biztalk.values import DATABASE, TRACKING, database_value, problem
 
 ACS = GivenValue(
     "AccessControlNamespace",
@@ -27,42 +27,42 @@ def raising(error: Exception):
 
 
 def test_a_given_value_is_checked():
-    assert (given().planned().check, given().planned().sentence) == ("passed", "It responds.")
-    failed = given(check=raising(problem("Login failed."))).planned()
+    assert (database_value().planned().check, database_value().planned().sentence) == ("passed", "It responds.")
+    failed = database_value(check=raising(problem("Login failed."))).planned()
     assert (failed.shown, failed.check, failed.sentence) == (DATABASE, "failed", "Login failed.")
 
 
 def test_a_defect_of_this_project_is_no_finding():
     with pytest.raises(KeyError):
-        given(check=raising(KeyError("x"))).planned()
+        database_value(check=raising(KeyError("x"))).planned()
 
 
 @pytest.mark.parametrize("key", ["", "  ", "can\x00ary"])
 def test_a_value_that_cannot_be_sent_does_not_work(key):
     """Otherwise the service would be deleted before that is known."""
-    found = replace(ACS, sent={"acs_namespace": "contosoacs", "acs_key": key}).planned()
-    assert found.check == "failed"
-    assert "acs_key of a restore" in found.sentence
-    assert "ary" not in found.sentence
+    result = replace(ACS, sent={"acs_namespace": "contosoacs", "acs_key": key}).planned()
+    assert result.check == "failed"
+    assert "acs_key of a restore" in result.sentence
+    assert "ary" not in result.sentence
 
 
 def test_a_missing_value_does_not_work():
-    found = MissingValue(TRACKING, "connection x", "There is none.").planned()
-    assert (found.shown, found.origin, found.check, found.sentence) == ("", "connection x", "failed", "There is none.")
+    result = MissingValue(TRACKING, "connection x", "There is none.").planned()
+    assert (result.shown, result.origin, result.check, result.sentence) == ("", "connection x", "failed", "There is none.")
 
 
 @pytest.mark.parametrize(
     ("wanted", "order"), [("biztalk_sql_db", "Create connection biztalk_sql_db,"), ("", "Name a connection in")]
 )
 def test_a_value_that_is_only_in_the_backup_is_a_finding(wanted, order):
-    found = StoredValue(TRACKING, DATABASE, wanted).planned()
-    assert (found.origin, found.check) == ("backup", "not possible")
-    assert "fails late" in found.sentence
-    assert order in found.sentence
+    result = StoredValue(TRACKING, DATABASE, wanted).planned()
+    assert (result.origin, result.check) == ("backup", "not possible")
+    assert "fails late" in result.sentence
+    assert order in result.sentence
 
 
 def test_everything_given_is_sent():
-    values = [ACS, given(), StoredValue("ServiceCertificate", "", ""), MissingValue("x", "y", "z")]
+    values = [ACS, database_value(), StoredValue("ServiceCertificate", "", ""), MissingValue("x", "y", "z")]
     sent = sent_values(values, edition="premium", unit_count=2, version="1.1.0")
     assert (sent.edition, sent.unit_count, sent.service_version) == ("premium", 2, "1.1.0")
     assert (sent.acs_namespace, sent.acs_key) == ("contosoacs", "canary")

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from azure.storage.blob import BlobServiceClient
-from biztalk_services.cli import options
+from biztalk_services.archive import connect
 from biztalk_services.drivers.biztalk.wire import server
 from biztalk_services.flows import resume
 
@@ -57,7 +57,7 @@ def bare_shell(emulator: EmulatorProcess, capsys, monkeypatch: pytest.MonkeyPatc
         if name.startswith(("BIZTALK_", "AZURE_")):
             monkeypatch.delenv(name)
     monkeypatch.setattr(server, "sleep", lambda seconds: None)
-    monkeypatch.setattr(options, "_RETRIES", {"retry_total": 0})
+    monkeypatch.setattr(connect, "_RETRIES", {"retry_total": 0})
     sleep = resume.sleep
     monkeypatch.setattr(resume, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
     return Shell(secrets_of(emulator), capsys)

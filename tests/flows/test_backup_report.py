@@ -40,11 +40,11 @@ def test_skipped_is_not_success(state):
 
 
 @given(st.dictionaries(st.sampled_from(STEPS), st.sampled_from(["success", "failed", "running", *DID_NOT_RUN])))
-def test_empty_exactly_when_every_step_succeeded(found):
-    causes = failed_steps(STEPS, found)
-    assert (causes == []) == all(found.get(step) == "success" for step in STEPS)
+def test_empty_exactly_when_every_step_succeeded(step_states):
+    causes = failed_steps(STEPS, step_states)
+    assert (causes == []) == all(step_states.get(step) == "success" for step in STEPS)
     assert causes == [step for step in STEPS if step in causes]
-    assert not any(found.get(step) == "success" for step in causes)
+    assert not any(step_states.get(step) == "success" for step in causes)
 
 
 def test_an_outcome_is_plain_json_with_the_agreed_names():

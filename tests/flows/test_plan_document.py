@@ -23,8 +23,8 @@ def sections(text: str) -> dict[str, str]:
 
 
 def test_everything_is_in_it():
-    found = sections(plan_document(plan()))
-    assert list(found) == [
+    parts = sections(plan_document(plan()))
+    assert list(parts) == [
         "",
         "Steps",
         "Values of the restored service",
@@ -33,26 +33,26 @@ def test_everything_is_in_it():
         "Control numbers used since the backup",
         "Rules",
     ]
-    assert found[""].startswith(
+    assert parts[""].startswith(
         "## Restore backups/orders-20260101-020000 as contoso-west/orders (premium, scale units: 2)\n\n"
         "Backup of orders (premium, version 1.1.0), taken 2026-01-01 02:05 UTC, 12 items. "
         f"Plan `{plan().hash[:12]}` of 2026-01-02 03:04:05 UTC."
     )
-    assert found["Steps"].startswith("1. Delete it.\n2. Restore it.\n3. Leave it suspended.")
-    assert "took about 90 s" in found["Steps"]
-    assert "| contosoacs | connection acs | works: It gives a token. |" in found[list(found)[2]]
-    assert found["Data loss and manual follow-up"] == "- The backup is 25 h old."
-    assert "- Agreement B was added." in found["Backup compared with the existing service"]
-    assert "| Fabrikam | interchange | 10 | 20 | 121 | It has given out 10. |" in found[list(found)[5]]
-    assert f"| same-version | yes | It is. | {SEED} |" in found["Rules"]
+    assert parts["Steps"].startswith("1. Delete it.\n2. Restore it.\n3. Leave it suspended.")
+    assert "took about 90 s" in parts["Steps"]
+    assert "| contosoacs | connection acs | works: It gives a token. |" in parts[list(parts)[2]]
+    assert parts["Data loss and manual follow-up"] == "- The backup is 25 h old."
+    assert "- Agreement B was added." in parts["Backup compared with the existing service"]
+    assert "| Fabrikam | interchange | 10 | 20 | 121 | It has given out 10. |" in parts[list(parts)[5]]
+    assert f"| same-version | yes | It is. | {SEED} |" in parts["Rules"]
 
 
 def test_blocking_issues_come_first():
     wrong = plan(rules=(BROKEN,), values=(replace(plan().values[0], check="failed", sentence="No token."),))
     text = plan_document(wrong)
-    found = sections(text)
-    assert list(found)[1] == "Blocking issues"
-    assert found["Blocking issues"] == "\n".join(f"- {issue}" for issue in wrong.blocking_issues)
+    parts = sections(text)
+    assert list(parts)[1] == "Blocking issues"
+    assert parts["Blocking issues"] == "\n".join(f"- {issue}" for issue in wrong.blocking_issues)
     assert "| DOES NOT WORK: No token. |" in text
     assert "| same-version | NO | It is not. |" in text
 
@@ -87,7 +87,7 @@ def test_the_time_of_the_backup_is_in_utc():
 @pytest.mark.parametrize("nasty", [NASTY, "|", "\n", "a\u2028b", "|---|\n|x|"])
 def test_tables_and_lists_hold_together(nasty):
     row = plan().control_numbers[0]
-    found = sections(
+    parts = sections(
         plan_document(
             plan(
                 rules=(Check("r", False, nasty, nasty),),
@@ -99,16 +99,16 @@ def test_tables_and_lists_hold_together(nasty):
             )
         )
     )
-    assert len(found) == 8
+    assert len(parts) == 8
     for name, columns in (
         ("Values of the restored service", 4),
         ("Control numbers used since the backup", 6),
         ("Rules", 4),
     ):
-        lines = found[name].splitlines()
+        lines = parts[name].splitlines()
         assert len(lines) == 3
         assert {line.count("|") for line in lines} == {columns + 1}
-    assert len(found["Blocking issues"].splitlines()) == 1
+    assert len(parts["Blocking issues"].splitlines()) == 1
     for name in ("Data loss and manual follow-up", "Backup compared with the existing service"):
-        assert len(found[name].splitlines()) == 2
-    assert len(found["Steps"].partition("\n\n")[0].splitlines()) == 2
+        assert len(parts[name].splitlines()) == 2
+    assert len(parts["Steps"].partition("\n\n")[0].splitlines()) == 2

@@ -22,7 +22,7 @@ from biztalk_services.model.service import ServiceRef
 
 from tests.archive.samples import NOW, reference
 from tests.biztalk.inventories import SENDING, entities, inventory, service
-from tests.biztalk.values import DATABASE, OTHER_DATABASE, TRACKING, given, problem
+from tests.biztalk.values import DATABASE, OTHER_DATABASE, TRACKING, database_value, problem
 from tests.flows.world import RUN, World, used
 
 NIGHT = Run("nightly", "r1")
@@ -45,8 +45,8 @@ def blocked(plan: RestorePlan) -> list[str]:
 
 
 def check_of(plan: RestorePlan, rule: str) -> Any:
-    (found,) = [each for each in plan.rules if each.rule == rule]
-    return found
+    (restore_values,) = [each for each in plan.rules if each.rule == rule]
+    return restore_values
 
 
 def existing(name: str = "orders", state: str = "Active", **changes: Any) -> Any:
@@ -133,8 +133,8 @@ TAKEN = existing("billing", settings={TRACKING: "Data Source=sql.example,1433;Da
         ("content-within-quota", World(), {"edition": "basic", "items": {"agreements": 26}}, {"unit_count": 1}),
         ("units-within-quota", World(), {}, {"unit_count": 9}),
         ("tracking-database-own", World([TAKEN]), {}, {}),
-        ("tracking-database-own", World(found=[StoredValue(TRACKING, "", "")]), {}, {}),
-        ("tracking-database-own", World(found=[]), {}, {}),
+        ("tracking-database-own", World(restore_values=[StoredValue(TRACKING, "", "")]), {}, {}),
+        ("tracking-database-own", World(restore_values=[]), {}, {}),
         ("backup-whole", World(whole=problem("a.json is missing.")), {}, {}),
         ("one-run", World(lock=locked()), {}, {}),
     ],
@@ -147,7 +147,7 @@ def test_a_broken_rule(rule, world, backup, form):
 
 def test_archiving_in_an_edition_without():
     archive = StoredValue("ArchiveStoreConnectionString", "AccountName=archive", "biztalk_store_archive")
-    world = World(found=[given(), archive])
+    world = World(restore_values=[database_value(), archive])
     assert blocked(made(world, {"edition": "standard"})) == ["archiving-in-edition"]
     assert blocked(made(world)) == []
 
@@ -155,7 +155,7 @@ def test_archiving_in_an_edition_without():
 def test_the_database_of_the_original_serves_no_copy():
     world = World([existing(settings={TRACKING: DATABASE})])
     assert blocked(made(world, **NEW)) == ["tracking-database-own"]
-    world.found = [given(shown=OTHER_DATABASE)]
+    world.restore_values = [database_value(shown=OTHER_DATABASE)]
     assert blocked(made(world, **NEW)) == []
 
 
@@ -163,7 +163,7 @@ def test_all_blocking_issues_come_at_once():
     world = World(
         [existing(version="1.2.0", edition="developer"), TAKEN],
         whole=problem("a.json is missing."),
-        found=[given(), MissingValue("AccessControlNamespace", "connection x", "There is no connection x.")],
+        restore_values=[database_value(), MissingValue("AccessControlNamespace", "connection x", "There is no connection x.")],
         lock=locked(),
         use=used(problem="It does not respond"),
         subscription_id="other",
@@ -199,9 +199,9 @@ def test_values_as_they_come():
         raise problem("Login failed.")
 
     world = World(
-        found=[
-            given(),
-            given("MonitoringStoreConnectionString", "AccountName=m", check),
+        restore_values=[
+            database_value(),
+            database_value("MonitoringStoreConnectionString", "AccountName=m", check),
             MissingValue("AccessControlNamespace", "connection x", "There is no connection x."),
             StoredValue("ServiceCertificate", "certificate of the backup", ""),
         ]
@@ -221,7 +221,7 @@ def test_values_as_they_come():
 
 def test_each_value_is_checked_once():
     checks = []
-    made(World(found=[given(check=lambda: checks.append(1) or "It responds.")]))
+    made(World(restore_values=[database_value(check=lambda: checks.append(1) or "It responds.")]))
     assert checks == [1]
 
 
@@ -247,7 +247,7 @@ def test_what_is_sent():
 
 def test_what_cannot_be_sent_is_found_before_anything_is_deleted():
     empty = GivenValue("ServiceCertificate", "x.pfx", "connection c", {"certificate_password": ""}, lambda: "Fine.")
-    assert blocked(made(World(found=[given(), empty]))) == ["value-works"]
+    assert blocked(made(World(restore_values=[database_value(), empty]))) == ["value-works"]
 
 
 # --- what the backup holds was not recorded --------------------------------------------------------------------------
@@ -347,7 +347,7 @@ def test_250_differences_are_not_all_listed():
 
 @pytest.mark.parametrize("services", [[], [existing()]])
 def test_steps_to_a_new_name(services):
-    plan = made(World(services, found=[given(shown=OTHER_DATABASE)]), **NEW, **REPLACE)
+    plan = made(World(services, restore_values=[database_value(shown=OTHER_DATABASE)]), **NEW, **REPLACE)
     assert plan.steps == (RESTORE.format("orders-two"), COMPARE, RAISE, STAY)
     assert plan.existing is None
     assert not plan.replaces
@@ -417,7 +417,7 @@ def test_nothing_was_used_since():
 @pytest.mark.parametrize("services", [[], [existing()], [existing("orders-two")]])
 def test_the_numbers_of_the_service_that_was_backed_up_count(services):
     """Whatever exists: its tracking database knows them, and the restored agreements are its own."""
-    world = World(services, found=[given(shown=OTHER_DATABASE)], use=used(interchange(1020)))
+    world = World(services, restore_values=[database_value(shown=OTHER_DATABASE)], use=used(interchange(1020)))
     for form in ({}, NEW | REPLACE):
         assert made(world, **form).control_numbers[0].next == 1121
         assert world.calls["control_numbers_since"][0] == "orders"

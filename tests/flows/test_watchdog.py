@@ -51,8 +51,8 @@ def decided(
     superseded: bool = False,
     in_progress: bool = False,
 ) -> tuple[Action, str]:
-    found = None if state is None else service(state, in_progress=in_progress)
-    return decide(RECORD, found, run_state=run_state, superseded=superseded, now=now, grace=GRACE)
+    current = None if state is None else service(state, in_progress=in_progress)
+    return decide(RECORD, current, run_state=run_state, superseded=superseded, now=now, grace=GRACE)
 
 
 def action(*arguments: object, **options: object) -> Action:

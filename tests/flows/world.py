@@ -23,7 +23,7 @@ from biztalk_services.model.service import Service
 
 from tests.archive.samples import NOW, reference
 from tests.biztalk import inventories
-from tests.biztalk.values import given
+from tests.biztalk.values import database_value
 
 SUBSCRIPTION = reference().subscription_id
 RUN = Run("biztalk_restore", "manual__1")
@@ -45,8 +45,8 @@ class World:
     batches: DrainStatus | Exception = field(
         default_factory=lambda: DrainStatus(answer="empty", source="tracking database", checked_at=NOW)
     )
-    found: list[Value] = field(
-        default_factory=lambda: [given(), StoredValue("ServiceCertificate", "certificate of the backup", "")]
+    restore_values: list[Value] = field(
+        default_factory=lambda: [database_value(), StoredValue("ServiceCertificate", "certificate of the backup", "")]
     )
     lock: Lock | None = None
     seconds: list[float] = field(default_factory=list)
@@ -103,7 +103,7 @@ class World:
 
     def values(self, request: RestoreRequest, stored: Mapping[str, str], target: str) -> list[Value]:
         self.calls["values"] = (request, dict(stored), target)
-        return self.found
+        return self.restore_values
 
 
 class FakeArchive:

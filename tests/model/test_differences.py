@@ -24,12 +24,12 @@ def changed(change: Any, **more: Any) -> Inventory:
     return inventory_of(service(**more), after, taken_at=NOW, uses=USES)
 
 
-def parts_of(found: tuple[Difference, ...]) -> list[tuple[str, str, Any, Any]]:
-    return [(each.path, each.change, each.before, each.after) for each in found]
+def parts_of(result: tuple[Difference, ...]) -> list[tuple[str, str, Any, Any]]:
+    return [(each.path, each.change, each.before, each.after) for each in result]
 
 
-def only(found: tuple[Difference, ...]) -> Difference:
-    (one,) = found
+def only(result: tuple[Difference, ...]) -> Difference:
+    (one,) = result
     return one
 
 
@@ -41,31 +41,31 @@ def test_the_same():
 
 def test_a_changed_attribute():
     after = changed(lambda all_: all_["Agreements"][0]["BatchDescriptions"][0].update(MessageCount=20))
-    found = only(differences(inventory(), after))
-    assert found == Difference("batch", f"{SENDING}/by ten", "MessageCount", "changed", 10, 20)
-    assert found.path == f"batch[{SENDING}/by ten].MessageCount"
-    assert found.sentence() == "Batch Fabrikam X12 send/by ten: MessageCount changed from 10 to 20."
+    result = only(differences(inventory(), after))
+    assert result == Difference("batch", f"{SENDING}/by ten", "MessageCount", "changed", 10, 20)
+    assert result.path == f"batch[{SENDING}/by ten].MessageCount"
+    assert result.sentence() == "Batch Fabrikam X12 send/by ten: MessageCount changed from 10 to 20."
 
 
 def test_added_and_removed_attributes():
     after = changed(lambda all_: all_["Partners"][0].update(Phone="1"))
-    found = only(differences(inventory(), after))
-    assert found.sentence() == "Partner Fabrikam: Phone was added ('1')."
+    result = only(differences(inventory(), after))
+    assert result.sentence() == "Partner Fabrikam: Phone was added ('1')."
     assert only(differences(after, inventory())).sentence() == "Partner Fabrikam: Phone was removed ('1')."
 
 
 def test_added_and_removed_items():
     after = changed(lambda all_: all_["Partners"].append({"Name": "Litware"}))
-    found = only(differences(inventory(), after))
-    assert found == Difference("partner", "Litware", None, "added")
-    assert found.sentence() == "Partner Litware was added."
+    result = only(differences(inventory(), after))
+    assert result == Difference("partner", "Litware", None, "added")
+    assert result.sentence() == "Partner Litware was added."
     assert only(differences(after, inventory())).sentence() == "Partner Litware was removed."
 
 
 def test_settings_edition_and_service():
     after = inventory(edition="standard", service="orders2", settings={"UnitCount": "1"})
-    found = differences(inventory(), after)
-    assert parts_of(found) == [
+    result = differences(inventory(), after)
+    assert parts_of(result) == [
         ("service", "changed", "orders", "orders2"),
         ("settings.Edition", "changed", "premium", "standard"),
         (
@@ -76,8 +76,8 @@ def test_settings_edition_and_service():
         ),
         ("settings.UnitCount", "changed", "2", "1"),
     ]
-    assert found[0].sentence() == "Service changed from 'orders' to 'orders2'."
-    assert found[1].sentence() == "Setting Edition changed from 'premium' to 'standard'."
+    assert result[0].sentence() == "Service changed from 'orders' to 'orders2'."
+    assert result[1].sentence() == "Setting Edition changed from 'premium' to 'standard'."
 
 
 def test_what_could_not_be_read_is_a_difference():
@@ -92,17 +92,17 @@ def test_what_could_not_be_read_is_a_difference():
             "Partner management cannot be compared (before: The token was refused.; after: The token was refused).",
         ),
     ):
-        found = differences(before, after)
-        assert [each.path for each in found] == ["parts.control numbers", "parts.partner management"]
-        assert found[1].sentence() == sentence
+        result = differences(before, after)
+        assert [each.path for each in result] == ["parts.control numbers", "parts.partner management"]
+        assert result[1].sentence() == sentence
     bare = replace(seeing, parts={})
     assert [each.change for each in differences(seeing, bare)] == ["not comparable", "not comparable"]
 
 
 def test_a_part_that_no_earlier_version_had():
     after = inventory(parts={"bridges": None, **inventory().parts})
-    (found,) = differences(inventory(), after)
-    assert (found.path, found.before, found.after) == ("parts.bridges", "It is not in the inventory.", None)
+    (result,) = differences(inventory(), after)
+    assert (result.path, result.before, result.after) == ("parts.bridges", "It is not in the inventory.", None)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_a_part_that_no_earlier_version_had():
 def test_what_is_allowed_is_marked(allowed, unexpected):
     after = changed(lambda all_: all_["Partners"][0].update(Description="customer"), edition="standard")
     after = replace(after, settings=dict(after.settings) | {"UnitCount": "1"})
-    found = differences(inventory(), after, allowed=allowed)
-    assert len(found) == 3
-    left = [each.path for each in found if not each.allowed]
-    assert left == ([each.path for each in found] if unexpected is None else unexpected)
-    assert all(each.sentence().endswith(", as expected.") for each in found if each.allowed)
+    result = differences(inventory(), after, allowed=allowed)
+    assert len(result) == 3
+    left = [each.path for each in result if not each.allowed]
+    assert left == ([each.path for each in result] if unexpected is None else unexpected)
+    assert all(each.sentence().endswith(", as expected.") for each in result if each.allowed)
 
 
 def test_long_and_odd_values_make_one_short_line():

@@ -30,9 +30,9 @@ def test_sentences():
 
 
 def test_many_batches_are_summed_up():
-    found = status(*[ActiveBatch("Fabrikam", f"batch {number}", 1) for number in range(12)])
-    assert found.sentence().startswith("12 batches held 12 messages")
-    assert found.sentence().endswith("; and 2 more.")
+    result = status(*[ActiveBatch("Fabrikam", f"batch {number}", 1) for number in range(12)])
+    assert result.sentence().startswith("12 batches held 12 messages")
+    assert result.sentence().endswith("; and 2 more.")
 
 
 def test_contradictions_are_refused():

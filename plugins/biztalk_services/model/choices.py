@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
@@ -54,6 +55,12 @@ def check_value(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     """
     if value not in allowed and "{{" not in str(value):
         raise ValueError(f"{name} is {value!r}; it is one of {', '.join(allowed)}.")
+
+
+def add_option(group: Any, option: str, *, help: str, default: Any = None, **how: Any) -> None:
+    """Add an option that may stand in an environment variable: ``--port`` in ``BIZTALK_PORT``."""
+    variable = f"BIZTALK_{option.strip('-').upper().replace('-', '_')}"
+    group.add_argument(option, default=os.environ.get(variable) or default, help=f"{help} [{variable}]", **how)
 
 
 def add_arguments(group: Any, kind: type, *, without: tuple[str, ...] = ()) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from biztalk_services.cli.options import MissingCredentialsError, add_option, open_account, secret_file
+from biztalk_services.archive.connect import MissingCredentialsError, open_account, secret_file
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of
 from biztalk_services.drivers.biztalk.csv_answers import InvalidAnswerError, control_numbers_in, drain_status_in
 from biztalk_services.drivers.biztalk.given import access_control_value, certificate_value, store_value
@@ -31,7 +31,7 @@ from biztalk_services.drivers.biztalk.values import (
 from biztalk_services.drivers.biztalk.wire.client import DEFAULT_HOST, BizTalkServicesClient
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
 from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
-from biztalk_services.model.choices import add_arguments
+from biztalk_services.model.choices import add_arguments, add_option
 from biztalk_services.model.control_numbers import EVER, UseReport
 from biztalk_services.model.drain import DrainStatus, DrainUnknownError
 from biztalk_services.model.errors import BackupServiceError
