@@ -11,7 +11,7 @@ from biztalk_services.cli.backups import add_list, add_show, add_verify
 from biztalk_services.cli.diff import add_diff
 from biztalk_services.cli.inventory import add_inventory
 from biztalk_services.cli.plan import add_plan
-from biztalk_services.cli.printing import printable
+from biztalk_services.cli.printing import warn
 from biztalk_services.cli.resume import add_resume
 from biztalk_services.cli.status import add_status
 from biztalk_services.model.errors import BackupServiceError
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     :param arguments: as on the command line; None: those of the process.
-    :returns: exit code, as the command says.
+    :returns: exit code; the help of each command explains its codes.
     """
     parser = argparse.ArgumentParser(
         prog="python -m biztalk_services",
@@ -40,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT_OFF
     except BackupServiceError as error:
-        print(printable(str(error)), file=sys.stderr)
+        warn(str(error))
         return UNABLE
     except KeyboardInterrupt:
-        print("Interrupted. Requests that were sent are still carried out.", file=sys.stderr)
+        warn("Interrupted. Requests that were sent are still carried out.")
         return INTERRUPTED
     return code
 

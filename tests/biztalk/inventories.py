@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from biztalk_services.drivers.biztalk.entities import inventory_of
-from biztalk_services.drivers.biztalk.services import biztalk_service
+from biztalk_services.drivers.biztalk.states import biztalk_service
 from biztalk_services.model.control_numbers import EVER, ControlNumberUse, UseReport
 from biztalk_services.model.inventory import Inventory, Item
 from biztalk_services.model.service import Service, ServiceRef

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from biztalk_services.drivers.biztalk.backup_rules import backup_checks
 from biztalk_services.drivers.biztalk.editions import has_backups
-from biztalk_services.drivers.biztalk.services import biztalk_service
+from biztalk_services.drivers.biztalk.states import biztalk_service
 from biztalk_services.model.checks import RefusedError, refuse_if_broken
 from biztalk_services.model.service import Service, ServiceRef
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, OpenNumbers, new_bounds
-from biztalk_services.drivers.biztalk.numbers.ranges import HIGHEST, WIDTHS, Range
+from biztalk_services.drivers.biztalk.numbers.ranges import HIGHEST, WIDTHS, Place, Range
 from biztalk_services.model.control_numbers import ControlNumberUse
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -19,11 +19,10 @@ STRICT = Range(1, 1000)
 
 
 def needed(
-    restored: Range, last: int | None, use: ControlNumberUse | list[int] | None, margin: int = 50, **options: object
+    restored: Range, last: int | None, use: ControlNumberUse | list[int] | None, margin: int = 50, protocol: str = "X12"
 ) -> NewBounds | OpenNumbers | None:
     use = use_of(use) if isinstance(use, list) else use
-    options = {"agreement": AGREEMENT, "kind": KIND, "protocol": "X12"} | options
-    return new_bounds(restored, last=last, use=use, margin=margin, **options)
+    return new_bounds(Place(AGREEMENT, KIND, protocol, restored), last=last, use=use, margin=margin)
 
 
 def numbers(first: int, last: int) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 from biztalk_services.drivers.biztalk.connection_strings import tracking_database
 from biztalk_services.drivers.biztalk.editions import ORDER, QUOTAS, is_lower
 from biztalk_services.drivers.biztalk.restore_rules import EDITIONS, RESTORE, SEED, Intention, restore_checks
-from biztalk_services.drivers.biztalk.services import biztalk_service
+from biztalk_services.drivers.biztalk.states import biztalk_service
 from biztalk_services.model.checks import Check
 from biztalk_services.model.service import Service, ServiceRef
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from biztalk_services.drivers.biztalk.services import biztalk_service
-from biztalk_services.drivers.biztalk.states import allowed_in, phase_of, states_allowing, under_way
+from biztalk_services.drivers.biztalk.states import allowed_in, biztalk_service, phase_of, states_allowing, under_way
 from biztalk_services.model.service import Phase, ServiceRef
 
 CHART = """

@@ -48,7 +48,12 @@ def test_a_value_that_cannot_be_sent_does_not_work(key):
 
 def test_a_missing_value_does_not_work():
     result = MissingValue(TRACKING, "connection x", "There is none.").planned()
-    assert (result.shown, result.origin, result.check, result.sentence) == ("", "connection x", "failed", "There is none.")
+    assert (result.shown, result.origin, result.check, result.sentence) == (
+        "",
+        "connection x",
+        "failed",
+        "There is none.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ DATABASE = "Data Source=tcp:sql.example;Initial Catalog=Tracking"
 OTHER_DATABASE = "Data Source=sql.example;Initial Catalog=Tracking2"
 
 
-def database_value(setting: str = TRACKING, shown: str = DATABASE, check: Callable[[], str] = lambda: "It responds.") -> Value:
+def database_value(
+    setting: str = TRACKING, shown: str = DATABASE, check: Callable[[], str] = lambda: "It responds."
+) -> Value:
     return GivenValue(setting, shown, "connection sql", {"tracking_store": f"{shown};Password=canary"}, check)
 
 

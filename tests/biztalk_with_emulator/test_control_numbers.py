@@ -12,7 +12,7 @@ import pytest
 from biztalk_emulator.business.control_numbers import draw
 from biztalk_emulator.business.errors import ControlNumbersExhausted
 from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, new_bounds
-from biztalk_services.drivers.biztalk.numbers.ranges import Range
+from biztalk_services.drivers.biztalk.numbers.ranges import Place, Range
 from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY, since_text, use_report
 from biztalk_services.model.control_numbers import EVER, ControlNumberUse, UseReport
 from hypothesis import given
@@ -73,9 +73,7 @@ def test_the_emulator_gives_no_number_twice(lower, size, rollover, last, count, 
     if not numbers:
         return
     use = ControlNumberUse(AGREEMENT, "interchange", max(numbers), numbers[-1], len(numbers))
-    bounds = new_bounds(
-        pattern, agreement=AGREEMENT, kind="interchange", protocol="X12", last=last, use=use, margin=margin
-    )
+    bounds = new_bounds(Place(AGREEMENT, "interchange", "X12", pattern), last=last, use=use, margin=margin)
     if isinstance(bounds, NewBounds):
         upper = pattern.upper if bounds.upper is None else bounds.upper
         again = give(Range(bounds.lower, upper, rollover=rollover), last, max(margin, 1))

@@ -153,7 +153,8 @@ class TestOrder:
         (report,) = dag.leaves
         assert (report.task_id, report.trigger_rule) == ("report", "all_done")
         assert {*report.steps, "report"} == set(dag.task_dict)
-        assert {*report.changes, *report.deletions} <= set(dag.task_dict)
+        known = report.restore_steps
+        assert {*known.changes, *known.deletions, *known.deletions.values(), *known.required} <= set(dag.task_dict)
         assert "replace.resume_unless_deleted" in report.upstream_task_ids
 
 

@@ -45,8 +45,8 @@ def blocked(plan: RestorePlan) -> list[str]:
 
 
 def check_of(plan: RestorePlan, rule: str) -> Any:
-    (restore_values,) = [each for each in plan.rules if each.rule == rule]
-    return restore_values
+    (check,) = [each for each in plan.rules if each.rule == rule]
+    return check
 
 
 def existing(name: str = "orders", state: str = "Active", **changes: Any) -> Any:
@@ -114,6 +114,33 @@ def test_what_a_person_did_meanwhile_makes_another_plan():
 
 # --- rules -----------------------------------------------------------------------------------------------------------
 
+RULES = [
+    "backup-whole",
+    "same-subscription",
+    "name-free",
+    "edition-has-restore",
+    "edition-not-lower",
+    "content-within-quota",
+    "same-version",
+    "target-name",
+    "tracking-database-own",
+    "one-run",
+    "control-numbers",
+]
+
+
+def test_every_rule_that_passes_is_listed():
+    assert [rule.rule for rule in made().rules] == RULES
+
+
+def test_rules_of_a_replacement_only_where_one_is_replaced():
+    """Consent without an existing service adds no rule; an existing service without consent is left alone."""
+    assert [rule.rule for rule in made(**REPLACE).rules] == RULES
+    assert [rule.rule for rule in made(World([existing()])).rules] == RULES
+    replaced = [rule.rule for rule in made(World([existing()]), **REPLACE).rules]
+    assert replaced == [*RULES[:3], "existing-may-be-deleted", "safety-backup", *RULES[3:]]
+
+
 TAKEN = existing("billing", settings={TRACKING: "Data Source=sql.example,1433;Database=TRACKING"})
 
 
@@ -163,7 +190,10 @@ def test_all_blocking_issues_come_at_once():
     world = World(
         [existing(version="1.2.0", edition="developer"), TAKEN],
         whole=problem("a.json is missing."),
-        restore_values=[database_value(), MissingValue("AccessControlNamespace", "connection x", "There is no connection x.")],
+        restore_values=[
+            database_value(),
+            MissingValue("AccessControlNamespace", "connection x", "There is no connection x."),
+        ],
         lock=locked(),
         use=used(problem="It does not respond"),
         subscription_id="other",

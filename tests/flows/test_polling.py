@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.flows.polling import ErrorTolerance, next_interval
+from biztalk_services.flows.poll_loop import ErrorTolerance, next_interval
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from biztalk_services.archive.errors import BackupDamagedError
-from biztalk_services.drivers.biztalk.services import biztalk_service
+from biztalk_services.drivers.biztalk.states import biztalk_service
 from biztalk_services.flows.restore_checks import (
     SOURCE,
     backup_is_whole,

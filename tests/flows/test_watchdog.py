@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from biztalk_services.drivers.biztalk.services import biztalk_service
+from biztalk_services.drivers.biztalk.states import biztalk_service
 from biztalk_services.flows.watchdog import SETTLING, Action, decide
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run, RunState

@@ -126,9 +126,6 @@ class FakeSources(Sources):
     def partner_management(self, service: Service, override: str | None = None) -> Any:
         raise NotImplementedError
 
-    def is_given(self, setting: str, request: RestoreRequest) -> bool:
-        raise NotImplementedError
-
     def value(self, *arguments: Any) -> Value:
         raise NotImplementedError
 

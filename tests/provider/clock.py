@@ -10,9 +10,9 @@ import pytest
 
 
 class Clock:
-    """What the modules under test take for the time.
+    """The time for the modules under test.
 
-    :param pause: seconds that a sleep really takes, for the emulator to come along.
+    :param pause: seconds that a sleep really takes, in which the emulator goes on.
     """
 
     def __init__(self, pause: float = 0.01) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 from biztalk_services.drivers.biztalk.wire import server as server_module
-from biztalk_services.flows import poll_loop, polling
+from biztalk_services.flows import poll_loop
 from biztalk_services.provider import waiting
 
 from tests.archive.azurite import KEY, Azurite
@@ -76,7 +76,7 @@ def connections(emulator: EmulatorProcess, azurite: Azurite, connect, monkeypatc
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    clock.rule(monkeypatch, polling, poll_loop, waiting)
+    clock.rule(monkeypatch, poll_loop, waiting)
     return clock
 
 
@@ -160,7 +160,7 @@ def origin(restored_emulator: EmulatorProcess, azurite: Azurite) -> dict[str, An
     with pytest.MonkeyPatch.context() as patch:
         around = Surroundings(restored_emulator, azurite, _connecting(patch))
         around.connections()
-        Clock().rule(patch, polling, poll_loop, waiting)
+        Clock().rule(patch, poll_loop, waiting)
         return around.backed_up()
 
 

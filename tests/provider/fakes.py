@@ -186,13 +186,13 @@ class TaskInstance:
     def xcom_pull(
         self, task_ids: str, key: str = "return_value", *, map_indexes: Any = NOTSET, default: Any = None
     ) -> Any:
-        """As Airflow 3.3: without a map index the values of all instances of the task, where there is one only that."""
+        """As Airflow 3.3: without a map index the values of all instances of the task, or the only one."""
         if map_indexes is NOTSET:
             indexes = sorted(index for task_id, index, name in self.run.xcoms if (task_id, name) == (task_ids, key))
             values = [self.run.xcom(task_ids, key, index) for index in indexes] or [None]
             return values[0] if len(values) == 1 else values
-        found = self.run.xcom(task_ids, key, -1 if map_indexes is None else map_indexes)
-        return default if found is None else found
+        value = self.run.xcom(task_ids, key, -1 if map_indexes is None else map_indexes)
+        return default if value is None else value
 
     def get_relevant_upstream_map_indexes(self, upstream: BaseOperator, ti_count: Any, session: Any) -> int | None:
         """Inside of a mapped group an XCom is that of the same service; from elsewhere it is the whole one."""

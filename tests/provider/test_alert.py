@@ -32,13 +32,13 @@ def of_a_deadline(state: str) -> dict[str, Any]:
 class Webhook:
     def __init__(self) -> None:
         self.status = 200
-        self.got: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
         webhook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                webhook.got.append((self.path, json.loads(body)))
+                webhook.received.append((self.path, json.loads(body)))
                 self.send_response(webhook.status)
                 self.end_headers()
 
@@ -65,37 +65,37 @@ def connection(port: int, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(params=["worker", "triggerer"])
-def tell(request):
-    """Tells as a worker does, or as the triggerer does."""
+def alert(request):
+    """Alerts as a worker does, or as the triggerer does."""
     if request.param == "worker":
         return lambda: AlertNotifier(subject=SUBJECT).notify(ON_A_WORKER)
     return lambda: asyncio.run(OverdueNotifier(subject=SUBJECT).async_notify(of_a_deadline("running")))
 
 
-def test_without_a_webhook_there_is_a_line_in_the_log(tell, capfd):
-    tell()
+def test_without_a_webhook_there_is_a_line_in_the_log(alert, capfd):
+    alert()
     assert MESSAGE["text"] in "".join(capfd.readouterr())
 
 
-def test_a_webhook_gets_the_message(tell, webhook, capfd):
-    tell()
-    assert webhook.got == [("/hooks/canary", MESSAGE)]
+def test_a_webhook_gets_the_message(alert, webhook, capfd):
+    alert()
+    assert webhook.received == [("/hooks/canary", MESSAGE)]
     printed = "".join(capfd.readouterr())
     assert MESSAGE["text"] in printed
     assert "canary" not in printed
 
 
-def test_the_path_may_stand_in_the_extra(tell, webhook, connect):
+def test_the_path_may_stand_in_the_extra(alert, webhook, connect):
     connect("chat", connection(webhook.server.server_port, password=None, extra={"path": "hooks/other"}))
-    tell()
-    assert webhook.got == [("/hooks/other", MESSAGE)]
+    alert()
+    assert webhook.received == [("/hooks/other", MESSAGE)]
 
 
 @pytest.mark.parametrize("folder", ["hooks", "hooks/a/b"])
-def test_the_connection_may_be_made_of_the_url(folder, tell, webhook, monkeypatch):
+def test_the_connection_may_be_made_of_the_url(folder, alert, webhook, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_CHAT", f"http://127.0.0.1:{webhook.server.server_port}/{folder}")
-    tell()
-    assert webhook.got == [(f"/{folder}", MESSAGE)]
+    alert()
+    assert webhook.received == [(f"/{folder}", MESSAGE)]
 
 
 @pytest.mark.parametrize(
@@ -119,35 +119,35 @@ def test_every_way_to_write_the_url(fields, url, monkeypatch):
     assert _url(BaseHook.get_connection("chat")) == url
 
 
-def test_a_webhook_that_refuses_is_told_of(tell, webhook, capfd):
+def test_a_webhook_that_rejects_is_logged(alert, webhook, capfd):
     webhook.status = 410
-    tell()
+    alert()
     printed = "".join(capfd.readouterr())
-    assert "The webhook of connection chat did not take the alert: HTTP status 410." in printed
+    assert "The webhook of connection chat rejected the alert: HTTP status 410." in printed
     assert "canary" not in printed
 
 
 @pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "ConnectError"), ("no host\n", "InvalidURL")])
-def test_a_webhook_that_cannot_be_reached_is_told_of(host, why, tell, webhook, connect, capfd):
+def test_a_webhook_that_cannot_be_reached_is_logged(host, why, alert, webhook, connect, capfd):
     connect("chat", connection(free_port(), host=host))
-    tell()
+    alert()
     printed = "".join(capfd.readouterr())
     assert MESSAGE["text"] in printed
     assert f"The webhook of connection chat cannot be reached: {why}." in printed
     assert "canary" not in printed
 
 
-def test_a_missing_connection_is_named(tell, monkeypatch, capfd):
+def test_a_missing_connection_is_named(alert, monkeypatch, capfd):
     monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__ALERT_CONN_ID", "no_such_connection")
     with pytest.raises(AirflowNotFoundException, match="no_such_connection"):
-        tell()
+        alert()
     assert MESSAGE["text"] in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("state", ["failed", "success"])
-def test_a_run_that_has_ended_takes_too_long_no_more(state, webhook):
+def test_a_run_that_has_ended_is_not_overdue(state, webhook):
     asyncio.run(OverdueNotifier(subject=SUBJECT).async_notify(of_a_deadline(state)))
-    assert webhook.got == []
+    assert webhook.received == []
 
 
 def test_the_subject_is_a_template():

@@ -34,8 +34,8 @@ def check(name) -> CheckBackupOperator:
 
 class TestCheck:
     def test_a_backup_that_is_allowed(self, check, run):
-        found = run.execute(check)
-        assert found == {
+        checked = run.execute(check)
+        assert checked == {
             "service": SERVICE,
             "subscription_id": "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10",
             "edition": "standard",
@@ -199,7 +199,7 @@ def test_a_service_that_is_active_again_is_not_backed_up(backup, run, emulator, 
     assert requests("backup") == []
 
 
-def test_a_service_changed_since_it_was_quiesced_is_not_backed_up(backup, run, emulator, operations):
+def test_a_service_changed_since_the_wait_is_not_backed_up(backup, run, emulator, operations):
     emulator.admin("POST", f"/services/{NAME}/content", {})
     with pytest.raises(PreconditionFailedError) as caught:
         run.execute(backup)

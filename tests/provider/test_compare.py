@@ -1,4 +1,4 @@
-"""Comparing a backup with another one, or with the living service."""
+"""Comparing a backup with another one, or with the service as it is."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def test_a_service_that_was_not_changed_is_the_same(compare):
     assert compare() == {"same": True, "differences": []}
 
 
-def test_what_was_changed_since_is_told_by_item_and_attribute(compare, around):
+def test_a_change_is_listed_by_item_and_attribute(compare, around):
     around.edit(CHANGED)
-    told = compare()
-    assert told["same"] is False
-    (difference,) = told["differences"]
+    compared = compare()
+    assert compared["same"] is False
+    (difference,) = compared["differences"]
     assert (difference["kind"], difference["name"]) == ("partner", "Fabrikam")
     assert (difference["attribute"], difference["change"]) == ("Description", "changed")
     assert difference["after"] == CHANGED
 
 
-def test_two_backups_are_compared_without_asking_the_service(compare, origin, around):
+def test_two_backups_are_compared_without_a_request(compare, origin, around):
     before = around.mark()
     assert compare(later_backup_name=origin["container"])["same"] is True
     assert around.emulator.journal(after=before, kind="request") == []
 
 
-def test_a_backup_whose_inventory_nobody_recorded_is_refused(compare):
+def test_a_backup_without_inventory_is_refused(compare):
     with pytest.raises(NotInCatalogError):
         compare(backup_name="contosoorders-20000101-000000")

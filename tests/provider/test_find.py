@@ -1,4 +1,4 @@
-"""Which services a run is about."""
+"""The services of a backup run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from biztalk_services.drivers.biztalk.driver import BizTalkDriver
+from biztalk_services.drivers.biztalk.states import biztalk_service
 from biztalk_services.model.checks import RefusedError
 from biztalk_services.model.errors import ThrottledError
-from biztalk_services.provider.hook import BizTalkServicesHook
+from biztalk_services.provider.hook import driver_for
 from biztalk_services.provider.operators.find import ALL_SERVICES, FindServicesOperator
 
 from tests.provider.fakes import Run
@@ -33,8 +35,8 @@ def run() -> Run:
 
 def find(run: Run, **options) -> set[str]:
     """Names of the services that are to be backed up."""
-    found = run.execute(FindServicesOperator(task_id="find", **options), map_index=-1)
-    return {target["service"].partition("/")[2] for target in found}
+    jobs = run.execute(FindServicesOperator(task_id="find", **options), map_index=-1)
+    return {job["service"].partition("/")[2] for job in jobs}
 
 
 def chosen(run: Run) -> dict[str, dict]:
@@ -46,23 +48,22 @@ def test_all_whose_edition_has_backups(run):
     assert {name: service["edition"] for name, service in chosen(run).items()} == FLEET
     assert chosen(run)["contosodev"] == {
         "service": "contoso-west-us/contosodev",
-        "cloud_service": "contoso-west-us",
+        "scope": "contoso-west-us",
         "name": "contosodev",
         "region": "West US",
         "edition": "developer",
     }
 
 
-def test_each_is_ready_to_expand_a_task_group_and_another_try_finds_the_same(run):
+def test_another_try_finds_the_same_jobs(run):
     find(run, services="ContosoRetail")
-    (target,) = run.xcom("find", map_index=-1)
-    assert target == {
+    (job,) = run.xcom("find", map_index=-1)
+    assert job == {
         "service": "contoso-west-us/ContosoRetail",
         "backup_name": "contosoretail-20260102-030405",
-        "tracking_conn_id": "biztalk_tracking_contosoretail",
     }
     find(run, services="ContosoRetail")
-    assert run.xcom("find", map_index=-1) == [target]
+    assert run.xcom("find", map_index=-1) == [job]
 
 
 @pytest.mark.parametrize("services", ["contosoretail CONTOSONORDIC", ["ContosoRetail", "contosonordic"]])
@@ -107,7 +108,7 @@ def test_patterns_of_the_configuration(include, exclude, expected, run, monkeypa
     assert find(run) == expected
 
 
-def test_trouble_leaves_its_sentence_for_the_report(run, emulator):
+def test_an_error_leaves_its_sentence_for_the_report(run, emulator):
     emulator.fault("status", "list", retry_after=90)
     task = FindServicesOperator(task_id="find")
     with pytest.raises(ThrottledError) as caught:
@@ -118,20 +119,23 @@ def test_trouble_leaves_its_sentence_for_the_report(run, emulator):
 
 
 def test_a_missing_or_unknown_edition_is_left_to_the_check(run, monkeypatch):
-    """What the edition has is not known; only the check's refusal makes that red."""
-    known = BizTalkServicesHook().list_services()
-    fleet = [replace(service, edition=edition) for service, edition in zip(known, [None, "gold"], strict=False)]
-    monkeypatch.setattr(BizTalkServicesHook, "list_services", lambda hook: fleet)
-    assert find(run) == {service.address.name for service in fleet}
+    """Whether the edition has backups is not known; the check refuses it."""
+    known = driver_for("biztalk_default").list_services()
+    fleet = [
+        biztalk_service(service.ref, service.state, edition)
+        for service, edition in zip(known, [None, "gold"], strict=False)
+    ]
+    monkeypatch.setattr(BizTalkDriver, "list_services", lambda driver: fleet)
+    assert find(run) == {service.ref.name for service in fleet}
 
 
 def test_two_services_of_one_name_are_refused(run, monkeypatch):
-    known = BizTalkServicesHook().list_services()[0]
-    twin = replace(known, address=replace(known.address, cloud_service="another"))
-    monkeypatch.setattr(BizTalkServicesHook, "list_services", lambda hook: [known, twin])
+    known = driver_for("biztalk_default").list_services()[0]
+    twin = replace(known, ref=replace(known.ref, scope="another"))
+    monkeypatch.setattr(BizTalkDriver, "list_services", lambda driver: [known, twin])
     with pytest.raises(RefusedError, match="names-differ") as caught:
         find(run)
-    assert str(twin.address) in str(caught.value)
+    assert str(twin.ref) in str(caught.value)
 
 
 @pytest.mark.parametrize(("late", "run_type", "refused"), [(119, "scheduled", False), (121, "scheduled", True),

@@ -1,4 +1,4 @@
-"""Connections: what they hold, what "Test" says, and that nothing of it is repeated."""
+"""Connections: what they hold, what "Test" returns, and that no secret of them is repeated."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import base64
 
 import pytest
 from airflow.sdk import BaseHook, Connection
-from biztalk_services.hooks.storage import storage_account, taken
+from biztalk_services.drivers.biztalk.driver import BizTalkDriver
+from biztalk_services.drivers.registry import CONNECT, ConnectionNotFoundError
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.service import ServiceRef
-from biztalk_services.provider.hook import BizTalkServicesHook, hook_for, hook_of
+from biztalk_services.provider.connections import AirflowConnections, open_archive
+from biztalk_services.provider.hook import BizTalkServicesHook, ServiceHook, driver_for
 
-from tests.provider.connections import NAME, SERVICE, management, storage
 from tests.archive.azurite import ACCOUNT, KEY, free_port
 from tests.emulator.driver import SUBSCRIPTION
+from tests.provider.connections import NAME, SERVICE, TRACKING, management, storage
 from tests.wire.pki import identity
 
 pytestmark = pytest.mark.usefixtures("connections")
@@ -37,28 +40,42 @@ def conn_type(request) -> str:
 @pytest.mark.parametrize("form", [management, by_paths])
 def test_it_works_in_every_form(form, conn_type, emulator, connect):
     connect("biztalk_default", form(emulator) | {"conn_type": conn_type})
-    works, sentence = hook_for("biztalk_default").test_connection()
+    works, sentence = ServiceHook("biztalk_default").test_connection()
     assert works, sentence
     assert SERVICE in sentence
-    assert hook_for("biztalk_default").get_service(ServiceRef.parse(SERVICE)).state == "Active"
-    assert BizTalkServicesHook().subscription_id == SUBSCRIPTION
+    assert driver_for("biztalk_default").get_service(ServiceRef.parse(SERVICE)).state == "Active"
+    assert BizTalkServicesHook().driver.subscription_id == SUBSCRIPTION
 
 
 def test_airflow_finds_the_hook_by_the_type():
     hook = BaseHook.get_connection("biztalk_default").get_hook()
     assert isinstance(hook, BizTalkServicesHook)
-    assert hook.get_conn() is hook.client
-    assert [str(service.address) for service in hook.list_services()].count(SERVICE) == 1
+    assert hook.get_conn() is hook.driver
+    assert isinstance(hook.driver, BizTalkDriver)
+    assert [str(service.ref) for service in hook.driver.list_services()].count(SERVICE) == 1
 
 
-def test_another_type_brings_its_own_hook():
-    own = object()
+def test_another_type_has_its_own_driver(monkeypatch):
+    own, calls = object(), []
 
-    class Another(Connection):
-        def get_hook(self, **_):
-            return own
+    def connect(connection, connections, options):
+        calls.append((connection.conn_id, connections.get("biztalk_default").conn_type, options["drain_query"]))
+        return own
 
-    assert hook_of(Another(conn_id="other", conn_type="other_services")) is own
+    monkeypatch.setitem(CONNECT, "other_services", connect)
+    monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__DRAIN_QUERY", "SELECT 1")
+    hook = ServiceHook(connection=Connection(conn_id="other", conn_type="other_services"))
+    assert hook.driver is own
+    assert hook.get_conn() is own
+    assert calls == [("other", "biztalk_services", "SELECT 1")]
+
+
+def test_a_type_without_a_driver_is_refused(connect):
+    connect("other", {"conn_type": "other_services"})
+    with pytest.raises(BackupServiceError, match="Connection other has the type other_services, for which there is no"):
+        driver_for("other")
+    works, sentence = ServiceHook("other").test_connection()
+    assert (works, "drivers for biztalk_services" in sentence) == (False, True)
 
 
 def changed(emulator, **changes) -> dict:
@@ -87,7 +104,7 @@ FAILURES = {
     ),
     "a text that is no certificate": ({"extra": {"certificate": "canary"}}, "certificate"),
     "a file that is not there": ({"extra": {"certificate": None, "certificate_path": "/no/such.pem"}}, "/no/such.pem"),
-    "a certificate that nobody uploaded": (
+    "a certificate that was not uploaded": (
         {"password": STRANGER.key_pem, "extra": {"certificate": STRANGER.certificate_pem}},
         "uploaded to th",
     ),
@@ -95,7 +112,7 @@ FAILURES = {
     "a CA bundle that is not there": ({"extra": {"ca_bundle": "/no/such-ca.pem"}}, "/no/such-ca.pem"),
     "another subscription": ({"login": "00000000-0000-0000-0000-000000000000"}, "uploaded to th"),
     "no subscription": ({"login": None}, "subscription id"),
-    "nobody there": ({"port": free_port()}, "Could not connect"),
+    "no server": ({"port": free_port()}, "Could not connect"),
     "an URL as host": ({"host": "https://127.0.0.1/x"}, "without scheme"),
     "an unknown host": ({"host": "no-such-host.invalid"}, "Could not connect"),
     "an API version that is too old": ({"extra": {"api_version": "2009-01-01"}}, "MissingOrIncorrectVersionHeader"),
@@ -106,7 +123,7 @@ FAILURES = {
 def test_every_failure_is_a_sentence_without_secrets(what, emulator, connect, secrets):
     changes, expected = FAILURES[what]
     connect("biztalk_default", changed(emulator, **changes))
-    works, sentence = hook_for("biztalk_default").test_connection()
+    works, sentence = ServiceHook("biztalk_default").test_connection()
     assert not works
     assert expected in sentence
     assert sentence.endswith(".")
@@ -121,12 +138,31 @@ def test_a_missing_connection_is_named():
 
 
 def test_the_storage_account(azurite, connect, blobs):
-    account = storage_account("biztalk_backup_storage")
+    account = AirflowConnections().storage("biztalk_backup_storage")
     assert account.name == ACCOUNT
     assert KEY in account.connection_string()
     assert KEY not in repr(account)
     blobs.create_container("taken-already")
-    assert "taken-already is there already" in taken(account, "taken-already")
-    assert taken(account, f"free-{NAME}") is None
+    assert account.container_exists("taken-already")
+    assert not account.container_exists(f"free-{NAME}")
     connect("other", storage(azurite, login="another"))
-    assert storage_account("other").name
+    assert AirflowConnections().storage("other").name
+
+
+def test_an_archive_is_a_connection_and_a_container():
+    archive = open_archive("biztalk_backup_storage/some-container")
+    assert (archive.account.name, archive.container) == (ACCOUNT, "some-container")
+
+
+class TestAirflowConnections:
+    def test_a_missing_connection_is_none(self):
+        assert AirflowConnections().get("no_such_connection") is None
+
+    def test_a_query_returns_columns_and_rows(self):
+        query = "SELECT :service AS service, 1 AS one"
+        columns, rows = AirflowConnections().query(TRACKING, query, {"service": NAME})
+        assert (columns, [tuple(row) for row in rows]) == (["service", "one"], [(NAME, 1)])
+
+    def test_a_query_through_a_missing_connection_is_refused(self):
+        with pytest.raises(ConnectionNotFoundError, match="There is no connection no_such_connection"):
+            AirflowConnections().query("no_such_connection", "SELECT 1", {})

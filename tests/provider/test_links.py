@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import pytest
 from airflow.sdk.execution_time.xcom import XCom
-from biztalk_services.provider.links import BackupContainerLink, CatalogEntryLink
-from biztalk_services.provider.operators.backup import PublishBackupOperator, StartBackupOperator
+from biztalk_services.provider.operators.backup import (
+    BackupContainerLink,
+    CatalogEntryLink,
+    PublishBackupOperator,
+    StartBackupOperator,
+)
 
 URL = "http://127.0.0.1:10000/devstoreaccount1/orders-20260101-020000"
 
 
 @pytest.fixture
-def left(monkeypatch) -> dict[str, object]:
+def xcoms(monkeypatch) -> dict[str, object]:
     """XComs of the task, by key."""
-    xcoms: dict[str, object] = {}
-    monkeypatch.setattr(XCom, "get_value", staticmethod(lambda *, ti_key, key: xcoms.get(key)))
-    return xcoms
+    values: dict[str, object] = {}
+    monkeypatch.setattr(XCom, "get_value", staticmethod(lambda *, ti_key, key: values.get(key)))
+    return values
 
 
-def test_to_the_container(left):
-    left["return_value"] = {"operation_id": None, "container_url": URL}
+def test_to_the_container(xcoms):
+    xcoms["return_value"] = {"operation_id": None, "container_url": URL}
     assert BackupContainerLink().get_link(None, ti_key=None) == URL
 
 
-def test_to_the_catalog(left):
-    left["reference_url"] = URL
+def test_to_the_catalog(xcoms):
+    xcoms["reference_url"] = URL
     assert CatalogEntryLink().get_link(None, ti_key=None) == URL
 
 
 @pytest.mark.parametrize("link", [BackupContainerLink(), CatalogEntryLink()])
-def test_to_nothing_yet(link, left):
+def test_to_nothing_yet(link, xcoms):
     assert link.get_link(None, ti_key=None) == ""
 
 

@@ -1,9 +1,10 @@
-"""What Airflow is told of us, and the connection form that comes of it."""
+"""The provider information for Airflow, and the connection form that comes of it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import airflow
@@ -13,8 +14,11 @@ from airflow.api_fastapi.core_api.datamodels.connections import ConnectionRespon
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk.module_loading import import_string
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+from biztalk_services.drivers.biztalk.connect import connect
 from biztalk_services.provider.get_provider_info import get_provider_info
 from biztalk_services.provider.hook import BizTalkServicesHook
+
+from tests.wire.pki import identity
 
 INFO = get_provider_info()
 (TYPE,) = INFO["connection-types"]
@@ -28,10 +32,10 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def errors(name: str, document: Any, *path: str) -> list[str]:
-    found = schema(name)
+    part = schema(name)
     for step in path:
-        found = found[step]
-    return [error.message for error in jsonschema.Draft7Validator(found).iter_errors(document)]
+        part = part[step]
+    return [error.message for error in jsonschema.Draft7Validator(part).iter_errors(document)]
 
 
 def test_it_is_valid():
@@ -55,16 +59,29 @@ def test_it_names_the_hook():
 
 def test_airflow_knows_the_type_and_can_test_it():
     assert INFO["package-name"] in ProvidersManager().providers
-    found = ProvidersManagerTaskRuntime().hooks[BizTalkServicesHook.conn_type]
-    assert found.connection_testable
-    assert found.connection_id_attribute_name == "biztalk_conn_id"
+    hook = ProvidersManagerTaskRuntime().hooks[BizTalkServicesHook.conn_type]
+    assert hook.connection_testable
+    assert hook.connection_id_attribute_name == "conn_id"
 
 
-def test_every_field_is_one_that_the_hook_reads():
-    source = Path(import_string(TYPE["hook-class-name"]).__init__.__code__.co_filename).read_text()
-    for name in FIELDS:
-        assert f'extra.get("{name}")' in source, name
-    assert source.count("extra.get(") == len(FIELDS)
+def test_the_driver_reads_exactly_the_fields():
+    read: set[str] = set()
+
+    class Extra(dict[str, Any]):
+        def get(self, name: str, default: Any = None) -> Any:
+            read.add(name)
+            return super().get(name, default)
+
+    me = identity("me")
+    connection = SimpleNamespace(
+        login="subscription",
+        host=None,
+        port=None,
+        password=me.key_pem,
+        extra_dejson=Extra(certificate=me.certificate_pem),
+    )
+    assert connect(connection, None, {}).subscription_id == "subscription"
+    assert read == set(FIELDS)
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -74,7 +91,7 @@ def test_secrets_are_masked_in_the_form_and_paths_are_not(name):
 
 
 def test_secrets_are_masked_where_connections_are_shown():
-    shown = ConnectionResponse.model_validate(
+    text = ConnectionResponse.model_validate(
         {
             "conn_id": "biztalk_default",
             "conn_type": "biztalk_services",
@@ -88,5 +105,5 @@ def test_secrets_are_masked_where_connections_are_shown():
             "team_name": None,
         }
     ).model_dump_json()
-    assert "canary" not in shown
-    assert "/etc/ca.pem" in shown
+    assert "canary" not in text
+    assert "/etc/ca.pem" in text

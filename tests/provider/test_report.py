@@ -74,8 +74,8 @@ def test_only_editions_without_backups_is_no_success(run, container):
 
 def test_nothing_chosen_is_no_success(run, container, monkeypatch):
     monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__EXCLUDE", "*")
-    night = Night(run, container=container)
-    assert night.report() == []
+    night = Night(run, container=container).all()
+    assert night.outcome == []
     assert "No service was backed up" in night.failure
 
 
@@ -188,7 +188,7 @@ def test_a_published_backup_that_the_storage_has_lost(run, container, blobs):
     row = failed_row(night)
     assert (row["failed_step"], row["backup"], row["items"]) == ("publish_reference", None, None)
     assert f"{name} was published, and cannot be read now" in row["reason"]
-    assert f"there is no container {name} any more" in row["reason"]
+    assert f"container {name} does not exist" in row["reason"]
 
 
 def test_a_step_that_died_without_a_sentence(run, container):

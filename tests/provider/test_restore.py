@@ -10,7 +10,8 @@ from biztalk_services.archive.archive import Archive
 from biztalk_services.flows.restore_report import FAILED, PLANNED, REFUSED, RESTORED
 from biztalk_services.provider.connections import open_archive
 
-from tests.provider.connections import CLOUD_SERVICE, NAME, SERVICE
+from tests.archive.azurite import free_port
+from tests.provider.connections import CLOUD_SERVICE, NAME, SERVICE, management
 from tests.provider.fakes import Run
 from tests.provider.surroundings import AGREEMENT, ARCHIVE, CATALOG, Surroundings, fresh
 from tests.provider.walk import Restoration
@@ -93,8 +94,8 @@ class TestToANewName:
         form = {"edition": "premium", "unit_count": 2, "tracking_conn_id": around.new_database(name)}
         restoration = Restoration(run, service=NAME, target_name=name, **form).all()
         done(restoration)
-        whole = emulator.admin("GET", f"/services/{name}")
-        assert (whole["edition"], whole["settings"]["UnitCount"]) == ("premium", 2)
+        service = emulator.admin("GET", f"/services/{name}")
+        assert (service["edition"], service["settings"]["UnitCount"]) == ("premium", 2)
         expected = " ".join(restoration.xcom("verify_restore")["expected"])
         for setting in ("Edition", "UnitCount", "TrackingStoreConnectionString"):
             assert f"Setting {setting} changed" in expected
@@ -115,7 +116,9 @@ class TestToTheSameName:
         assert operations_since(around, since) == CHANGES_OF_A_REPLACEMENT
         assert "Latecomer" in " ".join(restoration.xcom("plan")["differences"])
         safety = restoration.xcom("replace.publish_reference")
-        assert archive.catalog.read(NAME, safety["container"]).run.run_id == run.run_id
+        reference = archive.catalog.read(NAME, safety["container"])
+        assert (reference.run.run_id, reference.kind) == (run.run_id, "safety")
+        assert safety["container"] == restoration.xcom("plan")["safety_backup"]
         inventory = archive.catalog.inventory(NAME, safety["container"])
         assert "Latecomer" in inventory.to_bytes().decode()
         assert around.description() == before
@@ -177,21 +180,21 @@ class TestControlNumbers:
 
     def test_raised_numbers_come_only_once(self, run, around, origin, emulator):
         outcome = self.restored(run, around, origin, "raise")
-        seen = around.duplicates()
+        duplicates = around.duplicates()
         rows = [row for row in outcome["numbers"] if row["agreement"] == AGREEMENT]
         assert [(row["next"], row["done"]) for row in rows] == [(row["highest"] + 101, True) for row in rows]
         around.traffic(messages=10)
-        assert around.duplicates() == seen
+        assert around.duplicates() == duplicates
 
     @pytest.mark.parametrize("policy", ["report", "exact"])
     def test_other_numbers_come_again(self, policy, run, around, origin):
-        seen = around.duplicates()
+        duplicates = around.duplicates()
         outcome = self.restored(run, around, origin, policy)
         assert bool(outcome["numbers"]) == (policy == "report")
         assert not any(row["done"] for row in outcome["numbers"])
         around.traffic(messages=5)
         again = around.duplicates()
-        assert any(times > seen.get(number, 1) for number, times in again.items())
+        assert any(times > duplicates.get(number, 1) for number, times in again.items())
 
     def test_the_margin_counts(self, run, around, origin):
         around.traffic()
@@ -204,7 +207,7 @@ class TestItFails:
     def test_the_undo_form_restores_what_was_deleted(self, run, around, origin, emulator, blobs, archive):
         around.edit("Keepsake")
         around.traffic()
-        seen = around.duplicates()
+        duplicates = around.duplicates()
         emulator.fault("operation-fails", "restore", count=1, message="The region is full.")
         restoration = Restoration(run, **REPLACE, backup=origin["container"]).all()
         outcome = failed(restoration, "wait_for_restore")
@@ -222,7 +225,7 @@ class TestItFails:
         assert done(undone)["state"] == "Active"
         assert around.description() == "Keepsake"
         around.traffic(messages=5)
-        assert around.duplicates() == seen
+        assert around.duplicates() == duplicates
 
     def test_the_restore_is_refused_and_the_name_is_free(self, run, around, origin, emulator):
         emulator.fault("status", "restore", status=400, code="BadRequest", message="The tracking database is unhappy.")
@@ -232,6 +235,18 @@ class TestItFails:
         assert (outcome["state"], "is deleted now" in outcome["reason"]) == (None, True)
         emulator.admin("DELETE", "/faults")
         done(Restoration(Run(), **outcome["undo_form"]).all())
+
+    def test_the_state_is_unknown_at_the_end(self, run, around, origin, emulator):
+        """The undo form then replaces what may be there."""
+        emulator.fault("operation-fails", "restore", count=1)
+        restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("report")
+        around.connect("biztalk_default", management(emulator) | {"port": free_port()})
+        outcome = failed(restoration.all(), "wait_for_restore")
+        assert outcome["state"] == "in an unknown state"
+        assert f"Service {SERVICE} is in an unknown state now." in outcome["reason"]
+        form = outcome["undo_form"]
+        assert (form["existing_service_policy"], form["without_safety_backup"]) == ("replace", True)
+        assert (form["service"], form["target_scope"], form["control_numbers"]) == (NAME, CLOUD_SERVICE, "report")
 
     def test_the_undo_form_has_only_matching_connections(self, run, around, origin, emulator):
         emulator.fault("operation-fails", "restore", count=1)

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from airflow.sdk import XComArg
 from biztalk_services.archive.archive import Archive
 from biztalk_services.archive.errors import ServiceLockedError
 from biztalk_services.flows.plan_restore import Planner, PlanOutdatedError, RestoreRefusedError
@@ -19,14 +20,15 @@ from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.plan import ExistingService, RestorePlan
 from biztalk_services.provider.connections import open_archive
+from biztalk_services.provider.operators.approval import NotApprovedError
 from biztalk_services.provider.operators.backup import CheckBackupOperator
 from biztalk_services.provider.operators.plan import PlanRestoreOperator
 
 from tests.archive.azurite import free_port
 from tests.provider.connections import NAME, SERVICE, storage
 from tests.provider.fakes import Run, TaskInstance
-from tests.provider.walk import Restoration
 from tests.provider.surroundings import ARCHIVE, Surroundings
+from tests.provider.walk import Restoration
 
 REPLACE = {"service": NAME, "existing_service_policy": "replace"}
 COPY = {"service": NAME, "target_name": "contosocopy"}
@@ -46,7 +48,7 @@ def plan(run: Run) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def refused(run: Run, plan, around: Surroundings) -> Callable[..., str]:
-    """Plans a restore that is refused, whole in XCom, without a request that changes anything; the refusal."""
+    """Plans a restore that is refused, complete in XCom, without a request that changes anything; the refusal."""
 
     def make(*rules: str, **request: Any) -> str:
         since = around.mark()
@@ -303,6 +305,34 @@ class TestOutdated:
         assert "the new one is not approved; nothing was changed" in str(error)
         assert around.changes(since) == []
 
+    def test_the_plan_is_made_again_while_it_is_read(self, around, origin, run):
+        """The person approves what they were shown, and not what the step holds by then."""
+        restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("approval")
+        shown = restoration.xcom("plan")["hash"]
+
+        def made_again():
+            around.edit("Changed while it is read")
+            restoration.step("plan")
+
+        since = around.mark()
+        restoration.until("free_the_name", meanwhile=made_again)
+        assert restoration.xcom("approval", "plan_hash") == shown != restoration.xcom("plan")["hash"]
+        error = restoration.errors["confirm_plan"]
+        assert isinstance(error, PlanOutdatedError)
+        assert "the new one is not approved; nothing was changed" in str(error)
+        assert [each for each in around.changes(since) if each["port"] == "management"] == []
+
+    def test_a_plan_that_is_not_approved_in_time(self, around, origin, run):
+        restoration = Restoration(run, **REPLACE, backup=origin["container"], approval_hours=2).until("approval")
+        task = restoration.task("approval")
+        with pytest.raises(NotApprovedError) as caught:
+            task.execute_complete(
+                run.context("approval", -1, task.retries, task), {"error": "It is late.", "error_type": "timeout"}
+            )
+        assert str(caught.value) == "The plan was not approved within 2:00:00. Nothing was changed."
+        assert run.xcom("approval", "failure", -1) == str(caught.value)
+        assert task.retry_policy.evaluate(caught.value, 1, 2).action.value == "fail"
+
     def test_traffic_and_time_change_nothing(self, around, origin, run):
         restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("approval")
         around.traffic(messages=3)
@@ -440,7 +470,7 @@ class TestXCom:
             ],
             "existing": [None, replace(existing, state="Suspended"), ExistingService(existing.state, "another")],
             "replaces": [False],
-            "safety_backup": [None, "another"],
+            "safety_backup": [None],
             "rules": [plan.rules[1:], (replace(plan.rules[0], message="Another."), *plan.rules[1:])],
             "values": [
                 plan.values[1:],
@@ -468,6 +498,7 @@ class TestXCom:
             assert replace(plan, **{part: other}).hash == plan.hash, part
         reworded = (replace(plan.values[0], sentence="Another."), *plan.values[1:])
         assert replace(plan, values=reworded).hash == plan.hash
+        assert replace(plan, safety_backup="another").hash == plan.hash, "its name follows from the run"
 
     def test_no_step_takes_the_document(self, around, origin, run, monkeypatch):
         """It is for people; a step that took it would not take what was approved."""
@@ -481,4 +512,7 @@ class TestXCom:
         monkeypatch.setattr(TaskInstance, "xcom_pull", record)
         restoration = Restoration(run, **REPLACE, backup=origin["container"]).all()
         assert restoration.errors == {}
-        assert {key for task_id, key in pulled if task_id == "plan"} == {"return_value", "failure"}
+        assert {key for task_id, key in pulled if task_id == "plan"} == {"return_value"}
+        fields = [getattr(task, name) for task in restoration.dag.tasks for name in task.template_fields]
+        references = XComArg.iter_xcom_references(fields)
+        assert {key for task, key in references if task.task_id == "plan"} == {"return_value"}

@@ -217,14 +217,14 @@ class TestResumeUnlessDeleted:
 
     def test_a_deletion_under_way_is_waited_for(self, run, emulator, since, around):
         emulator.fault("stuck", "delete", service=NAME, count=1)
-        answer = emulator.request("DELETE", emulator.path(NAME, through=False))
+        response = emulator.request("DELETE", emulator.path(NAME, through=False))
         task = self.resume(retries=70)
         with pytest.raises(OperationNotAllowedError, match="is being deleted") as caught:
             run.execute(task)
         assert decides(task, caught.value) == "retry"
         assert [each["operation"] for each in around.changes(since)] == ["delete"]
-        emulator.release(answer)
-        emulator.operation(answer)
+        emulator.release(response)
+        emulator.operation(response)
         assert run.execute(task)["state"] is None
 
     def test_what_was_found_suspended_stays_suspended(self, run, emulator, since, around):
@@ -518,7 +518,7 @@ class TestAdvance:
 
 
 class TestStartingOver:
-    """A range at its end that starts over: raised bounds alone would look as if it were used up."""
+    """A range at its end that starts over: raised bounds alone would seem to be used up."""
 
     @pytest.fixture
     def restored(self, around: Surroundings) -> Restored:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from biztalk_services.drivers.biztalk.connect import ConnectionSources
-from biztalk_services.drivers.biztalk.given import check_ssl_certificate
 from biztalk_services.drivers.biztalk.options import BizTalkOptions, BizTalkOverrides
 from biztalk_services.drivers.biztalk.values import (
     GivenValue,
@@ -19,6 +18,7 @@ from biztalk_services.drivers.biztalk.values import (
     MissingValue,
     StoredValue,
     Value,
+    check_ssl_certificate,
     sent_values,
 )
 from biztalk_services.model.plan import PlannedValue

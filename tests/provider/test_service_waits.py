@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from uuid import uuid4
 
@@ -13,15 +14,21 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
 from biztalk_services.archive.storage import StorageAccount
+from biztalk_services.flows.waits import WAITS, Place, Succeeded, Wait
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.provider.sensors import OperationSensor, ServiceStateSensor
-from biztalk_services.provider.triggers import Reached, WaitTrigger
+from biztalk_services.provider.sensors import (
+    DrainSensor,
+    OperationSensor,
+    ServiceDeletedSensor,
+    ServiceStateSensor,
+    SlotSensor,
+)
+from biztalk_services.provider.triggers import BoundedTrigger, PollTrigger, SlotTrigger
 from biztalk_services.provider.waiting import WaitFailedError
-from biztalk_services.triggers.service import OperationTrigger, StateTrigger
 
+from tests.archive.azurite import free_port
 from tests.provider.connections import CLOUD_SERVICE, NAME, SERVICE, management
 from tests.provider.fakes import EndedInTrigger, events_of, moved
-from tests.archive.azurite import free_port
 from tests.wire.pki import identity
 
 pytestmark = pytest.mark.usefixtures("connections", "clock")
@@ -40,7 +47,7 @@ def operation_sensor(operation_id: str | None) -> OperationSensor:
 
 
 def suspend(emulator) -> str:
-    """Begin a suspension behind Airflow's back; its operation id."""
+    """Start a suspension without Airflow; returns its operation id."""
     return emulator.act(NAME, "suspend").headers["x-ms-request-id"]
 
 
@@ -54,32 +61,32 @@ def failure(sensor, run) -> str:
     """The sentence with which the wait fails, wherever it ends; it is in XCom as well."""
     with pytest.raises((EndedInTrigger, WaitFailedError)) as caught:
         run.execute(sensor)
-    told = run.xcom("wait", "failure")
-    assert told in (str(caught.value), json.dumps(str(caught.value)))
+    pushed = run.xcom("wait", "failure")
+    assert pushed in (str(caught.value), json.dumps(str(caught.value)))
     return str(caught.value)
 
 
 class TestOnTheWorker:
-    def test_what_is_there_already_needs_no_trigger(self, run, emulator):
-        found = run.execute(state_sensor("Active"))
-        assert (found["state"], found["etag"]) == ("Active", emulator.etag(NAME))
-        assert found["seen_at"].endswith("+00:00")
+    def test_a_reached_state_needs_no_trigger(self, run, emulator):
+        reached = run.execute(state_sensor("Active"))
+        assert (reached["state"], reached["etag"]) == ("Active", emulator.etag(NAME))
+        assert reached["reached_at"].endswith("+00:00")
 
     def test_one_of_several_states_is_enough(self, run):
         assert run.execute(state_sensor(["Suspended", "Active"]))["state"] == "Active"
 
-    def test_what_has_failed_already_needs_no_trigger(self, run, emulator):
+    def test_a_failed_service_needs_no_trigger(self, run, emulator):
         emulator.force(NAME, "SuspendedFailed")
         with pytest.raises(WaitFailedError, match="went to SuspendedFailed") as caught:
             run.execute(state_sensor())
         assert caught.value.advice == "stop"
         assert run.xcom("wait", "failure") == str(caught.value)
 
-    def test_passing_trouble_is_left_to_the_trigger(self, run, emulator):
+    def test_a_passing_error_is_left_to_the_trigger(self, run, emulator):
         emulator.fault("status", "get_cloud_service")
         deferral(state_sensor("Active"), run)
 
-    def test_a_service_that_is_not_there_ends_it_at_once(self, run):
+    def test_a_service_that_does_not_exist_ends_it_at_once(self, run):
         with pytest.raises(WaitFailedError, match="holds no BizTalk service nothing"):
             run.execute(state_sensor(service=f"{CLOUD_SERVICE}/nothing"))
 
@@ -87,12 +94,12 @@ class TestOnTheWorker:
         with pytest.raises(Exception, match="no_such_connection"):
             run.execute(state_sensor(conn_id="no_such_connection"))
 
-    def test_a_deadline_that_has_passed_ends_it_after_one_look(self, run):
-        with pytest.raises(WaitFailedError, match="the deadline, in vain"):
+    def test_a_deadline_that_has_passed_ends_it_after_one_poll(self, run):
+        with pytest.raises(WaitFailedError, match=r"Timed out waiting for service .* to be Suspended \(deadline "):
             run.execute(state_sensor(deadline_minutes=0))
         assert run.execute(state_sensor("Active", deadline_minutes="0"))["state"] == "Active"
 
-    def test_coming_back_to_the_worker_is_told(self, run):
+    def test_a_return_to_the_worker_fails(self, run):
         with pytest.raises(WaitFailedError, match="instead of ending in the triggerer"):
             state_sensor().execute_complete(run.context("wait"), {"state": "Active"})
 
@@ -128,7 +135,7 @@ class TestDeferral:
         suspend(emulator)
         trigger = deferral(sensor, run).trigger
         path, arguments = trigger.serialize()
-        assert path == f"biztalk_services.triggers.service.{type(trigger).__name__}"
+        assert path == "biztalk_services.provider.triggers.PollTrigger"
         again = moved(trigger)
         assert again.serialize() == (path, arguments)
         assert type(again) is type(trigger)
@@ -137,15 +144,16 @@ class TestDeferral:
         caplog.set_level(logging.DEBUG)
         emulator.fault("stuck", "suspend", service=NAME, count=1)
         trigger = deferral(state_sensor(operation_id=suspend(emulator)), run).trigger
-        trigger.look()
+        wait, place = trigger.wait()
+        wait.poll(place)
         printed = capfd.readouterr()
-        shown = json.dumps(trigger.serialize()) + repr(trigger) + str(vars(trigger)) + caplog.text + str(printed)
-        assert SERVICE in shown
-        assert [secret for secret in secrets if secret in shown] == []
+        text = json.dumps(trigger.serialize()) + repr(trigger) + str(vars(trigger)) + caplog.text + str(printed)
+        assert SERVICE in text
+        assert [secret for secret in secrets if secret in text] == []
 
 
 class TestInTheTriggerer:
-    def test_it_ends_the_task_when_the_state_has_come(self, run, emulator):
+    def test_it_ends_the_task_when_the_state_is_reached(self, run, emulator):
         emulator.fault("stuck", "suspend", service=NAME, count=1)
         operation_id = suspend(emulator)
         trigger = deferral(state_sensor(operation_id=operation_id), run).trigger
@@ -154,25 +162,25 @@ class TestInTheTriggerer:
         assert isinstance(event, TaskSuccessEvent)
         assert event.xcoms["return_value"]["state"] == "Suspended"
 
-    def test_it_ends_the_task_when_the_operation_has_succeeded_and_the_service_is_settled(self, run, emulator):
+    def test_it_ends_the_task_when_the_operation_has_succeeded(self, run, emulator):
         operation_id = suspend(emulator)
-        found = run.execute(operation_sensor(operation_id))
-        assert (found["operation_id"], found["result"], found["state"]) == (operation_id, "Succeeded", "Suspended")
-        assert found["etag"] == emulator.etag(NAME)
+        reached = run.execute(operation_sensor(operation_id))
+        assert reached["state"] == "Suspended"
+        assert reached["etag"] == emulator.etag(NAME)
 
     def test_an_operation_without_id_is_what_the_service_reports(self, run, emulator):
         suspend(emulator)
-        found = run.execute(operation_sensor(None))
-        assert (found["operation_id"], found["result"], found["state"]) == (None, "Succeeded", "Suspended")
+        reached = run.execute(operation_sensor(None))
+        assert reached["state"] == "Suspended"
 
-    @pytest.mark.usefixtures("hurried")
-    def test_somebody_elses_operation_is_not_the_one(self, run, emulator, clock):
+    @pytest.mark.usefixtures("fast_clock")
+    def test_an_operation_of_others_is_not_the_one(self, run, emulator, clock):
         emulator.reaches(NAME, "Active")
         emulator.operation(emulator.act(NAME, "restart"))
-        assert "in vain" in failure(operation_sensor(None), run)
+        assert "Timed out waiting for" in failure(operation_sensor(None), run)
 
     @pytest.mark.parametrize("by_id", [True, False])
-    def test_a_failed_operation_ends_it_with_the_services_words(self, by_id, run, emulator):
+    def test_a_failed_operation_ends_it_with_its_message(self, by_id, run, emulator):
         emulator.fault("operation-fails", "suspend", service=NAME, count=1, message="The disk is full.")
         operation_id = suspend(emulator)
         sentence = failure(operation_sensor(operation_id if by_id else None), run)
@@ -185,21 +193,21 @@ class TestInTheTriggerer:
         sentence = failure(state_sensor(operation_id=suspend(emulator)), run)
         assert "SuspendedFailed" in sentence or "failed" in sentence
 
-    def test_a_failed_operation_that_leaves_the_state_as_it_was(self, run, emulator, clock, blobs):
+    def test_a_failed_operation_that_leaves_the_state_unchanged(self, run, emulator, clock, blobs):
         emulator.force(NAME, "Suspended")
         emulator.fault("operation-fails", "backup", service=NAME, count=1, message="No room.")
         store = StorageAccount(blobs).connection_string()
         operation_id = emulator.back_up(NAME, f"half-{uuid4().hex[:8]}", store).headers["x-ms-request-id"]
         assert "No room." in failure(state_sensor("Active", operation_id=operation_id), run)
 
-    @pytest.mark.usefixtures("hurried")
+    @pytest.mark.usefixtures("fast_clock")
     def test_a_stuck_operation_ends_at_the_deadline(self, run, emulator, clock):
         emulator.fault("stuck", "suspend", service=NAME, count=1)
-        operation_id, began = suspend(emulator), clock.time
+        operation_id, start = suspend(emulator), clock.time
         sentence = failure(operation_sensor(operation_id), run)
-        assert "the deadline, in vain" in sentence
+        assert "Timed out waiting for" in sentence
         assert operation_id in sentence
-        assert clock.time - began == timedelta(minutes=5)
+        assert clock.time - start == timedelta(minutes=5)
         assert max(clock.slept) <= 30
         assert clock.slept[0] == 0.5
 
@@ -213,28 +221,28 @@ class TestInTheTriggerer:
         assert "holds no BizTalk service shortlived" in event.xcoms["failure"]
         assert clock.time.isoformat() < trigger.deadline
 
-    def test_an_operation_that_the_service_forgot_is_judged_by_what_the_service_reports(self, run, emulator):
+    def test_for_a_forgotten_operation_the_state_counts(self, run, emulator):
         emulator.fault("operation-forgotten", "suspend", service=NAME, count=1)
-        found = run.execute(operation_sensor(suspend(emulator)))
-        assert (found["result"], found["state"]) == ("Succeeded", "Suspended")
+        reached = run.execute(operation_sensor(suspend(emulator)))
+        assert reached["state"] == "Suspended"
 
     def test_an_operation_that_is_not_known_at_first(self, run, emulator):
         operation_id = suspend(emulator)
         absent = {"status": 404, "code": "ResourceNotFound", "message": "No."}
         emulator.fault("status", "poll", count=4, **absent)
         emulator.fault("status", "get_cloud_service", count=1, **absent)
-        found = run.execute(operation_sensor(operation_id))
-        assert (found["operation_id"], found["state"]) == (operation_id, "Suspended")
+        reached = run.execute(operation_sensor(operation_id))
+        assert reached["state"] == "Suspended"
 
-    def test_a_state_that_no_document_has_is_no_ending(self, run, emulator):
+    def test_an_undocumented_state_does_not_end_it(self, run, emulator):
         operation_id = suspend(emulator)
         emulator.fault("unknown-state", "get_cloud_service", count=2)
         assert run.execute(state_sensor(operation_id=operation_id))["state"] == "Suspended"
 
-    @pytest.mark.usefixtures("hurried")
-    def test_a_state_that_no_document_has_ends_at_the_deadline(self, run, emulator):
+    @pytest.mark.usefixtures("fast_clock")
+    def test_an_undocumented_state_ends_it_at_the_deadline(self, run, emulator):
         emulator.fault("unknown-state", "get_cloud_service")
-        assert "the deadline, in vain" in failure(state_sensor("Active", deadline_minutes=2), run)
+        assert "Timed out waiting for" in failure(state_sensor("Active", deadline_minutes=2), run)
 
     def test_a_forgotten_operation_that_failed_is_a_failure(self, run, emulator):
         emulator.fault("operation-forgotten", "suspend", service=NAME, count=1)
@@ -242,15 +250,15 @@ class TestInTheTriggerer:
         emulator.force(NAME, "SuspendedFailed")
         assert "failed" in failure(operation_sensor(operation_id), run)
 
-    @pytest.mark.usefixtures("hurried")
+    @pytest.mark.usefixtures("fast_clock")
     def test_an_unknown_operation_does_not_end_the_wait_for_a_state(self, run, emulator, clock):
         emulator.fault("stuck", "suspend", service=NAME, count=1)
         suspend(emulator)
         sentence = failure(state_sensor(operation_id="f" * 32, deadline_minutes=2), run)
-        assert "the deadline, in vain" in sentence
+        assert "Timed out waiting for" in sentence
 
-    @pytest.mark.usefixtures("hurried")
-    def test_it_asks_for_nothing(self, run, emulator, before):
+    @pytest.mark.usefixtures("fast_clock")
+    def test_it_only_reads(self, run, emulator, before):
         emulator.fault("stuck", "suspend", service=NAME, count=1)
         suspend(emulator)
         trigger = deferral(state_sensor(deadline_minutes=1), run).trigger
@@ -260,99 +268,107 @@ class TestInTheTriggerer:
         assert methods == {"GET"}
 
 
-class Scripted(WaitTrigger):
-    """A wait whose looks are given: an error is raised, anything else returned; the last one stays."""
+class ScriptedWait(Wait):
+    """A wait whose polls are given: an error is raised, anything else returned; the last one is repeated."""
 
-    def __init__(self, clock, *looks, minutes: float = 60, patience_seconds: float = 300) -> None:
+    def __init__(self, *polls) -> None:
+        self.polls = list(polls)
+
+    def description(self) -> str:
+        return "the script"
+
+    def poll(self, place):
+        poll = self.polls.pop(0) if len(self.polls) > 1 else self.polls[0]
+        if isinstance(poll, Exception):
+            raise poll
+        return poll
+
+
+class Scripted(BoundedTrigger):
+    def __init__(self, clock, *polls, minutes: float = 60, tolerance_seconds: float = 300) -> None:
         super().__init__(
             deadline=(clock.time + timedelta(minutes=minutes)).isoformat(),
             since=clock.time.isoformat(),
-            patience_seconds=patience_seconds,
+            tolerance_seconds=tolerance_seconds,
         )
-        self.looks = list(looks)
+        self.script = ScriptedWait(*polls)
 
-    def waiting_for(self) -> str:
-        return "the script"
-
-    def look(self):
-        look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
-        if isinstance(look, Exception):
-            raise look
-        return look
+    def wait(self):
+        return self.script, Place(SERVICE, driver=pytest.fail, archive=pytest.fail, log=self.log)
 
 
-def trouble(advice: str = "retry", **facts) -> BackupServiceError:
+def error(advice: str = "retry", **facts) -> BackupServiceError:
     return BackupServiceError("There is trouble.", advice=advice, **facts)
 
 
-@pytest.mark.usefixtures("hurried")
-class TestPatience:
+@pytest.mark.usefixtures("fast_clock")
+class TestTolerance:
     @pytest.fixture
     def end(self, clock) -> Callable[..., TaskSuccessEvent | TaskFailedEvent]:
-        def run(*looks, **options):
-            (event,) = events_of(Scripted(clock, *looks, **options))
+        def run(*polls, **options):
+            (event,) = events_of(Scripted(clock, *polls, **options))
             return event
 
         return run
 
-    def test_trouble_in_a_row_is_put_up_with_for_so_long(self, end, clock):
-        began = clock.time
-        event = end(trouble(), patience_seconds=60)
+    def test_errors_in_a_row_are_tolerated_for_so_long(self, end, clock):
+        start = clock.time
+        event = end(error(), tolerance_seconds=60)
         assert isinstance(event, TaskFailedEvent)
         assert event.xcoms["failure"] == (
-            "Gave up waiting for the script: no proper answer in time. The last trouble: There is trouble."
+            "Gave up waiting for the script: polls failed for too long. The last error: There is trouble."
         )
-        assert timedelta(seconds=60) <= clock.time - began < timedelta(seconds=75)
+        assert timedelta(seconds=60) <= clock.time - start < timedelta(seconds=75)
 
-    @pytest.mark.parametrize("advice", ["retry", "look"])
-    def test_an_answer_in_between_restores_it(self, end, advice):
-        looks = [trouble(advice), trouble(advice), None] * 40
-        event = end(*looks, Reached({"state": "Active"}), patience_seconds=90)
+    @pytest.mark.parametrize("advice", ["retry", "check"])
+    def test_a_success_in_between_restores_it(self, end, advice):
+        polls = [error(advice), error(advice), None] * 40
+        event = end(*polls, Succeeded({"state": "Active"}), tolerance_seconds=90)
         assert event.xcoms == {"return_value": {"state": "Active"}}
 
-    def test_trouble_for_good_ends_it_at_once(self, end, clock):
-        event = end(trouble("stop"))
+    def test_a_final_error_ends_it_at_once(self, end, clock):
+        event = end(error("stop"))
         assert event.xcoms == {"failure": "There is trouble."}
         assert len(clock.slept) == 1
 
-    def test_no_patience_at_all(self, end, clock):
-        assert isinstance(end(trouble(), patience_seconds=0), TaskFailedEvent)
+    def test_no_tolerance_at_all(self, end, clock):
+        assert isinstance(end(error(), tolerance_seconds=0), TaskFailedEvent)
         assert len(clock.slept) == 1
 
     def test_retry_after_is_kept_to(self, end, clock):
-        end(trouble(retry_after=42), None, minutes=2)
+        end(error(retry_after=42), None, minutes=2)
         assert clock.slept[:2] == [0.5, 42]
         assert clock.slept[2] < 30
 
-    def test_the_deadline_comes_before_patience_and_retry_after(self, end, clock):
-        began = clock.time
-        event = end(None, trouble(retry_after=200), None, minutes=1)
-        assert "the deadline, in vain" in event.xcoms["failure"]
-        assert clock.time - began == timedelta(minutes=1)
+    def test_the_deadline_comes_before_tolerance_and_retry_after(self, end, clock):
+        start = clock.time
+        event = end(None, error(retry_after=200), None, minutes=1)
+        assert "Timed out waiting for" in event.xcoms["failure"]
+        assert clock.time - start == timedelta(minutes=1)
 
-    def test_trouble_at_the_deadline_is_told(self, end, clock):
-        began = clock.time
-        event = end(None, trouble(), minutes=1)
+    def test_an_error_at_the_deadline_is_reported(self, end, clock):
+        start = clock.time
+        event = end(None, error(), minutes=1)
         assert event.xcoms["failure"] == (
-            "Gave up waiting for the script: no proper answer in time. The last trouble: There is trouble."
+            "Gave up waiting for the script: polls failed for too long. The last error: There is trouble."
         )
-        assert clock.time - began == timedelta(minutes=1)
+        assert clock.time - start == timedelta(minutes=1)
 
     @pytest.mark.parametrize("minutes", [10, -10])
-    def test_another_machine_whose_clock_is_off_by_ten_minutes_goes_on(self, clock, minutes):
-        """The wait was begun elsewhere: seen from here, ten minutes from now or ten minutes ago too many."""
-        trigger = Scripted(clock, None, None, Reached({"state": "Active"}), minutes=15)
+    def test_a_machine_with_a_clock_off_by_ten_minutes_goes_on(self, clock, minutes):
+        """The wait was started on another machine: by this clock, ten minutes later or earlier."""
+        trigger = Scripted(clock, None, None, Succeeded({"state": "Active"}), minutes=15)
         clock.forward(minutes=minutes)
         (event,) = events_of(trigger)
         assert event.xcoms == {"return_value": {"state": "Active"}}
         assert max(clock.slept) <= 60
 
-    def test_a_bug_is_no_ending(self, clock):
+    def test_a_bug_does_not_end_it(self, clock):
         with pytest.raises(ZeroDivisionError):
             events_of(Scripted(clock, ZeroDivisionError()))
 
-    def test_a_deadline_in_the_past_still_gets_one_look(self, end, clock):
-        assert end(Reached({}), minutes=-5).xcoms == {"return_value": {}}
+    def test_a_deadline_in_the_past_still_gets_one_poll(self, end, clock):
+        assert end(Succeeded({}), minutes=-5).xcoms == {"return_value": {}}
         assert isinstance(end(None, minutes=-5), TaskFailedEvent)
         assert set(clock.slept) == {0.0}
 
@@ -364,14 +380,14 @@ def test_a_short_disturbance_does_not_end_a_wait(kind, run, emulator, clock):
     assert run.execute(state_sensor(operation_id=operation_id))["state"] == "Suspended"
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_service_that_does_not_answer_any_more_ends_a_wait_when_patience_does(run, emulator, connect, clock):
+@pytest.mark.usefixtures("fast_clock")
+def test_an_unreachable_service_ends_a_wait_after_the_tolerance(run, emulator, connect, clock):
     connect("biztalk_default", management(emulator) | {"port": free_port()})
-    began = clock.time
-    sentence = failure(state_sensor(patience_seconds=30), run)
-    assert "no proper answer in time" in sentence
+    start = clock.time
+    sentence = failure(state_sensor(error_tolerance_seconds=30), run)
+    assert "polls failed for too long" in sentence
     assert "Could not connect" in sentence
-    assert timedelta(seconds=30) <= clock.time - began < timedelta(seconds=60)
+    assert timedelta(seconds=30) <= clock.time - start < timedelta(seconds=60)
 
 
 def test_a_certificate_that_is_refused_ends_a_wait_at_once(run, emulator, connect, clock):
@@ -383,13 +399,74 @@ def test_a_certificate_that_is_refused_ends_a_wait_at_once(run, emulator, connec
     assert clock.slept == []
 
 
-@pytest.mark.parametrize("kind", [StateTrigger, OperationTrigger])
+@pytest.mark.parametrize("kind", [PollTrigger, SlotTrigger])
 def test_every_argument_of_a_trigger_is_serialized(kind):
     accepted = {
         parameter.name
         for owner in kind.__mro__
-        if "__init__" in vars(owner) and issubclass(owner, WaitTrigger)
+        if "__init__" in vars(owner) and issubclass(owner, BoundedTrigger)
         for parameter in inspect.signature(owner.__init__).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    assert accepted == {"deadline", "since", "patience_seconds", *kind.fields}
+    assert accepted == {"deadline", "since", "tolerance_seconds", *kind.arguments}
+
+
+@pytest.mark.parametrize("kind", WAITS.values(), ids=WAITS)
+def test_a_trigger_survives_serialization_with_every_wait(kind):
+    values = {each.name: ["Suspended"] if each.name == "expected" else f"a {each.name}" for each in fields(kind)}
+    wait = kind(**values | {"service": SERVICE})
+    bounds = {"since": "2026-01-01T02:00:00+00:00", "deadline": "2026-01-01T03:00:00+00:00", "tolerance_seconds": 60}
+    trigger = PollTrigger.of(wait, conn_id="biztalk_default", archive="storage/archive", **bounds)
+    again = moved(trigger)
+    assert again.serialize() == trigger.serialize()
+    continued, place = again.wait()
+    assert (type(continued), continued) == (kind, wait)
+    assert str(place.ref) == SERVICE
+    assert again.serialize()[1].items() >= bounds.items()
+
+
+@pytest.mark.parametrize("refused", ["soft_fail", "mode", "timeout", "poke_interval", "never_fail", "silent_fail"])
+def test_a_sensor_refuses_what_it_would_not_honour(refused):
+    sensors = {
+        ServiceStateSensor: {},
+        OperationSensor: {"operation_id": None, "operation_type": "Backup"},
+        ServiceDeletedSensor: {"operation_id": None},
+        DrainSensor: {},
+        SlotSensor: {"exempt_task_id": "a", "release_task_id": "b", "max_parallel": 1},
+    }
+    for sensor, arguments in sensors.items():
+        with pytest.raises(ValueError, match=f"{sensor.__name__} does not take {refused}: .*deadline_minutes"):
+            sensor(task_id="wait", service=SERVICE, deadline_minutes=1, **arguments, **{refused: 1})
+
+
+def test_a_sensor_is_never_skipped():
+    sensor = state_sensor()
+    assert (sensor.soft_fail, sensor.never_fail, sensor.silent_fail) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"deadline_minutes": -1}, {"error_tolerance_seconds": -1}], ids=lambda wrong: next(iter(wrong))
+)
+def test_a_negative_time_is_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is -1"):
+        state_sensor(**wrong)
+
+
+def test_a_slot_sensor_refuses_to_let_no_service_in():
+    with pytest.raises(ValueError, match="max_parallel is 0"):
+        SlotSensor(
+            task_id="wait", service=SERVICE, exempt_task_id="a", release_task_id="b", max_parallel=0, deadline_minutes=1
+        )
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(ValueError, match="unknown_batches_policy is 'foo'; it is one of refuse, proceed"):
+        DrainSensor(task_id="wait", service=SERVICE, unknown_batches_policy="foo", deadline_minutes=1)
+
+
+def test_an_unknown_policy_of_a_template_is_refused_when_it_runs(run):
+    sensor = DrainSensor(task_id="wait", service=SERVICE, unknown_batches_policy="{{ foo }}", deadline_minutes=1)
+    sensor.unknown_batches_policy = "foo"
+    with pytest.raises(ValueError, match="unknown_batches_policy is 'foo'"):
+        run.execute(sensor)

@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk.configuration import conf
-from biztalk_services.provider.settings import SECTION, Settings, all_options
+from biztalk_services.drivers.biztalk.options import BizTalkOptions
+from biztalk_services.provider.settings import SECTION, Settings, all_options, driver_options
 
 from tests.conftest import ROOT
 from tests.dags.processes import result_of
 
-NUMBERS = [option.name for option in fields(Settings) if isinstance(option.default, int)]
+NUMBERS = [option.name for option in all_options() if isinstance(option.default, int)]
 
 
 def variable(name: str) -> str:
     return f"AIRFLOW__BIZTALK_SERVICES__{name.upper()}"
 
 
-def test_without_a_word_every_option_has_its_default():
+def loaded() -> dict[str, Any]:
+    """Every option as the configuration sets it, those of the drivers included."""
+    return asdict(Settings.load()) | driver_options()
+
+
+def test_unset_options_have_their_defaults():
     assert Settings.load() == Settings()
+    assert driver_options() == asdict(BizTalkOptions())
+    assert loaded() == {option.name: option.default for option in all_options()}
 
 
-@pytest.mark.parametrize("option", fields(Settings), ids=lambda option: option.name)
+def test_no_two_options_have_one_name():
+    names = [option.name for option in all_options()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("option", list(all_options()), ids=lambda option: option.name)
 def test_every_option_is_read_and_explained(option, monkeypatch):
-    given = "7" if option.name in NUMBERS else "given by the test"
-    monkeypatch.setenv(variable(option.name), given)
-    expected = 7 if option.name in NUMBERS else given
-    assert getattr(Settings.load(), option.name) == expected
-    assert Settings.load() != Settings()
+    text = "7" if option.name in NUMBERS else "a value of the test"
+    before = loaded()
+    monkeypatch.setenv(variable(option.name), text)
+    expected = 7 if option.name in NUMBERS else text
+    assert loaded() == before | {option.name: expected}
+    assert loaded() != before
     assert option.metadata["description"].endswith(".")
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_number_that_is_none_is_refused_by_name(name, monkeypatch):
+def test_an_invalid_number_is_refused_by_name(name, monkeypatch):
     monkeypatch.setenv(variable(name), "soon")
     with pytest.raises(Exception, match=f'"{name}" key in "{SECTION}"'):
         Settings.load()
@@ -44,16 +59,17 @@ def test_a_number_that_is_none_is_refused_by_name(name, monkeypatch):
 
 def test_airflow_knows_the_section_and_its_defaults():
     described = dict(ProvidersManager().provider_configs)["biztalk-services-airflow"][SECTION]["options"]
-    assert set(described) == {option.name for option in fields(Settings)}
+    assert set(described) == {option.name for option in all_options()}
     assert conf.getint(SECTION, "max_concurrent_backups") == Settings().max_concurrent_backups
-    for option in fields(Settings):
+    for option in all_options():
         assert described[option.name]["default"] == str(option.default)
 
 
 def test_what_follows_from_the_options():
-    settings = Settings(completion_window_minutes=90, tracking_conn_id="tracking_of_{service}_db")
-    assert settings.night_deadline == timedelta(minutes=90)
-    assert settings.tracking_conn_id_of("ContosoRetail") == "tracking_of_contosoretail_db"
+    assert Settings(completion_window_minutes=90).completion_window == timedelta(minutes=90)
+    assert Settings(storage_conn_id="a", catalog_container="b").archive == "a/b"
+    options = BizTalkOptions(tracking_conn_id="tracking_of_{service}_db")
+    assert options.tracking_conn_id_of("ContosoRetail") == "tracking_of_contosoretail_db"
     assert Settings(include="*").includes("anything")
     assert not Settings(include="").includes("anything")
 
@@ -72,8 +88,8 @@ PROGRAM = """
 import json
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag()
-queries = {task.query for task in bag.dags["biztalk_nightly_backup"].tasks if hasattr(task, "query")}
-print("RESULT", json.dumps({"errors": bag.import_errors, "queries": sorted(queries)}))
+from biztalk_services.provider.settings import driver_options
+print("RESULT", json.dumps({"errors": bag.import_errors, "query": driver_options()["drain_query"]}))
 """
 
 
@@ -92,4 +108,4 @@ def test_a_drain_query_in_airflow_cfg_may_hold_percent_signs(written, meant, tmp
         f"[biztalk_services]\ndrain_query = {written}\n"
     )
     outside = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    assert result_of(PROGRAM, env=outside | {"AIRFLOW_HOME": str(tmp_path)}) == {"errors": {}, "queries": [meant]}
+    assert result_of(PROGRAM, env=outside | {"AIRFLOW_HOME": str(tmp_path)}) == {"errors": {}, "query": meant}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from biztalk_services.archive.errors import StorageAuthenticationError
 from biztalk_services.drivers.biztalk.driver import BizTalkDriver
-from biztalk_services.drivers.biztalk.services import biztalk_service
+from biztalk_services.drivers.biztalk.states import biztalk_service
 from biztalk_services.flows.suspend import ServiceNotRunningError
 from biztalk_services.model.errors import (
     AuthenticationError,
@@ -182,7 +182,7 @@ def test_a_suspension_between_check_and_refusal_stays_theirs(suspend, run, emula
 
 
 @pytest.mark.parametrize("what", ["the state", "the storage", "the request"])
-def test_while_our_request_may_be_under_way_every_error_is_retried(what, suspend, run, emulator, azurite, connect):
+def test_while_our_request_may_be_under_way_errors_are_retried(what, suspend, run, emulator, azurite, connect):
     kind = "reset-before" if what == "the request" else "reset-after"
     emulator.fault(kind, "suspend", service=NAME, count=1)
     loses_response(run, suspend)
@@ -292,7 +292,8 @@ def test_a_service_that_another_run_left_suspended_is_waited_for(suspend, run, e
 @pytest.mark.parametrize("service", [f"{CLOUD_SERVICE}/nothing", f"nowhere/{NAME}"])
 @pytest.mark.parametrize("operator", [SuspendServiceOperator, ResumeServiceOperator])
 def test_a_service_that_does_not_exist_is_final(operator, service, run):
-    options = {"suspension": BY_US | {"operation_id": None}, "deadline_minutes": 15} if operator is ResumeServiceOperator else {}
+    resumes = operator is ResumeServiceOperator
+    options = {"suspension": BY_US | {"operation_id": None}, "deadline_minutes": 15} if resumes else {}
     task = operator(task_id="step", service=service, **options)
     with pytest.raises(ServiceNotFoundError) as caught:
         run.execute(task)

@@ -1,4 +1,4 @@
-"""The watchdog over suspended services: on the emulator, Azurite, and tickets of runs that are dead or alive."""
+"""The watchdog over suspended services: on the emulator, Azurite, and suspension records of runs in every state."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from biztalk_services.archive.suspensions import SuspensionRecords
+from biztalk_services.drivers.biztalk.driver import BizTalkDriver
+from biztalk_services.flows import watchdog
 from biztalk_services.flows.watchdog import LeftSuspendedError
 from biztalk_services.model.errors import BackupServiceError, OperationNotAllowedError
 from biztalk_services.model.records import SuspensionRecord
-from biztalk_services.model.run import Run as RunOfTicket
-from biztalk_services.operators import watchdog
+from biztalk_services.model.run import Run as RecordedRun
 from biztalk_services.provider.alerts import AlertNotifier, FirstFailureNotifier
+from biztalk_services.provider.connections import open_archive
 from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
 from biztalk_services.provider.operators.watchdog import CheckSuspensionOperator, FindSuspensionsOperator
 
+from tests.emulator.driver import SUBSCRIPTION
 from tests.provider.connections import NAME, SERVICE
 from tests.provider.fakes import Died, Run, dies_once
-from tests.emulator.driver import SUBSCRIPTION
 
 pytestmark = pytest.mark.usefixtures("connections", "clock")
 
-AWAY = {
+UNREACHABLE = {
     "conn_type": "wasb",
     "login": "x",
     "password": "eA==",
@@ -38,213 +40,220 @@ AWAY = {
 
 
 @pytest.fixture
-def places() -> dict[str, str]:
-    return {"storage_conn_id": "biztalk_backup_storage", "catalog_container": f"watched-{uuid4().hex[:12]}"}
+def container() -> str:
+    return f"watched-{uuid4().hex[:12]}"
 
 
 @pytest.fixture
-def tickets(blobs, places) -> SuspensionRecords:
-    return SuspensionRecords(blobs, places["catalog_container"])
+def places(container) -> dict[str, str]:
+    return {"archive": f"biztalk_backup_storage/{container}"}
 
 
 @pytest.fixture
-def left(tickets, emulator) -> Callable[..., SuspensionRecord]:
-    """Leaves a service suspended: its state, and an open ticket."""
+def records(places, connections) -> SuspensionRecords:
+    return open_archive(places["archive"]).suspensions
+
+
+@pytest.fixture
+def left(records, emulator) -> Callable[..., SuspensionRecord]:
+    """Leaves a service suspended: its state, and an open record."""
 
     def leave(state: str = "Suspended", run_id: str = "dead", hours: float = -1, **changes: Any) -> SuspensionRecord:
         emulator.force(NAME, state)
         opened_at = datetime.now(UTC) + timedelta(hours=hours)
         fields = {"service": SERVICE, "subscription_id": SUBSCRIPTION, "reason": "backup"} | changes
-        ticket = SuspensionRecord(
-            run=RunOfTicket("nightly", run_id), opened_at=opened_at, back_by=opened_at + timedelta(hours=2), **fields
+        record = SuspensionRecord(
+            run=RecordedRun("nightly", run_id), opened_at=opened_at, resume_by=opened_at + timedelta(hours=2), **fields
         )
-        tickets.open(ticket)
-        return ticket
+        records.open(record)
+        return record
 
     return leave
 
 
 @pytest.fixture
 def alerts(monkeypatch) -> list[str]:
-    """What was told to people."""
-    told: list[str] = []
-    monkeypatch.setattr(AlertNotifier, "notify", lambda self, context: told.append(self.subject))
-    return told
+    """Subjects of the alerts."""
+    subjects: list[str] = []
+    monkeypatch.setattr(AlertNotifier, "notify", lambda self, context: subjects.append(self.subject))
+    return subjects
 
 
 @pytest.fixture
 def watch(places, clock, monkeypatch) -> Callable[..., list[Any]]:
-    """One run of the watchdog; answers what each of its looks came to, errors included."""
+    """One run of the watchdog; returns what each of its checks came to, errors included."""
     clock.rule(monkeypatch, watchdog)
 
     def once(run: Run | None = None) -> list[Any]:
-        run = run or Run(others_that_run={"alive"}, unknown_runs={"unknown"})
-        found = run.execute(FindSuspensionsOperator(task_id="find_suspensions", **places))
-        answers: list[Any] = []
-        for index, entry in enumerate(found):
-            step = CheckSuspensionOperator(task_id="bring_back", found=entry, **places)
+        run = run or Run(active_runs={"alive"}, unknown_runs={"unknown"})
+        suspensions = run.execute(FindSuspensionsOperator(task_id="find_suspensions", **places))
+        decisions: list[Any] = []
+        for index, entry in enumerate(suspensions):
+            step = CheckSuspensionOperator(task_id="check_suspension", found=entry, **places)
             try:
-                answers.append(run.execute(step, map_index=index))
+                decisions.append(run.execute(step, map_index=index))
             except BackupServiceError as error:
-                answers.append(error)
-        return answers
+                decisions.append(error)
+        return decisions
 
     return once
 
 
-def verdicts(answers: list[Any]) -> list[str]:
-    return [answer["verdict"] for answer in answers]
+def actions(decisions: list[Any]) -> list[str]:
+    return [decision["action"] for decision in decisions]
 
 
-def test_without_tickets_nothing_is_looked_at(watch, emulator, asked):
+def test_without_records_nothing_is_checked(watch, emulator, requests):
     emulator.force(NAME, "Suspended")
     assert watch() == []
-    assert (asked("get"), asked("resume")) == ([], [])
+    assert (requests("get"), requests("resume")) == ([], [])
     assert emulator.state(NAME) == "Suspended"
 
 
-def test_what_a_dead_run_left_is_brought_back_and_told(watch, left, tickets, emulator, happened, alerts):
-    ticket = left()
-    assert verdicts(watch()) == ["resume"]
+def test_what_a_dead_run_left_is_resumed_and_alerted(watch, left, records, emulator, operations, alerts):
+    record = left()
+    assert actions(watch()) == ["resume"]
     emulator.reaches(NAME, "Active")
-    assert verdicts(watch()) == ["close"]
-    assert tickets.look() == ([], [])
+    assert actions(watch()) == ["close"]
+    assert records.list_open() == ([], [])
     assert watch() == []
-    assert len(happened("resume")) == 1
+    assert len(operations("resume")) == 1
     resumed, over = alerts
     assert f"Service {SERVICE} was left suspended by run dead of nightly (backup)" in resumed
-    assert "It was asked to resume" in resumed
+    assert "Its resumption was requested" in resumed
     assert "That is over: it is Active" in over
-    assert ticket.service == SERVICE
+    assert record.service == SERVICE
 
 
-def test_while_it_resumes_it_is_waited_for(watch, left, emulator, happened):
+def test_while_it_resumes_it_is_waited_for(watch, left, emulator, operations):
     emulator.fault("stuck", "resume", service=NAME, count=1)
     left()
-    assert verdicts(watch()) == ["resume"]
-    assert verdicts(watch()) == ["leave"]
-    assert len(happened("resume")) == 1
+    assert actions(watch()) == ["resume"]
+    assert actions(watch()) == ["leave"]
+    assert len(operations("resume")) == 1
 
 
 @pytest.mark.parametrize(("run_id", "hours"), [("alive", -2.4), ("unknown", -1.9), ("dead", -0.01)])
-def test_whoever_may_still_bring_it_back_is_given_the_time(run_id, hours, watch, left, emulator, asked):
+def test_a_run_that_may_still_resume_it_has_its_time(run_id, hours, watch, left, emulator, requests):
     left(run_id=run_id, hours=hours)
-    assert all(answer["verdict"] == "leave" for answer in watch())
-    assert asked("resume") == []
+    assert all(decision["action"] == "leave" for decision in watch())
+    assert requests("resume") == []
     assert emulator.state(NAME) == "Suspended"
 
 
 @pytest.mark.parametrize(("run_id", "hours"), [("alive", -2.6), ("unknown", -2.1), ("dead", -0.04)])
-def test_and_no_longer(run_id, hours, watch, left, emulator, happened):
+def test_a_run_has_no_more_than_its_time(run_id, hours, watch, left, emulator, operations):
     left(run_id=run_id, hours=hours)
-    assert verdicts(watch()) == ["resume"]
+    assert actions(watch()) == ["resume"]
     emulator.reaches(NAME, "Active")
 
 
 @pytest.mark.parametrize("state", ["SuspendedFailed", "ResumeFailed"])
-def test_a_failed_suspension_or_resumption_is_tried_again(state, watch, left, emulator):
+def test_a_failed_suspension_or_resumption_is_resumed(state, watch, left, emulator):
     left(state)
-    assert verdicts(watch()) == ["resume"]
+    assert actions(watch()) == ["resume"]
     emulator.reaches(NAME, "Active")
 
 
-def test_a_resumption_that_fails_is_asked_for_again_and_told(watch, left, emulator, happened, alerts):
+def test_a_failed_resumption_is_requested_again_and_alerted(watch, left, emulator, operations, alerts):
     emulator.fault("operation-fails", "resume", service=NAME, count=1, message="no machine")
     left()
-    assert verdicts(watch()) == ["resume"]
+    assert actions(watch()) == ["resume"]
     emulator.reaches(NAME, "ResumeFailed")
     (error,) = watch()
     assert isinstance(error, LeftSuspendedError)
     emulator.reaches(NAME, "Active")
-    assert verdicts(watch()) == ["close"]
-    assert len(happened("resume")) == 2
+    assert actions(watch()) == ["close"]
+    assert len(operations("resume")) == 2
     _, failed, over = alerts
-    assert failed.startswith(f"Service {SERVICE} was left suspended by run dead of nightly (backup) and is not back: ")
-    assert "It was asked to resume before, and is ResumeFailed." in failed
-    assert "failed: InjectedFault no machine. It was asked once more." in failed
+    assert failed.startswith(
+        f"Service {SERVICE} was left suspended by run dead of nightly (backup) and is not resumed: "
+    )
+    assert "A resumption was requested before, and it is ResumeFailed." in failed
+    assert "failed: InjectedFault no machine. Another resumption was requested." in failed
     assert "That is over" in over
 
 
-def test_resumptions_that_keep_failing_are_asked_for_at_each_look_and_told_once_an_hour(
-    watch, left, emulator, happened, alerts, clock
-):
+def test_resumptions_that_keep_failing_are_alerted_once_an_hour(watch, left, emulator, operations, alerts, clock):
     emulator.fault("operation-fails", "resume", service=NAME, count=4)
     left()
-    assert verdicts(watch()) == ["resume"]
+    assert actions(watch()) == ["resume"]
     for hours in (0, 0, 1):
         emulator.reaches(NAME, "ResumeFailed")
         clock.forward(hours=hours)
         (error,) = watch()
         assert isinstance(error, LeftSuspendedError)
-    assert len(happened("resume")) == 4
-    assert ["is not back" in alert for alert in alerts] == [False, True, True]
+    assert len(operations("resume")) == 4
+    assert ["is not resumed" in alert for alert in alerts] == [False, True, True]
 
 
-def test_a_service_that_is_suspended_still_after_it_was_asked_is_told(watch, left, emulator, alerts):
+def test_a_service_that_stays_suspended_is_alerted(watch, left, emulator, alerts):
     left()
-    assert verdicts(watch()) == ["resume"]
+    assert actions(watch()) == ["resume"]
     emulator.reaches(NAME, "Active")
     emulator.force(NAME, "Suspended")
     (error,) = watch()
-    assert "and is Suspended. It reports no failed operation. It was asked once more." in str(error)
+    assert "and it is Suspended. It reports no failed operation. Another resumption was requested." in str(error)
     emulator.reaches(NAME, "Active")
 
 
-def test_where_the_chart_knows_no_way_a_person_is_called_once_an_hour(watch, left, emulator, asked, alerts):
+def test_where_no_resume_is_allowed_an_alert_is_sent_hourly(watch, left, emulator, requests, alerts):
     left("Stopped")
     for _ in range(3):
         (error,) = watch()
         assert isinstance(error, LeftSuspendedError)
         assert "Stopped" in str(error)
-    assert asked("resume") == []
+    assert requests("resume") == []
     (alert,) = alerts
-    assert alert.startswith(f"Service {SERVICE} was left suspended by run dead of nightly (backup) and is not back: ")
+    assert alert.startswith(
+        f"Service {SERVICE} was left suspended by run dead of nightly (backup) and is not resumed: "
+    )
 
 
-def test_a_refusal_is_told_and_tried_at_the_next_look(watch, left, emulator, alerts):
+def test_a_refusal_is_alerted_and_retried_at_the_next_check(watch, left, emulator, alerts):
     emulator.fault("status", "resume", service=NAME, count=1, status=409, code="ConflictError", message="busy")
     left()
     (error,) = watch()
     assert isinstance(error, OperationNotAllowedError)
     assert len(alerts) == 1
-    assert verdicts(watch()) == ["resume"]
+    assert actions(watch()) == ["resume"]
 
 
-def test_a_later_suspension_of_ours_counts(watch, left, tickets, emulator, asked):
+def test_a_later_suspension_of_ours_counts(watch, left, records, emulator, requests):
     left(hours=-5)
     later = left(run_id="alive", hours=-1)
-    assert verdicts(watch()) == ["close"]
-    assert tickets.look()[0] == [later]
-    assert asked("resume") == []
+    assert actions(watch()) == ["close"]
+    assert records.list_open()[0] == [later]
+    assert requests("resume") == []
 
 
-def test_a_service_that_is_gone_closes_its_ticket(watch, left, tickets):
-    left(service="contoso-west-us/contosogone")
-    assert verdicts(watch()) == ["leave"]
-    assert len(tickets.look()[0]) == 1
-    assert verdicts(watch()) == ["close"]
-    assert tickets.look() == ([], [])
+def test_the_record_of_a_deleted_service_is_closed(watch, left, records):
+    left(service="contoso-west-us/contosodeleted")
+    assert actions(watch()) == ["leave"]
+    assert len(records.list_open()[0]) == 1
+    assert actions(watch()) == ["close"]
+    assert records.list_open() == ([], [])
 
 
-def test_another_subscription_is_none_of_our_business(watch, left, tickets, asked):
-    ticket = left(subscription_id="another")
+def test_a_record_of_another_subscription_is_ignored(watch, left, records, requests):
+    record = left(subscription_id="another")
     assert watch() == []
-    assert tickets.look()[0] == [ticket]
-    assert asked("resume") == []
+    assert records.list_open()[0] == [record]
+    assert requests("resume") == []
 
 
 def test_a_subscription_is_the_same_in_capital_letters(watch, left, emulator):
     left(subscription_id=SUBSCRIPTION.upper())
-    assert verdicts(watch()) == ["resume"]
+    assert actions(watch()) == ["resume"]
     emulator.reaches(NAME, "Active")
 
 
-def test_something_that_is_no_ticket_needs_a_person(watch, left, places, blobs, emulator, alerts, clock):
+def test_an_invalid_record_needs_a_person(watch, left, container, blobs, emulator, alerts, clock):
     left()
     path = "suspensions/open/contoso-west-us/contosoorders/broken.json"
-    blobs.get_blob_client(places["catalog_container"], path).upload_blob(b"{")
+    blobs.get_blob_client(container, path).upload_blob(b"{")
     resumed, error = watch()
-    assert resumed["verdict"] == "resume"
+    assert resumed["action"] == "resume"
     assert path in str(error)
     assert path in alerts[-1]
     watch()
@@ -254,107 +263,101 @@ def test_something_that_is_no_ticket_needs_a_person(watch, left, places, blobs, 
     assert sum(path in alert for alert in alerts) == 2
 
 
-def test_a_new_blob_that_is_no_ticket_is_told_while_an_old_one_makes_every_run_red(
-    watch, places, tickets, blobs, alerts
-):
-    container = blobs.get_container_client(places["catalog_container"])
-    container.create_container()
+def test_a_new_invalid_record_is_alerted_beside_an_old_one(watch, container, records, blobs, alerts):
+    client = blobs.get_container_client(container)
+    client.create_container()
     for name in ("old", "new"):
-        container.upload_blob(f"suspensions/open/contoso-west-us/contosoorders/{name}.json", b"{")
+        client.upload_blob(f"suspensions/open/contoso-west-us/contosoorders/{name}.json", b"{")
         watch()
     old, new = alerts
     assert "/old.json" in old
     assert "/new.json" in new
 
 
-class TestTicketsOfARun:
+class TestRecordsOfARun:
     @pytest.fixture
     def suspend(self, places) -> SuspendServiceOperator:
-        return SuspendServiceOperator(task_id="suspend", service=SERVICE, back_within_minutes=90, **places)
+        return SuspendServiceOperator(task_id="suspend", service=SERVICE, resume_within_minutes=90, **places)
 
     def resume(self, suspension: Any, places: dict[str, str]) -> ResumeServiceOperator:
         return ResumeServiceOperator(
             task_id="resume", service=SERVICE, suspension=suspension, deadline_minutes=15, **places
         )
 
-    def test_open_from_before_the_suspension_until_it_is_back(self, suspend, places, tickets, run, emulator):
+    def test_open_from_before_the_suspension_until_it_is_resumed(self, suspend, places, records, run, emulator):
         suspension = run.execute(suspend)
-        (ticket,) = tickets.look()[0]
-        assert (ticket.service, ticket.run) == (SERVICE, RunOfTicket("nightly", run.run_id))
-        assert (ticket.subscription_id, ticket.reason) == (SUBSCRIPTION, "backup")
-        assert ticket.back_by - ticket.opened_at == timedelta(minutes=90)
+        (record,) = records.list_open()[0]
+        assert (record.service, record.run) == (SERVICE, RecordedRun("nightly", run.run_id))
+        assert (record.subscription_id, record.reason) == (SUBSCRIPTION, "backup")
+        assert record.resume_by - record.opened_at == timedelta(minutes=90)
         emulator.reaches(NAME, "Suspended")
         run.execute(self.resume(suspension, places))
-        assert tickets.look() == ([], [])
+        assert records.list_open() == ([], [])
 
     @pytest.mark.parametrize("after", [False, True])
-    def test_a_worker_that_dies_at_the_request_leaves_a_ticket(self, after, suspend, tickets, run, monkeypatch):
-        from biztalk_services.provider.hook import BizTalkServicesHook
-
-        dies_once(monkeypatch, BizTalkServicesHook, "suspend", after=after)
+    def test_a_worker_that_dies_at_the_request_leaves_a_record(self, after, suspend, records, run, monkeypatch):
+        dies_once(monkeypatch, BizTalkDriver, "suspend", after=after)
         with pytest.raises(Died):
             run.execute(suspend)
-        (ticket,) = tickets.look()[0]
-        assert ticket.run.run_id == run.run_id
+        (record,) = records.list_open()[0]
+        assert record.run.run_id == run.run_id
 
-    def test_without_a_ticket_nothing_is_asked(self, suspend, places, run, connect, asked):
-        connect("biztalk_backup_storage", AWAY)
-        with pytest.raises(BackupServiceError, match="claim service"):
+    def test_without_a_record_nothing_is_requested(self, suspend, places, run, connect, requests):
+        connect("biztalk_backup_storage", UNREACHABLE)
+        with pytest.raises(BackupServiceError, match="lock service"):
             run.execute(suspend)
-        assert asked("suspend") == []
-        assert run.store("suspend").get("asked") is None
+        assert requests("suspend") == []
+        assert run.store("suspend").get("suspend") is None
 
-    def test_a_request_that_was_not_taken_leaves_none(self, suspend, tickets, run, emulator):
+    def test_a_request_that_was_not_taken_leaves_none(self, suspend, records, run, emulator):
         emulator.fault("status", "suspend", service=NAME, count=1)
         with pytest.raises(BackupServiceError):
             run.execute(suspend)
-        assert tickets.look() == ([], [])
+        assert records.list_open() == ([], [])
 
     @pytest.mark.parametrize("state", ["Suspended", "Stopped"])
-    def test_none_for_what_somebody_else_suspended(self, state, suspend, places, tickets, run, emulator):
+    def test_none_for_what_others_suspended(self, state, suspend, places, records, run, emulator):
         emulator.force(NAME, state)
         suspension = run.execute(suspend)
-        assert tickets.look() == ([], [])
+        assert records.list_open() == ([], [])
         run.execute(self.resume(suspension, places))
         assert emulator.state(NAME) == state
 
-    def test_storage_that_is_away_does_not_keep_a_service_from_coming_back(
-        self, suspend, places, tickets, run, emulator, connect
-    ):
+    def test_unreachable_storage_does_not_prevent_a_resumption(self, suspend, places, records, run, emulator, connect):
         suspension = run.execute(suspend)
         emulator.reaches(NAME, "Suspended")
-        connect("biztalk_backup_storage", AWAY)
+        connect("biztalk_backup_storage", UNREACHABLE)
         assert run.execute(self.resume(suspension, places))["state"] == "Active"
-        assert len(tickets.look()[0]) == 1
+        assert len(records.list_open()[0]) == 1
 
 
 class TestFirstFailure:
     NOW = datetime(2026, 1, 1, 2, 7, tzinfo=UTC)
 
-    def tell(self, before: SimpleNamespace | None, now: datetime | None = NOW) -> None:
+    def fail(self, before: SimpleNamespace | None, now: datetime | None = NOW) -> None:
         ti = create_autospec(RuntimeTaskInstance, instance=True)
         ti.get_previous_ti.return_value = before
         FirstFailureNotifier(subject="blind").notify({"ti": ti, "dag_run": SimpleNamespace(logical_date=now)})
 
     @pytest.mark.parametrize(
-        ("state", "minutes", "told"),
+        ("state", "minutes", "is_alerted"),
         [("success", 1, True), ("skipped", 1, True), ("failed", 1, False), ("failed", 7, False), ("failed", 8, True)],
     )
-    def test_it_is_told_when_it_begins_and_once_in_every_hour(self, state, minutes, told, alerts):
-        self.tell(SimpleNamespace(state=state, logical_date=self.NOW - timedelta(minutes=minutes)))
-        assert alerts == (["blind"] if told else [])
+    def test_it_is_alerted_at_first_and_once_in_every_hour(self, state, minutes, is_alerted, alerts):
+        self.fail(SimpleNamespace(state=state, logical_date=self.NOW - timedelta(minutes=minutes)))
+        assert alerts == (["blind"] if is_alerted else [])
 
-    def test_the_first_run_of_all_tells_it(self, alerts):
-        self.tell(None)
+    def test_a_failure_of_the_first_run_of_all_is_alerted(self, alerts):
+        self.fail(None)
         assert alerts == ["blind"]
 
-    def test_a_run_without_a_date_tells_it(self, alerts):
-        self.tell(SimpleNamespace(state="failed", logical_date=None), now=None)
+    def test_a_failure_of_a_run_without_a_date_is_alerted(self, alerts):
+        self.fail(SimpleNamespace(state="failed", logical_date=None), now=None)
         assert alerts == ["blind"]
 
     @pytest.mark.parametrize("minute", [0, 7, 59])
-    def test_a_day_without_sight_is_told_once_an_hour_whenever_the_looks_are(self, minute, alerts):
-        looks = [datetime(2026, 1, 1, hour, minute, tzinfo=UTC) for hour in range(24)]
-        for before, now in pairwise(looks):
-            self.tell(SimpleNamespace(state="failed", logical_date=before), now)
+    def test_a_day_of_failures_is_alerted_once_an_hour(self, minute, alerts):
+        checks = [datetime(2026, 1, 1, hour, minute, tzinfo=UTC) for hour in range(24)]
+        for before, now in pairwise(checks):
+            self.fail(SimpleNamespace(state="failed", logical_date=before), now)
         assert len(alerts) == 23

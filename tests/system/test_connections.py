@@ -24,7 +24,7 @@ MANAGEMENT = {
     "m_no_certificate": "There is no management certificate.",
     "m_other_key": "The private key does not belong to the management certificate",
     "m_unreachable": "Could not connect to",
-    "m_distrusted": "Its certificate is not one that we trust",
+    "m_distrusted": "The server certificate is not trusted",
     "m_no_connection": "The conn_id `m_no_connection` isn't defined",
 }
 STORAGE = {

@@ -14,7 +14,7 @@ from tests.system.runbook import AGREEMENT, CHANGED, CLOUD_SERVICE, DRILL, RUNBO
 from tests.system.world import Night, World, fits_descriptor
 
 ORDER = [
-    "prepare", "look", "choose", "plan", "start", "approve", "follow", "record", "ranges", "settle", "resume",
+    "prepare", "check", "choose", "plan", "start", "approve", "follow", "record", "ranges", "advance", "resume",
     "compare", "drill", "delete the drill", "reject",
 ]  # fmt: skip
 REPLACED = ["suspend", "backup", "delete", "restore"]
@@ -55,12 +55,12 @@ def test_its_commands_need_only_bash_curl_python_and_library():
 
 
 def test_checking_lists_services_and_backups(blocks, backup):
-    assert f"{SERVICE} Active" in blocks["look"].lines
-    assert any(line.startswith(f"{backup}\t") and "drained" in line for line in blocks["look"].lines)
+    assert f"{SERVICE} Active" in blocks["check"].lines
+    assert any(line.startswith(f"{backup}\t") and "drained" in line for line in blocks["check"].lines)
     assert json.loads(blocks["choose"].said)["agreements"] > 0
 
 
-@pytest.mark.parametrize("name", ["prepare", "look", "choose", "plan", "start", "record", "ranges", "compare"])
+@pytest.mark.parametrize("name", ["prepare", "check", "choose", "plan", "start", "record", "ranges", "compare"])
 def test_reading_changes_nothing(blocks, name):
     assert blocks[name].done == []
 
@@ -113,7 +113,7 @@ def test_no_partner_gets_a_control_number_twice(report, world):
 
 def test_control_numbers_can_be_advanced_by_hand(blocks):
     assert any(line.startswith(f"{AGREEMENT}\tInterchange\t") for line in blocks["ranges"].lines)
-    assert blocks["settle"].lines[-1] == "50000"
+    assert blocks["advance"].lines[-1] == "50000"
 
 
 def test_the_service_is_resumed_by_hand(blocks):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import cached_property
 
 from biztalk_services.archive.blobs import Blobs
 from biztalk_services.archive.catalog import Catalog
@@ -17,46 +16,27 @@ from biztalk_services.model.backup import BackupReference
 
 log = logging.getLogger(__name__)
 
-DEFAULT_CONTAINER = "biztalk-backup-catalog"
-
 
 class Archive:
-    """
-    :param account: storage account of backups and records.
-    :param container: container of the records; it is created by the first of them.
+    """Everything that is recorded. Every method raises StorageError when the account was not reached or refused.
+
+    :param container: of the records; it is created by the first of them.
     """
 
-    def __init__(self, account: StorageAccount, container: str = DEFAULT_CONTAINER) -> None:
+    def __init__(self, account: StorageAccount, container: str) -> None:
         self.account = account
         self.container = container
         self._blobs = Blobs(account, container)
+        self.catalog = Catalog(self._blobs)
+        self.locks = Locks(self._blobs)
+        self.suspensions = SuspensionRecords(self._blobs)
+        self.restores = RestoreRecords(self._blobs)
 
     def __repr__(self) -> str:
         return f"<Archive {self._blobs.place}>"
 
-    @cached_property
-    def catalog(self) -> Catalog:
-        return Catalog(self._blobs)
-
-    @cached_property
-    def locks(self) -> Locks:
-        return Locks(self._blobs)
-
-    @cached_property
-    def suspensions(self) -> SuspensionRecords:
-        return SuspensionRecords(self._blobs)
-
-    @cached_property
-    def restores(self) -> RestoreRecords:
-        return RestoreRecords(self._blobs)
-
     def verify(self, reference: BackupReference) -> str:
-        """Read a backup back and compare it with its reference; one sentence on what was read.
-
-        :raises BackupDamagedError: the backup is not what was recorded.
-        :raises WrongAccountError: it is in another account.
-        :raises StorageError: the account was not reached or refused.
-        """
+        """As :func:`biztalk_services.archive.verification.verify_against_reference`, in this account."""
         return verify_against_reference(self.account, reference)
 
     def ensure_published(self, reference: BackupReference) -> None:
@@ -65,7 +45,6 @@ class Archive:
 
         :raises BackupDamagedError: the backup is lost, too.
         :raises InvalidReferenceError: the record in its place cannot be read.
-        :raises StorageError: the account was not reached or refused.
         """
         try:
             self.catalog.read(reference.service, reference.container)

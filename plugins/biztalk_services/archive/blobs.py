@@ -14,11 +14,8 @@ JSON = ContentSettings(content_type="application/json; charset=utf-8")
 
 
 class Blobs:
-    """The blobs of one container.
-
-    :param account: its storage account.
-    :param container: its name; it is created by the first write.
-    """
+    """The blobs of one container, which the first write creates. Every request raises StorageError when the account was
+    not reached or refused."""
 
     def __init__(self, account: StorageAccount, container: str) -> None:
         self.place = f"{account.name}/{container}"
@@ -31,10 +28,7 @@ class Blobs:
         return self.client(path).url.partition("?")[0]
 
     def list(self, folder: str) -> list[str]:
-        """The paths of all blobs in a folder, in order; empty where the container does not exist.
-
-        :raises StorageError: the account was not reached or refused.
-        """
+        """The paths of all blobs in a folder, in order; empty where the container does not exist."""
         with storage_errors(f"list {folder} in {self.place}"):
             try:
                 return sorted(self._container.list_blob_names(name_starts_with=f"{folder}/"))
@@ -42,30 +36,15 @@ class Blobs:
                 return []
 
     def read(self, path: str) -> bytes | None:
-        """The content of a blob, None when there is none.
-
-        :raises StorageError: the account was not reached or refused.
-        """
+        """The content of a blob, None when there is none."""
         with storage_errors(f"read {path} from {self.place}"):
             try:
                 return bytes(self.client(path).download_blob().readall())
             except ResourceNotFoundError:
                 return None
 
-    def exists(self, path: str) -> bool:
-        """Whether there is a blob.
-
-        :raises StorageError: the account was not reached or refused.
-        """
-        with storage_errors(f"read {path} from {self.place}"):
-            return bool(self.client(path).exists())
-
     def write_once(self, path: str, values: dict[str, Any]) -> bool:
-        """Write a record; False when there is a blob of this name already, which then stays.
-
-        :param values: plain JSON values.
-        :raises StorageError: the account was not reached or refused.
-        """
+        """Write plain JSON values; False when there is a blob of this name already, which then stays."""
         with storage_errors(f"write {path} into {self.place}"):
             self.create_container()
             try:
@@ -75,10 +54,7 @@ class Blobs:
             return True
 
     def delete(self, path: str) -> None:
-        """Delete a blob, if there is one.
-
-        :raises StorageError: the account was not reached or refused.
-        """
+        """Delete a blob, if there is one."""
         with storage_errors(f"delete {path} from {self.place}"):
             try:
                 self.client(path).delete_blob()

@@ -25,26 +25,19 @@ _REFERENCES, _QUARANTINE, _INVENTORIES = "references", "set-aside", "inventories
 _MOVE = "Restore the blob, or move it away."
 
 T = TypeVar("T")
-OnInvalid = Callable[[InvalidReferenceError], Any]
+OnInvalid = Callable[[InvalidReferenceError], Any] | None
 
 
 @dataclass(frozen=True)
 class QuarantinedBackup:
-    """A backup that is not valid.
-
-    :param reference: what is known of it.
-    :param reason: why it is not valid, in sentences.
-    """
+    """A backup that is not valid: what is known of it, and why it is not, in sentences."""
 
     reference: BackupReference
     reason: str
 
 
 class Catalog:
-    """The references in the container of an archive.
-
-    :param blobs: the container.
-    """
+    """The references and inventories. Every method raises StorageError when the account was not reached or refused."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -54,7 +47,6 @@ class Catalog:
 
         :returns: the published reference, and the URL of its blob.
         :raises AlreadyPublishedError: the reference of another backup has this name.
-        :raises StorageError: the account was not reached or refused.
         """
         path = _path(_REFERENCES, reference.service, reference.container)
         if not self._blobs.write_once(path, reference.to_dict()):
@@ -65,42 +57,29 @@ class Catalog:
         return reference, self._blobs.url(path)
 
     def quarantine(self, reference: BackupReference, reason: str) -> str:
-        """Record a backup that is not valid, apart from the valid ones.
-
-        :param reason: why, in sentences.
-        :returns: URL of the record.
-        :raises StorageError: the account was not reached or refused.
-        """
+        """Record a backup that is not valid, and why (in sentences), apart from the valid ones; returns the URL."""
         path = _path(_QUARANTINE, reference.service, reference.container)
         self._blobs.write_once(path, {"reason": reason, "reference": reference.to_dict()})
         return self._blobs.url(path)
 
     def read(self, service: str, name: str) -> BackupReference:
-        """One reference.
+        """One reference; the name of the service may be in any case.
 
-        :param service: name of the service, any case.
-        :param name: name of the backup.
         :raises NotInCatalogError: there is none.
         :raises InvalidReferenceError: the record cannot be read.
-        :raises StorageError: the account was not reached or refused.
         """
         return self._reference(_path(_REFERENCES, service, name))
 
-    def list_references(
-        self, service: str | None = None, *, on_invalid: OnInvalid | None = None
-    ) -> list[BackupReference]:
+    def list_references(self, service: str | None = None, *, on_invalid: OnInvalid = None) -> list[BackupReference]:
         """All references, the newest backup first.
 
         :param service: only of this service, any case; None: of all.
         :param on_invalid: called for each record that cannot be read; None: a warning in the log. The others are
             listed all the same.
-        :raises StorageError: the account was not reached or refused.
         """
         return sorted(self._all(_REFERENCES, service, self._reference, on_invalid), key=_when, reverse=True)
 
-    def list_quarantined(
-        self, service: str | None = None, *, on_invalid: OnInvalid | None = None
-    ) -> list[QuarantinedBackup]:
+    def list_quarantined(self, service: str | None = None, *, on_invalid: OnInvalid = None) -> list[QuarantinedBackup]:
         """All backups in quarantine, the newest first; parameters and errors as :meth:`list_references`."""
         found = self._all(_QUARANTINE, service, self._quarantined, on_invalid)
         return sorted(found, key=lambda each: _when(each.reference), reverse=True)
@@ -111,7 +90,6 @@ class Catalog:
         :param name: name of the backup, or ``account/name``.
         :raises NotInCatalogError: there is none, or there are two.
         :raises InvalidReferenceError: the record cannot be read.
-        :raises StorageError: the account was not reached or refused.
         """
         name = name.strip().rpartition("/")[2]
         valid, quarantined = (
@@ -133,7 +111,6 @@ class Catalog:
         :param kinds: only backups of these kinds; None: of all.
         :raises NotInCatalogError: there is none.
         :raises InvalidReferenceError: a record of this service cannot be read, so that the newest is not known.
-        :raises StorageError: the account was not reached or refused.
         """
         for reference in self.list_references(service, on_invalid=_raise):
             if kinds is None or reference.kind in kinds:
@@ -144,11 +121,9 @@ class Catalog:
         """Write what the service held at a backup, once. An earlier inventory that does not contradict it stays: it was
         taken closer to the backup.
 
-        :param backup_name: name of the backup.
         :returns: the recorded inventory, and the URL of its blob.
         :raises AlreadyPublishedError: another inventory has this name.
         :raises InvalidInventoryError: this is not the name of a backup, or the record cannot be read.
-        :raises StorageError: the account was not reached or refused.
         """
         if not is_backup_name(backup_name):
             raise InvalidInventoryError(f"{backup_name!r} is not the name of a backup; its inventory cannot be stored.")
@@ -161,13 +136,10 @@ class Catalog:
         return inventory, self._blobs.url(path)
 
     def inventory(self, service: str, backup_name: str) -> Inventory:
-        """What a service held at a backup.
+        """What a service held at a backup; its name may be in any case.
 
-        :param service: name of the service, any case.
-        :param backup_name: name of the backup.
         :raises NotInCatalogError: it was not recorded.
         :raises InvalidInventoryError: the record cannot be read.
-        :raises StorageError: the account was not reached or refused.
         """
         return self._inventory(_path(_INVENTORIES, service, backup_name), service)
 
@@ -178,7 +150,7 @@ class Catalog:
         except NotInCatalogError:
             return None
 
-    def _all(self, folder: str, service: str | None, read: Callable[[str], T], on_invalid: OnInvalid | None) -> list[T]:
+    def _all(self, folder: str, service: str | None, read: Callable[[str], T], on_invalid: OnInvalid) -> list[T]:
         found: list[T] = []
         for path in self._blobs.list(f"{folder}/{service.lower()}" if service else folder):
             try:

@@ -12,9 +12,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobClient
 
 from biztalk_services.archive.blobs import JSON, Blobs, json_bytes
 from biztalk_services.archive.errors import ServiceLockedError, StorageError
@@ -28,19 +30,13 @@ _FOLDER = "claims"
 
 
 class Locks:
-    """The locks in the container of an archive.
-
-    :param blobs: the container.
-    """
+    """The locks. Every method raises StorageError when the account was not reached or refused."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
     def of(self, service: str) -> Lock | None:
-        """The lock on a service; None when there is none, or none that can be read.
-
-        :raises StorageError: the account was not reached or refused.
-        """
+        """The lock on a service; None when there is none, or none that can be read."""
         return self._read(service)[0]
 
     def take(self, lock: Lock, *, has_ended: Callable[[Run], bool]) -> None:
@@ -48,7 +44,6 @@ class Locks:
 
         :param has_ended: whether a run has ended, as far as is known.
         :raises ServiceLockedError: another run holds it.
-        :raises StorageError: the account was not reached or refused.
         """
         with storage_errors(f"lock service {lock.service} in {self._blobs.place}"):
             self._blobs.create_container()
@@ -59,7 +54,7 @@ class Locks:
                 lock = replace(lock, purpose=held.purpose)
             elif held and not (held.is_expired or has_ended(held.run)):
                 raise _locked(held, lock.service)
-            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+            condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
             try:
                 self._blob(lock.service).upload_blob(
                     json_bytes(lock.to_dict()), overwrite=bool(etag), content_settings=JSON, **condition
@@ -73,10 +68,7 @@ class Locks:
                 self._record_takeover(held, lock)
 
     def release(self, service: str, run: Run) -> None:
-        """Release the lock of a run; that of another run stays.
-
-        :raises StorageError: the account was not reached or refused.
-        """
+        """Release the lock of a run; that of another run stays."""
         with storage_errors(f"unlock service {service} in {self._blobs.place}"):
             held, etag = self._read(service)
             if held and held.run == run:
@@ -110,7 +102,7 @@ class Locks:
         except ValueError:
             return None, etag
 
-    def _blob(self, service: str):  # type: ignore[no-untyped-def]
+    def _blob(self, service: str) -> BlobClient:
         return self._blobs.client(f"{_FOLDER}/{service.lower()}.json")
 
 

@@ -12,21 +12,16 @@ _MOST_READ = 20
 
 
 class RestoreRecords:
-    """The records in the container of an archive: ``restores/<service in lower case>/<when>.json``.
-
-    :param blobs: the container.
-    """
+    """The records. Every method raises StorageError when the account was not reached or refused."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
     def record(self, service: str, when: str, values: dict[str, Any]) -> str:
-        """Write a record, once; returns its URL.
+        """Write a record, once, as ``restores/<service in lower case>/<when>.json``; returns its URL.
 
-        :param service: name of the restored service.
         :param when: moment of the run, fit for a blob's name (``20261125-081700``).
         :param values: plain JSON values without secrets.
-        :raises StorageError: the account was not reached or refused.
         """
         path = f"{_FOLDER}/{service.lower()}/{when}.json"
         self._blobs.write_once(path, values)
@@ -34,10 +29,7 @@ class RestoreRecords:
 
     def durations(self, service: str) -> list[float]:
         """Seconds that the last successful restores of a service took, the newest first; empty when there were none.
-        Records that cannot be read are ignored.
-
-        :raises StorageError: the account was not reached or refused.
-        """
+        Records that cannot be read are ignored."""
         paths = self._blobs.list(f"{_FOLDER}/{service.lower()}")[::-1][:_MOST_READ]
         seconds = (_seconds(self._blobs.read(path)) for path in paths)
         return [each for each in seconds if each]
@@ -51,7 +43,5 @@ def _seconds(content: bytes | None) -> float | None:
         return None
     if not isinstance(record, dict) or record.get("outcome") != "restored":
         return None
-    seconds = record.get("seconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        return None
-    return float(seconds) if seconds > 0 else None
+    seconds: Any = record.get("seconds")
+    return float(seconds) if type(seconds) in (int, float) and seconds > 0 else None

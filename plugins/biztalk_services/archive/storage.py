@@ -34,10 +34,7 @@ from biztalk_services.model.redaction import redact
 
 
 class StorageAccount:
-    """A storage account as a backup needs it.
-
-    :param client: blob service client with the account's key.
-    """
+    """A storage account as a backup needs it; its client has the account's key."""
 
     def __init__(self, client: BlobServiceClient) -> None:
         self.client = client
@@ -47,7 +44,6 @@ class StorageAccount:
 
     @property
     def name(self) -> str:
-        """Name of the account."""
         return self.client.account_name or ""
 
     def connection_string(self) -> str:
@@ -77,19 +73,14 @@ class StorageAccount:
         return self.client.get_container_client(container).url.partition("?")[0]
 
     def check(self) -> str:
-        """One sentence on the account, out of a real response.
-
-        :raises StorageError: not reached, or refused.
-        """
+        """One sentence on the account, out of a real response; errors as :func:`storage_errors`."""
         with storage_errors(f"read the properties of storage account {self.name}"):
             self.client.get_service_properties()
         return f"Storage account {self.name} is reachable and accepts the key."
 
     def container_exists(self, container: str) -> bool:
-        """Whether there is a container of this name, so that a backup of this name cannot be written.
-
-        :raises StorageError: not reached, or refused.
-        """
+        """Whether there is a container of this name, so that a backup of this name cannot be written; errors as
+        :func:`storage_errors`."""
         with storage_errors(f"check for container {container} in storage account {self.name}"):
             return bool(self.client.get_container_client(container).exists())
 
@@ -99,7 +90,7 @@ def storage_errors(request: str) -> Iterator[None]:
     """Raise what Azure's library raises inside as our errors, without secrets.
 
     :param request: what is requested of which account, to complete the sentence "Could not ...".
-    :raises StorageError: the one that fits.
+    :raises StorageError: the account was not reached or refused.
     """
     failure: StorageError | None = None
     try:
@@ -125,11 +116,8 @@ def _translate(error: Exception, request: str) -> StorageError:
 
 def _judge(error: Exception, status: int | None) -> tuple[type[StorageError], str]:
     if status in (401, 403) or isinstance(error, ClientAuthenticationError):
-        return (
-            StorageAuthenticationError,
-            "Check the account key in the storage connection (it may have been rotated), the account's firewall, and "
-            "this machine's clock.",
-        )
+        where = "the account key in the storage connection (it may have been rotated), the account's firewall"
+        return StorageAuthenticationError, f"Check {where}, and this machine's clock."
     if isinstance(error, ResourceExistsError) or status == 409:
         return ContainerExistsError, "It exists already or is still being deleted. Choose another name or wait."
     if isinstance(error, ResourceNotFoundError) or status == 404:
@@ -138,10 +126,8 @@ def _judge(error: Exception, status: int | None) -> tuple[type[StorageError], st
         return StorageUnavailableError, "The storage account has a problem of its own; retry later."
     no_answer = isinstance(error, HttpResponseError) and status is None  # so a download ends that came cut every time
     if no_answer or isinstance(error, (ServiceRequestError, ServiceResponseError, IncompleteReadError, OSError)):
-        return (
-            StorageUnreachableError,
-            "Check the account's name and address and the network; it may be down for the moment.",
-        )
+        remedy = "Check the account's name and address and the network; it may be down for the moment."
+        return StorageUnreachableError, remedy
     return StorageRefusedError, "A retry will not help; check the storage connection."
 
 

@@ -20,30 +20,21 @@ _OPEN, _NOTES, _CLOSED = "suspensions/open", "suspensions/notes", "suspensions/c
 
 
 class SuspensionRecords:
-    """The suspension records in the container of an archive.
-
-    :param blobs: the container.
-    """
+    """The records. Every method raises StorageError when the account was not reached or refused."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
     def open(self, record: SuspensionRecord) -> None:
-        """Write a record. Earlier ones of the same run on the same service are closed: it starts anew.
-
-        :raises StorageError: the account was not reached or refused.
-        """
+        """Write a record. Earlier ones of the same run on the same service are closed: it starts anew."""
         earlier = [each for each in self.list_open(record.service)[0] if each.run == record.run and each != record]
         self._write(_OPEN, record)
         for each in earlier:
             self.close(each, by=str(record.run), reason="replaced by a later record of the same run")
 
     def list_open(self, service: str | None = None) -> tuple[list[SuspensionRecord], list[str]]:
-        """The open records, the oldest first; and a sentence for each blob in their folder that is none.
-
-        :param service: only those on this service (its address); None: all.
-        :raises StorageError: the account was not reached or refused.
-        """
+        """The open records on a service (its address; None: on all), the oldest first; and a sentence for each blob in
+        their folder that is none."""
         records, invalid = [], []
         for path in self._blobs.list(_folder(_OPEN, service)):
             content = self._blobs.read(path)
@@ -63,56 +54,34 @@ class SuspensionRecords:
 
         :param by: who closes it (``run manual__1 of biztalk_watchdog``).
         :param reason: why, in words (``service is Active``).
-        :raises StorageError: the account was not reached or refused.
         """
         closing = {"closed_at": datetime.now(UTC).isoformat(), "closed_by": by, "closed": reason}
         self._write(_CLOSED, record, closing)
         self._blobs.delete(f"{_OPEN}/{record.name}.json")
 
     def close_all(self, service: str, *, by: str, reason: str, run: Run | None = None) -> list[SuspensionRecord]:
-        """Close the records of a service; returns them.
-
-        :param run: only those of this run; None: all.
-        :raises StorageError: the account was not reached or refused.
-        """
+        """Close the records on a service, only those of a run or (None) all; returns them."""
         records = [record for record in self.list_open(service)[0] if run in (None, record.run)]
         for record in records:
             self.close(record, by=by, reason=reason)
         return records
 
     def all_closed(self, service: str, run: Run) -> bool:
-        """Whether a run has had records on a service, and none of them is open any more.
-
-        :raises StorageError: the account was not reached or refused.
-        """
+        """Whether a run has had records on a service, and none of them is open any more."""
         return self._has(_CLOSED, service, run) and not self._has(_OPEN, service, run)
 
     def note(self, record: SuspensionRecord, what: str, *, by: str) -> bool:
-        """Note something beside a record, once.
-
-        :param what: fit for a blob's name (``resumed``).
-        :returns: False when it was noted before.
-        :raises StorageError: the account was not reached or refused.
-        """
+        """Note something (``resumed``; fit for a blob's name) beside a record, once; False when it was noted before."""
         return self._write(_NOTES, record, _noted(by), f".{what}")
 
     def note_invalid(self, sentence: str, what: str, *, by: str) -> bool:
-        """Note something beside a blob that is no record, once.
-
-        :param sentence: about the blob, from :meth:`list_open`.
-        :param what: fit for a blob's name (``failed-2026010102``).
-        :returns: False when it was noted before.
-        :raises StorageError: the account was not reached or refused.
-        """
+        """As :meth:`note`, beside a blob that is no record; the sentence about it is from :meth:`list_open`."""
         name = f"unusable/{hashlib.sha256(sentence.encode()).hexdigest()[:12]}.{what}"
         return self._blobs.write_once(f"{_NOTES}/{name}.json", {"unusable": sentence} | _noted(by))
 
     def is_noted(self, record: SuspensionRecord, what: str) -> bool:
-        """Whether that was noted.
-
-        :raises StorageError: the account was not reached or refused.
-        """
-        return self._blobs.exists(f"{_NOTES}/{record.name}.{what}.json")
+        """Whether that was noted."""
+        return self._blobs.read(f"{_NOTES}/{record.name}.{what}.json") is not None
 
     def _has(self, folder: str, service: str, run: Run) -> bool:
         return any(path.endswith(f"-{run.digest}.json") for path in self._blobs.list(_folder(folder, service)))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from biztalk_services.archive.errors import BackupDamagedError
 from biztalk_services.cli.options import open_archive, storage_options
-from biztalk_services.cli.printing import moment, printable, table
+from biztalk_services.cli.printing import moment, printable, table, warn
 from biztalk_services.flows.overview import backup_summary
 from biztalk_services.model.durations import spoken
 
@@ -25,7 +24,6 @@ _LEVELS = {"matched": "every blob", "read": "read only"}
 
 
 def add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
     parser = commands.add_parser(
         "list",
         parents=[storage_options()],
@@ -39,12 +37,7 @@ def add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def list_backups(arguments: argparse.Namespace) -> int:
-    """Print what the catalog lists.
-
-    :param arguments: ``service`` (name, or None for all), ``json``.
-    :returns: exit code.
-    :raises BackupServiceError: the catalog cannot be read.
-    """
+    """Print what the catalog lists."""
     service = (arguments.service or "").rpartition("/")[2] or None
     catalog = open_archive(arguments).catalog
     invalid: list[InvalidReferenceError] = []
@@ -61,12 +54,11 @@ def list_backups(arguments: argparse.Namespace) -> int:
         where = f"{arguments.catalog}{f', service {service}' if service else ''}"
         print(printable(_listed(backups, quarantined, where)))
         for error in invalid:
-            print(printable(str(error)), file=sys.stderr)
+            warn(str(error))
     return NOT_ALL_LISTED if invalid else LISTED
 
 
 def add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
     parser = commands.add_parser(
         "show",
         parents=[storage_options()],
@@ -79,17 +71,12 @@ def add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print a backup reference.
-
-    :returns: exit code.
-    :raises BackupServiceError: there is no such backup, or it cannot be read.
-    """
+    """Print a backup reference."""
     print(json.dumps(open_archive(arguments).catalog.find(arguments.backup).to_dict(), indent=2))
     return LISTED
 
 
 def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
     parser = commands.add_parser(
         "verify",
         parents=[storage_options()],
@@ -103,11 +90,7 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Read a backup back and print the result.
-
-    :returns: exit code.
-    :raises BackupServiceError: there is no such backup, or it cannot be read.
-    """
+    """Read a backup back and print the result."""
     archive = open_archive(arguments)
     reference = archive.catalog.find(arguments.backup)
     try:
@@ -120,17 +103,11 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def _listed(backups: list[BackupReference], quarantined: list[QuarantinedBackup], where: str) -> str:
     now = datetime.now(UTC)
-    parts = [
-        table(_HEADINGS, [_row(each, now) for each in backups])
-        if backups
-        else f"There is no backup in catalog {where}."
-    ]
+    rows = [_row(each, now) for each in backups]
+    parts = [table(_HEADINGS, rows) if rows else f"There is no backup in catalog {where}."]
     if quarantined:
-        rows = [
-            (each.reference.container, _address(each.reference), moment(each.reference.finished_at), each.reason)
-            for each in quarantined
-        ]
-        parts += ["In quarantine; these are not valid:", table(("backup", "service", "finished (UTC)", "why"), rows)]
+        rows = [(*_row(each.reference, now)[:3], each.reason) for each in quarantined]
+        parts += ["In quarantine; these are not valid:", table((*_HEADINGS[:3], "why"), rows)]
     return "\n\n".join(parts)
 
 
@@ -138,7 +115,7 @@ def _row(reference: BackupReference, now: datetime) -> tuple[str, ...]:
     items, level = reference.item_count, reference.verification.level
     return (
         reference.container,
-        _address(reference),
+        f"{reference.scope}/{reference.service}",
         moment(reference.finished_at),
         spoken((now - reference.finished_at).total_seconds()),
         reference.kind,
@@ -148,7 +125,3 @@ def _row(reference: BackupReference, now: datetime) -> tuple[str, ...]:
         "empty" if reference.drain.drained else "not certain",
         reference.label or "",
     )
-
-
-def _address(reference: BackupReference) -> str:
-    return f"{reference.scope}/{reference.service}"

@@ -10,14 +10,13 @@ from biztalk_services.cli.options import open_archive, storage_is_given, storage
 from biztalk_services.cli.printing import printable, table
 from biztalk_services.model.backup import is_backup_name
 from biztalk_services.model.differences import Difference, differences, shown
-from biztalk_services.model.inventory import InvalidInventoryError, Inventory, Scalar
+from biztalk_services.model.inventory import InvalidInventoryError, Inventory
 
 SAME, DIFFERENT = 0, 1
 _HEADINGS = ("what", "change", "before", "after")
 
 
 def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
     parser = commands.add_parser(
         "diff",
         parents=[storage_options()],
@@ -41,12 +40,7 @@ def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def diff(arguments: argparse.Namespace) -> int:
-    """Print the differences.
-
-    :param arguments: ``before`` and ``after`` (paths or names of backups), ``json``, ``allow``.
-    :returns: exit code.
-    :raises BackupServiceError: one of the two cannot be read.
-    """
+    """Print the differences."""
     before, after = (_inventory(name, arguments) for name in (arguments.before, arguments.after))
     rows = differences(before, after, allowed=arguments.allow)
     unexpected = [each for each in rows if not each.allowed]
@@ -84,8 +78,5 @@ def _read(path: Path) -> Inventory:
 
 def _row(difference: Difference) -> tuple[str, str, str, str]:
     change = difference.change + (" (allowed)" if difference.allowed else "")
-    return difference.what, change, _cell(difference.before), _cell(difference.after)
-
-
-def _cell(value: Scalar) -> str:
-    return "-" if value is None else shown(value)
+    before, after = ("-" if value is None else shown(value) for value in (difference.before, difference.after))
+    return difference.what, change, before, after

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from biztalk_services.cli.printing import warn
 from biztalk_services.cli.shell import shell
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.inventory import PARTNER_MANAGEMENT
@@ -15,7 +15,6 @@ WRITTEN, NOT_WRITTEN = 0, 2
 
 
 def add_inventory(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
     own = shell()
     parser = commands.add_parser(
         "inventory",
@@ -31,11 +30,7 @@ def add_inventory(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def inventory(arguments: argparse.Namespace) -> int:
-    """Write the inventory.
-
-    :returns: exit code.
-    :raises BackupServiceError: the service cannot be read.
-    """
+    """Write the inventory."""
     with shell().open_driver(arguments) as driver:
         service = driver.get_service(ServiceRef.parse(arguments.service))
         taken = driver.inventory(service)
@@ -45,7 +40,7 @@ def inventory(arguments: argparse.Namespace) -> int:
         with arguments.file.open("xb") as file:
             file.write(taken.to_bytes())
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}.", file=sys.stderr)
+        warn(f"{error.filename}: {error.strerror}.")
         return NOT_WRITTEN
     print(f"{len(taken.items)} items and {len(taken.settings)} settings of {service.ref} are in {arguments.file}.")
     return WRITTEN

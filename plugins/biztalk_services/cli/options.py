@@ -47,17 +47,11 @@ def open_archive(arguments: argparse.Namespace) -> Archive:
     """
     from biztalk_services.archive.archive import Archive
 
-    connection_string, origin = _connection_string(arguments)
-    return Archive(open_account(connection_string, origin, arguments.storage_api_version), arguments.catalog)
-
-
-def _connection_string(arguments: argparse.Namespace) -> tuple[str, str]:
-    """The connection string, and where it comes from."""
-    if arguments.storage_connection_file:
-        file = arguments.storage_connection_file
-        return secret_file(file, "connection string of the storage account"), str(file)
-    if text := os.environ.get(CONNECTION_STRING, "").strip():
-        return text, CONNECTION_STRING
-    raise MissingCredentialsError(
-        f"No storage account is given: set {CONNECTION_STRING}, or give --storage-connection-file."
-    )
+    text, origin = os.environ.get(CONNECTION_STRING, "").strip(), CONNECTION_STRING
+    if file := arguments.storage_connection_file:
+        text, origin = secret_file(file, "connection string of the storage account"), str(file)
+    if not text:
+        raise MissingCredentialsError(
+            f"No storage account is given: set {CONNECTION_STRING}, or give --storage-connection-file."
+        )
+    return Archive(open_account(text, origin, arguments.storage_api_version), arguments.catalog)

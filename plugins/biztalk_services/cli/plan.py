@@ -19,7 +19,6 @@ POSSIBLE, REFUSED = 0, 1
 
 
 def add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
     own = shell()
     parser = commands.add_parser(
         "plan",
@@ -38,11 +37,7 @@ def add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    """Print the plan.
-
-    :returns: exit code.
-    :raises BackupServiceError: there is no such backup, or subscription or catalog cannot be read.
-    """
+    """Print the plan."""
     archive = open_archive(arguments)
     with shell().open_driver(arguments) as driver:
         # Whether another run has ended is not known here.

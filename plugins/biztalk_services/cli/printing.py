@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -13,6 +14,11 @@ def printable(text: str) -> str:
     """A text that no terminal takes for an order; line breaks stay."""
     escaped = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
     return escaped.encode("utf-8", "backslashreplace").decode()
+
+
+def warn(sentence: str) -> None:
+    """Print beside the result, to the standard error."""
+    print(printable(sentence), file=sys.stderr, flush=True)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -5,33 +5,30 @@ from __future__ import annotations
 import argparse
 import getpass
 import socket
-import sys
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from biztalk_services.cli.options import open_archive, storage_is_given, storage_options
-from biztalk_services.cli.printing import moment, printable
+from biztalk_services.cli.printing import moment, printable, warn
 from biztalk_services.cli.shell import shell
+from biztalk_services.drivers.base import Driver
+from biztalk_services.flows.find import find_service
 from biztalk_services.flows.resume import resume_services
 from biztalk_services.flows.watchdog import Action, decide
-from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import RunState
-from biztalk_services.model.service import Phase, ServiceRef
+from biztalk_services.model.service import Phase, Service, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.suspensions import SuspensionRecords
-    from biztalk_services.drivers.base import Driver
-    from biztalk_services.model.records import SuspensionRecord
-    from biztalk_services.model.service import Service
 
 RESUMED, NOT_RESUMED = 0, 1
 
 
 def add_resume(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
     parser = commands.add_parser(
         "resume",
         parents=[shell().connection_options(), storage_options()],
@@ -51,12 +48,7 @@ def add_resume(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Resume what is meant; prints what became of each service.
-
-    :param arguments: ``service`` (address) or ``overdue``; ``deadline_minutes``.
-    :returns: exit code.
-    :raises BackupServiceError: no request could be sent.
-    """
+    """Resume what is meant; prints what became of each service."""
     deadline = datetime.now(UTC) + timedelta(minutes=arguments.deadline_minutes)
     with shell().open_driver(arguments) as driver:
         return (_overdue if arguments.overdue else _named)(driver, arguments, deadline)
@@ -68,17 +60,15 @@ def _named(driver: Driver, arguments: argparse.Namespace, deadline: datetime) ->
     if storage_is_given(arguments):
         try:
             archive = open_archive(arguments).suspensions
-            records = _of(driver, archive.list_open(str(service.ref))[0])
+            records = [each for each in archive.list_open(str(service.ref))[0] if each.is_of(driver.subscription_id)]
         except BackupServiceError as error:
-            _warn(f"The suspension records cannot be read, and stay open. {error}")
+            warn(f"The suspension records cannot be read, and stay open. {error}")
     else:
-        _warn("Without the storage account the suspension record, if there is one, stays open.")
+        warn("Without the storage account the suspension record, if there is one, stays open.")
     if service.phase is Phase.RUNNING:
         _print(f"{service.ref} is {service.state}; no request was sent.")
         for record in records:
-            action, why = _decided(record, service, records)
-            if action is Action.CLOSE:
-                _close(archive, record, why)
+            _close_obsolete(archive, record, service, records)
         return RESUMED
     return _resume(driver, archive, {service.ref: records}, deadline)
 
@@ -88,22 +78,22 @@ def _overdue(driver: Driver, arguments: argparse.Namespace, deadline: datetime) 
     archive = open_archive(arguments).suspensions
     everywhere, invalid = archive.list_open()
     for sentence in invalid:
-        _warn(sentence)
-    records = _of(driver, everywhere)
+        warn(sentence)
+    records = [each for each in everywhere if each.is_of(driver.subscription_id)]
     services = {str(service.ref).lower(): service for service in driver.list_services()}
     due: dict[ServiceRef, list[SuspensionRecord]] = {}
     all_known = not invalid
     for record in records:
         try:
-            service = services.get(record.service.lower()) or _unlisted(driver, record)
+            # One list is no proof that a service is deleted.
+            service = services.get(record.service.lower()) or find_service(driver, ServiceRef.parse(record.service))
         except BackupServiceError as error:
-            _warn(f"{record.service} is not listed, and it is unknown whether it exists. {error}")
+            warn(f"{record.service} is not listed, and it is unknown whether it exists. {error}")
             all_known = False
             continue
-        action, why = _decided(record, service, records)
-        if action is Action.CLOSE:
-            _close(archive, record, why)
-        elif service and record.resume_by <= datetime.now(UTC):
+        if _close_obsolete(archive, record, service, records):
+            continue
+        if service and record.resume_by <= datetime.now(UTC):
             due[service.ref] = [record]
         else:
             _print(f"{record.service} is left alone: its deadline is {moment(record.resume_by)} UTC.")
@@ -113,19 +103,8 @@ def _overdue(driver: Driver, arguments: argparse.Namespace, deadline: datetime) 
     return code if all_known else NOT_RESUMED
 
 
-def _unlisted(driver: Driver, record: SuspensionRecord) -> Service | None:
-    """The service that a list did not show: one list is no proof that it is deleted."""
-    try:
-        return driver.get_service(ServiceRef.parse(record.service))
-    except ServiceNotFoundError:
-        return None
-
-
 def _resume(
-    driver: Driver,
-    archive: SuspensionRecords | None,
-    due: Mapping[ServiceRef, Sequence[SuspensionRecord]],
-    deadline: datetime,
+    driver: Driver, archive: SuspensionRecords | None, due: dict[ServiceRef, list[SuspensionRecord]], deadline: datetime
 ) -> int:
     code, request_id = RESUMED, f"shell:{uuid4().hex}"
     for ref, ending in resume_services(driver, list(due), request_id=request_id, deadline=deadline, log=_print):
@@ -137,18 +116,15 @@ def _resume(
     return code
 
 
-def _decided(
-    record: SuspensionRecord, service: Service | None, others: Sequence[SuspensionRecord]
-) -> tuple[Action, str]:
-    """What is to be done about a suspension of whose run nothing is known, and why."""
-    return decide(
-        record,
-        service,
-        run_state=RunState.UNKNOWN,
-        superseded=record.is_superseded(others),
-        now=datetime.now(UTC),
-        grace=timedelta(),
-    )
+def _close_obsolete(
+    archive: SuspensionRecords | None, record: SuspensionRecord, service: Service | None, others: list[SuspensionRecord]
+) -> bool:
+    """Close a record whose service needs no resume any more, whatever its run does; whether it is such a record."""
+    superseded, now = record.is_superseded(others), datetime.now(UTC)
+    action, why = decide(record, service, run_state=RunState.UNKNOWN, superseded=superseded, now=now, grace=timedelta())
+    if action is Action.CLOSE:
+        _close(archive, record, why)
+    return action is Action.CLOSE
 
 
 def _close(archive: SuspensionRecords | None, record: SuspensionRecord, why: str) -> None:
@@ -157,14 +133,9 @@ def _close(archive: SuspensionRecords | None, record: SuspensionRecord, why: str
     try:
         archive.close(record, by=f"{_person()}, by hand", reason=why)
     except BackupServiceError as error:
-        _warn(f"The suspension record of {record.service} stays open. {error}")
+        warn(f"The suspension record of {record.service} stays open. {error}")
     else:
         _print(f"The suspension record of {record.service} is closed: {why}.")
-
-
-def _of(driver: Driver, records: Sequence[SuspensionRecord]) -> list[SuspensionRecord]:
-    """The records on services of this subscription."""
-    return [record for record in records if record.is_of(driver.subscription_id)]
 
 
 def _person() -> str:
@@ -185,7 +156,3 @@ def _minutes(text: str) -> float:
 def _print(sentence: str) -> None:
     with suppress(BrokenPipeError):  # the output is closed; the services are resumed all the same
         print(printable(sentence), flush=True)
-
-
-def _warn(sentence: str) -> None:
-    print(printable(sentence), file=sys.stderr, flush=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
-if TYPE_CHECKING:
-    from biztalk_services.drivers.base import Driver
+from biztalk_services.drivers.base import Driver
+from biztalk_services.drivers.registry import SHELLS
 
 
 class Shell(Protocol):
@@ -32,6 +32,4 @@ class Shell(Protocol):
 
 def shell() -> Shell:
     """The shell of the first kind of service, which is the only one so far."""
-    from biztalk_services.drivers.registry import SHELLS
-
     return cast("Shell", import_module(next(iter(SHELLS.values()))))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
 from biztalk_services.cli.options import open_archive, storage_is_given, storage_options
-from biztalk_services.cli.printing import moment, printable, table
+from biztalk_services.cli.printing import moment, printable, table, warn
 from biztalk_services.cli.shell import shell
 from biztalk_services.flows.overview import is_due, read_records, service_rows
 from biztalk_services.model.durations import spoken
@@ -22,7 +21,6 @@ _RECORD_HEADINGS = ("newest verified backup", "age", "locked for", "suspended by
 
 
 def add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
     parser = commands.add_parser(
         "status",
         parents=[shell().connection_options(), storage_options()],
@@ -37,11 +35,7 @@ def add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Print the state of every service.
-
-    :returns: exit code.
-    :raises BackupServiceError: the services cannot be read.
-    """
+    """Print the state of every service."""
     with shell().open_driver(arguments) as driver:
         services, subscription_id = driver.list_services(), driver.subscription_id
     records, problems = None, []
@@ -57,7 +51,7 @@ def status(arguments: argparse.Namespace) -> int:
     else:
         print(printable(_shown(rows, with_records=records is not None)))
         for sentence in problems:
-            print(printable(sentence), file=sys.stderr)
+            warn(sentence)
     if problems:
         return NOT_ALL_READ
     return NOT_HEALTHY if any(row["phase"] != Phase.RUNNING or is_due(row) for row in rows) else HEALTHY

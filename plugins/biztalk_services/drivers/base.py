@@ -35,12 +35,12 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True)
 class DriverInfo:
-    """
-    :param kind: name of the kind of service, as in backup references (``biztalk``).
+    """What a kind of service is called, and what it can do.
+
+    :param kind: as in backup references (``biztalk``).
     :param title: what one such service is called.
     :param running_state: the state that a resume leads to.
     :param quiesced_state: the state that a suspend leads to, and in which a restored service arrives.
-    :param capabilities: what the kind can do.
     :param not_included: what its backups never contain.
     :param overrides: names of the values that a restore may give other than the backup's.
     """
@@ -56,11 +56,7 @@ class DriverInfo:
 
 @dataclass(frozen=True)
 class BackupTarget:
-    """Where a backup is written.
-
-    :param account: storage account.
-    :param name: name of the backup and of its container, which does not exist yet.
-    """
+    """Where a backup is written; its name is that of its container too, which does not exist yet."""
 
     account: StorageAccount
     name: str
@@ -68,13 +64,8 @@ class BackupTarget:
 
 @dataclass(frozen=True)
 class RestoreProposal:
-    """What a driver makes of a restore request.
-
-    :param target: what the backup becomes.
-    :param checks: every rule of its kind with its verdict.
-    :param values: every value that the restored service will work with.
-    :param remarks: what else will be lost or has to be done by hand, in sentences.
-    """
+    """What a driver makes of a restore request: every rule with its verdict, every value that the restored service will
+    work with; remarks: what else will be lost or has to be done by hand, in sentences."""
 
     target: RestoreTarget
     checks: tuple[Check, ...]
@@ -170,8 +161,7 @@ class Driver(Protocol):
         """What a restore would make of the backup: rules and values. Only reads.
 
         :param stored: the backup's settings without secrets.
-        :param target: address of the restored service.
-        :param services: all services of the subscription.
+        :param services: all of the subscription.
         """
 
     def start_restore(self, plan: RestorePlan, account: StorageAccount, *, request_id: str) -> Operation:

@@ -4,16 +4,17 @@ publishes its reference."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import UTC, datetime
+from typing import Any, NoReturn
 
 from biztalk_services.drivers.base import BackupTarget
-from biztalk_services.flows.submit_once import submit_once
+from biztalk_services.flows.job import Job
+from biztalk_services.flows.submit_once import Entry, submit_once
 from biztalk_services.model.backup import BackupKind, BackupReference, Drain, Verification, is_backup_name
 from biztalk_services.model.checks import Check, refuse_if_broken
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.redaction import looks_secret
-from biztalk_services.model.service import Operation
+from biztalk_services.model.service import Operation, Service
 from biztalk_services.model.steps import (
     BackupEvidence,
     CheckedBackup,
@@ -22,11 +23,6 @@ from biztalk_services.model.steps import (
     StartedBackup,
     VerifiedBackup,
 )
-
-if TYPE_CHECKING:
-    from biztalk_services.flows.job import Job
-    from biztalk_services.flows.submit_once import Entry
-    from biztalk_services.model.service import Service
 
 _BACKUP, _NAME = "backup", "backup-name"
 
@@ -41,88 +37,52 @@ class BackupInconsistentError(BackupServiceError):
     """The service was changed while it was being backed up."""
 
 
-def check_backup(job: Job, name: str, *, label: str | None, hold: timedelta) -> CheckedBackup:
+def check_backup(job: Job, name: str, *, label: str | None) -> CheckedBackup:
     """Check every rule that a backup and its record have to keep, then lock the service.
 
-    A name that this step has found free stays its own, so that the step can be cleared.
-
-    :param name: name of the backup, which becomes the name of its container.
-    :param label: a person's remark about the backup.
-    :param hold: how long the lock lasts unless it is released.
     :raises RefusedError: a rule is broken; the message lists all that are.
     """
-    service, target = job.service(), BackupTarget(job.archive.account, name)
-    of_driver = job.driver.check_backup(service, target)
+    service = job.service()
+    of_driver = job.driver.check_backup(service, BackupTarget(job.archive.account, name))
     job.archive.account.check()
-    checks = [
-        *of_driver,
-        *record_checks(service, container=job.archive.container, label=label),
-        _name_free(job, name),
-    ]
-    refuse_if_broken(checks, f"the backup of service {job.ref}")
-    job.lock("backup", hold)
+    of_record = record_checks(service, container=job.archive.container, label=label)
+    refuse_if_broken([*of_driver, *of_record, _name_free(job, name)], f"the backup of service {job.ref}")
+    job.lock("backup")
     return CheckedBackup(
-        str(job.ref),
-        job.driver.subscription_id,
-        service.edition or "",
-        service.version,
-        service.region,
-        service.state,
+        str(job.ref), job.driver.subscription_id, service.edition or "", service.version, service.region, service.state
     )
 
 
 def record_checks(service: Service, *, container: str, label: str | None) -> list[Check]:
-    """Every rule that the record of a backup has to keep, checked before the backup instead of after it.
-
-    :param container: container of the archive.
-    :param label: a person's remark about the backup.
-    """
+    """Every rule that the record of a backup has to keep, checked before the backup instead of after it."""
     fits, is_secret = is_backup_name(container), bool(label and looks_secret(label))
     starts_well = service.ref.name[0].isalnum()
-    verb = "is" if fits else "is not"
-    fix = "" if fits else "; fix option catalog_container"
+    verb, fix = ("is", "") if fits else ("is not", "; fix option catalog_container")
+    about_label = (
+        "looks like a secret; labels are stored in plain text. Change it."
+        if is_secret
+        else "does not look like a secret."
+    )
+    begins = "begins" if starts_well else "does not begin"
+    about_name = f"The name of service {service.ref} {begins} with a letter or digit, as its record requires."
     return [
         Check("catalog-container", fits, f"{container!r} {verb} a valid container name{fix}.", "container naming rule"),
-        Check(
-            "label-without-secret",
-            not is_secret,
-            "The label looks like a secret; labels are stored in plain text. Change it."
-            if is_secret
-            else "The label does not look like a secret.",
-            "backup reference",
-        ),
-        Check(
-            "service-name",
-            starts_well,
-            f"The name of service {service.ref} {'begins' if starts_well else 'does not begin'} with a letter or "
-            "digit, as its record requires.",
-            "backup reference",
-        ),
+        Check("label-without-secret", not is_secret, f"The label {about_label}", "backup reference"),
+        Check("service-name", starts_well, about_name, "backup reference"),
     ]
 
 
-def start_backup(job: Job, name: str, quiesced: ReachedState, *, hold: timedelta) -> StartedBackup:
-    """Request a backup into a new container.
+def start_backup(job: Job, name: str, quiesced: ReachedState) -> StartedBackup:
+    """Request a backup into a new container; one that was started is adopted.
 
-    The intent is stored before the request is sent, the operation after; the container's name follows from the run and
-    is never overwritten. A backup that was started is adopted, never started again: another backup takes another run.
-
-    :param quiesced: the service when it was quiesced; when its state is another one now, no request is sent; when its
-        ETag is, the service refuses.
-    :param hold: how long the lock lasts unless it is released.
-    :raises NotQuiescedError: the service is not as it was when it was quiesced.
+    :param quiesced: the service when it was quiesced; the service itself refuses when its ETag is another one now.
+    :raises NotQuiescedError: its state is another one now.
     """
-    job.lock("backup", hold)
+    job.lock("backup")
     target = BackupTarget(job.archive.account, name)
-    state: list[Service] = []
-
-    def service() -> Service:
-        if not state:
-            state.append(job.service())
-        return state[0]
 
     def prepare() -> Entry:
-        require_quiesced(job, service().state, quiesced)
+        require_quiesced(job, job.service().state, quiesced)
         return {
             "account": target.account.name,
             "container": name,
@@ -132,10 +92,11 @@ def start_backup(job: Job, name: str, quiesced: ReachedState, *, hold: timedelta
         }
 
     def adopt(entry: Entry) -> bool:
-        if service().may_be_under("backup") or target.account.container_exists(name):
+        service = job.service()
+        if service.may_be_under("backup") or target.account.container_exists(name):
             job.log.info("An earlier try started backup %s; adopting it.", name)
             return True
-        require_quiesced(job, service().state, quiesced)
+        require_quiesced(job, service.state, quiesced)
         return False
 
     def submit(entry: Entry) -> Operation:
@@ -145,22 +106,12 @@ def start_backup(job: Job, name: str, quiesced: ReachedState, *, hold: timedelta
 
     entry = submit_once(job.journal, _BACKUP, prepare=prepare, adopt=adopt, submit=submit, forget=lambda error: False)
     advance(job, _BACKUP, entry)
-    return StartedBackup(
-        entry["operation_id"],
-        entry["account"],
-        entry["container"],
-        entry["container_url"],
-        entry["etag"],
-        datetime.fromisoformat(entry["requested_at"]),
-    )
+    return StartedBackup.from_xcom(entry)
 
 
 def advance(job: Job, key: str, entry: Entry) -> None:
     """Carry out what the client has to do of an operation, piece by piece; each piece is stored in the journal, so that
-    a retry goes on behind it. Nothing is left to do of an operation that the service carries out.
-
-    :param key: of the request in the journal.
-    """
+    a retry goes on behind it. Nothing is left to do of an operation that the service carries out."""
     while (cursor := entry.get("cursor")) is not None:
         operation = job.driver.advance(job.ref, Operation(entry["operation_id"], cursor=cursor), job.archive.account)
         entry["cursor"] = operation.cursor
@@ -170,8 +121,7 @@ def advance(job: Job, key: str, entry: Entry) -> None:
 def require_quiesced(job: Job, state: str, quiesced: ReachedState) -> None:
     """What follows was decided while the service was quiesced, and is wrong once it processes messages again.
 
-    :param state: of the service now.
-    :raises NotQuiescedError: it is another one.
+    :raises NotQuiescedError: the state is another one now.
     """
     if state != quiesced.state:
         raise NotQuiescedError(
@@ -181,11 +131,7 @@ def require_quiesced(job: Job, state: str, quiesced: ReachedState) -> None:
 
 
 def record_inventory(job: Job, name: str) -> RecordedInventory:
-    """Record in the catalog what the service holds, without secrets, and the control numbers as far as known.
-
-    A part that cannot be read does not fail the step: a backup without inventory is a backup. What was not read is
-    named in the inventory, and the plan of a restore says so.
-    """
+    """Record in the catalog what the service holds; a part that cannot be read is named in the inventory."""
     inventory = job.driver.inventory(job.service())
     unread = {part: why for part, why in inventory.parts.items() if why}
     for part, why in unread.items():
@@ -196,7 +142,7 @@ def record_inventory(job: Job, name: str) -> RecordedInventory:
 
 
 def verify_backup(job: Job, name: str) -> VerifiedBackup:
-    """Read a backup back: every blob has to be there, with the size and hash that the backup records.
+    """Read a backup back.
 
     :raises BackupDamagedError: it is not whole.
     """
@@ -214,12 +160,9 @@ def verify_backup(job: Job, name: str) -> VerifiedBackup:
 def publish_backup(
     job: Job, evidence: BackupEvidence, *, kind: BackupKind, label: str | None
 ) -> tuple[BackupReference, str]:
-    """Write the backup reference into the catalog, the last step, which makes a backup valid; returns it and its URL.
+    """Write the backup reference into the catalog, after the backup was read back by it; returns it and its URL.
 
-    Just before that the backup is read back once more, by its reference: the storage may have lost blobs since. A
-    backup during which the service was changed goes into quarantine.
-
-    :raises BackupInconsistentError: the service was changed, or that cannot be verified.
+    :raises BackupInconsistentError: the service was changed, or that cannot be verified; the backup is in quarantine.
     :raises BackupDamagedError: the backup is not whole any more.
     """
     checked, started, verified = evidence.checked, evidence.started, evidence.verified
@@ -259,11 +202,9 @@ def publish_backup(
 
 def _name_free(job: Job, name: str) -> Check:
     """A backup becomes a container of its name, which must not exist."""
-    known = job.journal.get(_NAME)
-    taken = (
-        is_backup_name(name) and (known is None or known["name"] != name) and job.archive.account.container_exists(name)
-    )
-    if is_backup_name(name) and not taken:
+    is_new = is_backup_name(name) and job.journal.get(_NAME) != {"name": name}
+    taken = is_new and job.archive.account.container_exists(name)
+    if is_new and not taken:
         job.journal.set(_NAME, {"name": name})
     message = (
         f"Container {name} exists already in storage account {job.archive.account.name}; a backup never overwrites "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from biztalk_services.model.backup import BackupReference
@@ -24,17 +24,13 @@ class BackupsFailedError(BackupServiceError):
 class BackupOutcome(Step):
     """What became of one service.
 
-    :param service: name of the service
-    :param scope: what holds it
-    :param region: its region
-    :param edition: its edition
-    :param outcome: ``backed up``, ``failed`` or ``no backup in this edition``
-    :param failed_step: the first step that failed
-    :param reason: why, in sentences
-    :param backup: ``account/container`` of the published backup
-    :param items: how many items it holds; None when not known
-    :param suspended_seconds: how long the service was suspended
-    :param state: state of the service at the end; None when not known
+    :param service: its name, without the scope.
+    :param outcome: ``backed up``, ``failed`` or ``no backup in this edition``.
+    :param failed_step: the first step that failed.
+    :param reason: why, in sentences.
+    :param backup: ``account/container`` of the published backup.
+    :param items: how many items that holds; None when not known.
+    :param state: of the service at the end; None when not known.
     """
 
     service: str
@@ -64,13 +60,12 @@ class BackupOutcome(Step):
 
 
 def failed_steps(order: Sequence[str], states: Mapping[str, str | None]) -> list[str]:
-    """
-    The steps that kept a service from being backed up and resumed; empty when all succeeded.
+    """The steps that kept a service from being backed up and resumed; empty when all succeeded.
 
     Steps that only did not run because another failed are left out, unless nothing else explains the outcome.
 
-    :param order: all steps, in the order in which they run
-    :param states: state of each step; a missing one did not run
+    :param order: all steps, in the order in which they run.
+    :param states: state of each step; a missing one did not run.
     """
     not_succeeded = [step for step in order if states.get(step) != "success"]
     causes = [step for step in not_succeeded if states.get(step) not in (None, "upstream_failed", "skipped", "removed")]
@@ -103,15 +98,10 @@ def backup_outcome(
 ) -> BackupOutcome:
     """What became of a service that was to be backed up.
 
-    :param known: what is known of the service.
-    :param steps: its steps, in their order.
-    :param states: state of each step.
+    :param known: what is known of the service itself.
+    :param steps: all of them, in the order in which they run.
     :param published_by: the step that publishes the reference.
-    :param reference: the published reference.
-    :param quiesced: the service when it was quiesced.
-    :param resumed: the service when it was resumed.
     :param failure_of: the sentence with which a step failed.
-    :param archive: opens the archive.
     """
     failed = failed_steps(steps, states)
     reasons = [failure_of(step) or f"See the log of {step}." for step in failed]
@@ -120,18 +110,14 @@ def backup_outcome(
         reasons.append(lost)
         reference = None
     suspended = (resumed.reached_at - quiesced.reached_at).total_seconds() if quiesced and resumed else None
-    return BackupOutcome(
-        known.service,
-        known.scope,
-        known.region,
-        known.edition,
+    return replace(
+        known,
         outcome=FAILED if failed else BACKED_UP,
         failed_step=failed[0].rpartition(".")[2] if failed else None,
         reason=" ".join(dict.fromkeys(reasons)) or None,
         backup=reference.place if reference else None,
         items=reference.item_count if reference else None,
         suspended_seconds=None if suspended is None else round(suspended, 1),
-        state=known.state,
     )
 
 

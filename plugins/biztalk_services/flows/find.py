@@ -1,18 +1,24 @@
-"""Finds the services of a backup run."""
+"""Finds services: one by its address, or those of a backup run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+from biztalk_services.drivers.base import Driver
 from biztalk_services.model.backup import backup_name
 from biztalk_services.model.checks import Check, RefusedError, refuse_if_broken
+from biztalk_services.model.errors import ServiceNotFoundError
+from biztalk_services.model.service import Service, ServiceRef
 from biztalk_services.model.steps import BackupJob, ChosenService
 
-if TYPE_CHECKING:
-    from biztalk_services.drivers.base import Driver
-    from biztalk_services.model.service import Service
+
+def find_service(driver: Driver, ref: ServiceRef) -> Service | None:
+    """The service as it is now; None when there is none at this address."""
+    try:
+        return driver.get_service(ref)
+    except ServiceNotFoundError:
+        return None
 
 
 def find_services(
@@ -40,7 +46,6 @@ def refuse_missed_start(scheduled: datetime, window: timedelta) -> None:
     """Refuse a scheduled run that starts too late, for example after an outage.
 
     :param scheduled: when it was due, aware.
-    :param window: its start window.
     :raises RefusedError: the run missed its start window.
     """
     late = datetime.now(UTC) - scheduled
@@ -70,17 +75,10 @@ def _refuse_same_names(services: Sequence[Service]) -> None:
     by_name: dict[str, list[Service]] = {}
     for service in services:
         by_name.setdefault(service.ref.name.lower(), []).append(service)
-    refuse_if_broken(
-        (
-            Check(
-                "names-differ",
-                False,
-                f"{' and '.join(str(service.ref) for service in same)} have the same name; their backups would "
-                "collide. Leave one of them out (option exclude), and back it up by another Airflow.",
-                "archive layout",
-            )
-            for same in by_name.values()
-            if len(same) > 1
-        ),
-        "the run",
+    messages = (
+        f"{' and '.join(str(service.ref) for service in same)} have the same name; their backups would collide. Leave "
+        "one of them out (option exclude), and back it up by another Airflow."
+        for same in by_name.values()
+        if len(same) > 1
     )
+    refuse_if_broken((Check("names-differ", False, message, "archive layout") for message in messages), "the run")

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from biztalk_services.drivers.base import Driver
 from biztalk_services.model.log import Logger
 from biztalk_services.model.records import Lock
 from biztalk_services.model.run import Run, RunState
+from biztalk_services.model.service import Service, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
-    from biztalk_services.drivers.base import Driver
-    from biztalk_services.model.service import Service, ServiceRef
 
 
 class Journal(Protocol):
@@ -27,16 +27,32 @@ class Journal(Protocol):
     def delete(self, key: str) -> None: ...
 
 
-class Job:
+class ServiceAccess:
+    """Access to one service through its driver, and to the archive; each is opened when it is first needed."""
+
+    def __init__(
+        self, ref: ServiceRef, driver: Callable[[], Driver], archive: Callable[[], Archive], log: Logger
+    ) -> None:
+        self.ref = ref
+        self.log = log
+        self._open_driver = driver
+        self._open_archive = archive
+
+    @cached_property
+    def driver(self) -> Driver:
+        return self._open_driver()
+
+    @cached_property
+    def archive(self) -> Archive:
+        return self._open_archive()
+
+
+class Job(ServiceAccess):
     """
-    :param driver: opens the driver of the service, when it is first needed.
-    :param archive: opens the archive of its backups and records, likewise.
-    :param ref: the service.
-    :param run: the run that works on it.
+    :param run: the run that works on the service.
     :param run_state: what is known of a run.
-    :param journal: of the step.
     :param request_id: our name for a request of this kind (``suspend``), the same for every try of the step.
-    :param log: takes what happens.
+    :param lock_lasts: how long a lock lasts unless it is released.
     """
 
     def __init__(
@@ -50,23 +66,14 @@ class Job:
         journal: Journal,
         request_id: Callable[[str], str],
         log: Logger,
+        lock_lasts: timedelta,
     ) -> None:
-        self._open_driver = driver
-        self._open_archive = archive
-        self.ref = ref
+        super().__init__(ref, driver, archive, log)
         self.run = run
         self.run_state = run_state
         self.journal = journal
         self.request_id = request_id
-        self.log = log
-
-    @cached_property
-    def driver(self) -> Driver:
-        return self._open_driver()
-
-    @cached_property
-    def archive(self) -> Archive:
-        return self._open_archive()
+        self._lock_lasts = lock_lasts
 
     def service(self) -> Service:
         """The service as it is now.
@@ -75,12 +82,11 @@ class Job:
         """
         return self.driver.get_service(self.ref)
 
-    def lock(self, purpose: str, hold: timedelta) -> None:
+    def lock(self, purpose: str) -> None:
         """Lock the service for this run; the same run may lock it again.
 
         :param purpose: ``backup`` or ``restore``.
-        :param hold: how long the lock lasts unless it is released.
         :raises ServiceLockedError: another run that has not ended holds the lock.
         """
-        lock = Lock(self.ref.name, self.run, purpose, datetime.now(UTC) + hold)
+        lock = Lock(self.ref.name, self.run, purpose, datetime.now(UTC) + self._lock_lasts)
         self.archive.locks.take(lock, has_ended=lambda run: self.run_state(run) is RunState.ENDED)

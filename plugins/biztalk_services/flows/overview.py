@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.records import Lock, SuspensionRecord
+from biztalk_services.model.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from biztalk_services.archive.archive import Archive
-    from biztalk_services.model.service import Service
 
 DELETED = "(deleted)"
 """Shown as the state of a service that a suspension record names and the subscription does not have."""
@@ -23,16 +22,15 @@ DELETED = "(deleted)"
 class Records:
     """What the archive has of the services of a subscription.
 
-    :param backups: the newest of each service, by name in lower case.
-    :param locks: by name in lower case.
+    :param backups: the newest of each service, like its lock by its name in lower case.
     :param suspensions: by address in lower case.
     :param invalid: a sentence for each record that cannot be read.
     """
 
-    backups: dict[str, BackupReference] = field(default_factory=dict)
-    locks: dict[str, Lock] = field(default_factory=dict)
-    suspensions: dict[str, SuspensionRecord] = field(default_factory=dict)
-    invalid: list[str] = field(default_factory=list)
+    backups: dict[str, BackupReference]
+    locks: dict[str, Lock]
+    suspensions: dict[str, SuspensionRecord]
+    invalid: list[str]
 
 
 def read_records(archive: Archive, services: Sequence[Service], subscription_id: str) -> Records:
@@ -41,15 +39,14 @@ def read_records(archive: Archive, services: Sequence[Service], subscription_id:
     :raises StorageError: the account was not reached or refused.
     """
     open_records, invalid = archive.suspensions.list_open()
-    records = Records(invalid=invalid)
-    records.suspensions = {each.service.lower(): each for each in open_records if each.is_of(subscription_id)}
+    suspensions = {each.service.lower(): each for each in open_records if each.is_of(subscription_id)}
+    backups: dict[str, BackupReference] = {}
     for reference in archive.catalog.list_references(on_invalid=lambda error: invalid.append(str(error))):
         if reference.subscription_id.lower() == subscription_id.lower():
-            records.backups.setdefault(reference.service.lower(), reference)
-    for service in services:
-        if lock := archive.locks.of(service.ref.name):
-            records.locks[service.ref.name.lower()] = lock
-    return records
+            backups.setdefault(reference.service.lower(), reference)
+    names = [service.ref.name for service in services]
+    locks = {name.lower(): lock for name in names if (lock := archive.locks.of(name))}
+    return Records(backups, locks, suspensions, invalid)
 
 
 def service_rows(services: Sequence[Service], records: Records | None, now: datetime) -> list[dict[str, Any]]:
@@ -72,8 +69,9 @@ def service_rows(services: Sequence[Service], records: Records | None, now: date
     existing = {str(service.ref).lower() for service in services}
     for address, record in records.suspensions.items() if records else ():
         if address not in existing:
-            row = {"service": record.service, "state": DELETED, "phase": None, "edition": None}
-            rows.append(row | {"product_version": None, "region": None} | _recorded(record.service, records, now))
+            unknown = dict.fromkeys(("phase", "edition", "product_version", "region"))
+            row = {"service": record.service, "state": DELETED, **unknown}
+            rows.append(row | _recorded(record.service, records, now))
     return rows
 
 
@@ -106,16 +104,15 @@ def _recorded(service: str, records: Records | None, now: datetime) -> dict[str,
         return {}
     address = service.lower()
     name = address.rpartition("/")[2]
+    backup, lock, suspension = records.backups.get(name), records.locks.get(name), records.suspensions.get(address)
     return {
-        "backup": _backup(records.backups.get(name), now),
-        "lock": _lock(records.locks.get(name)),
-        "suspension": _suspension(records.suspensions.get(address), now),
+        "backup": _backup(backup, now) if backup else None,
+        "lock": _lock(lock) if lock else None,
+        "suspension": _suspension(suspension, now) if suspension else None,
     }
 
 
-def _backup(reference: BackupReference | None, now: datetime) -> dict[str, Any] | None:
-    if reference is None:
-        return None
+def _backup(reference: BackupReference, now: datetime) -> dict[str, Any]:
     return {
         "name": reference.container,
         "account": reference.account,
@@ -126,9 +123,7 @@ def _backup(reference: BackupReference | None, now: datetime) -> dict[str, Any] 
     }
 
 
-def _lock(lock: Lock | None) -> dict[str, Any] | None:
-    if lock is None:
-        return None
+def _lock(lock: Lock) -> dict[str, Any]:
     return {
         "dag_id": lock.run.dag_id,
         "run_id": lock.run.run_id,
@@ -138,9 +133,7 @@ def _lock(lock: Lock | None) -> dict[str, Any] | None:
     }
 
 
-def _suspension(record: SuspensionRecord | None, now: datetime) -> dict[str, Any] | None:
-    if record is None:
-        return None
+def _suspension(record: SuspensionRecord, now: datetime) -> dict[str, Any]:
     return {
         "dag_id": record.run.dag_id,
         "run_id": record.run.run_id,

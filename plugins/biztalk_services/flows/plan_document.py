@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from biztalk_services.model.plan import RestorePlan
+from biztalk_services.model.plan import RestorePlan
 
 _MARKS = {"passed": "works", "failed": "DOES NOT WORK", "not possible": "cannot be checked"}
 
@@ -24,39 +23,31 @@ def plan_document(plan: RestorePlan) -> str:
     ]
     if plan.blocking_issues:
         parts += ["### Blocking issues", _list(plan.blocking_issues)]
-    steps = (f"{number}. {_line(step)}" for number, step in enumerate(plan.steps, 1))
-    parts += ["### Steps", "\n".join(steps)]
+    parts += ["### Steps", "\n".join(f"{number}. {_line(step)}" for number, step in enumerate(plan.steps, 1))]
     if plan.expected_seconds is not None:
         parts.append(f"Earlier restores took about {plan.expected_seconds:.0f} s from approval to end.")
     parts += [
         "### Values of the restored service",
         _table(
             ("setting", "value", "from", "check"),
-            (
-                (value.setting, value.shown, value.origin, f"{_MARKS[value.check]}: {value.sentence}")
-                for value in plan.values
-            ),
-        )
-        if plan.values
-        else "None.",
+            [(each.setting, each.shown, each.origin, f"{_MARKS[each.check]}: {each.sentence}") for each in plan.values],
+        ),
         "### Data loss and manual follow-up",
         _list(plan.losses),
         "### Backup compared with the existing service",
-        _list(plan.differences) if plan.differences else "No difference was found, or there is no existing service.",
+        _list(plan.differences) or "No difference was found, or there is no existing service.",
         "### Control numbers used since the backup",
         _table(
             ("agreement", "kind", "last of the backup", "highest used since", "next", "why"),
-            (
+            [
                 (row.agreement, row.kind, row.backup, row.highest, row.next, row.sentence)
                 for row in plan.control_numbers
-            ),
-        )
-        if plan.control_numbers
-        else "None.",
+            ],
+        ),
         "### Rules",
         _table(
             ("rule", "passed", "finding", "source"),
-            ((rule.rule, "yes" if rule.passed else "NO", rule.message, rule.source) for rule in plan.rules),
+            [(rule.rule, "yes" if rule.passed else "NO", rule.message, rule.source) for rule in plan.rules],
         ),
     ]
     return "\n\n".join(parts)
@@ -66,7 +57,9 @@ def _list(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {_line(sentence)}" for sentence in sentences)
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    if not rows:
+        return "None."
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(_line(cell).replace('|', '/') for cell in line)} |" for line in lines)
 

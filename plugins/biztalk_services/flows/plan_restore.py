@@ -9,32 +9,22 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from biztalk_services.drivers.base import Capability
-from biztalk_services.flows.restore_checks import (
-    SOURCE,
-    backup_is_whole,
-    can_be_backed_up,
-    name_is_free,
-    not_locked,
-    replacement_checks,
-    same_subscription,
-)
+from biztalk_services.drivers.base import Capability, Driver, RestoreProposal
+from biztalk_services.flows import restore_checks
 from biztalk_services.model.backup import BackupReference, backup_name
 from biztalk_services.model.checks import Check
 from biztalk_services.model.control_numbers import NumberPlan, UseReport
 from biztalk_services.model.differences import differences
 from biztalk_services.model.durations import spoken
 from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.inventory import Inventory
 from biztalk_services.model.plan import ExistingService, RestorePlan
 from biztalk_services.model.requests import EXACT, RAISE, REPLACE, REPORT, RestoreRequest
-from biztalk_services.model.service import ServiceRef
+from biztalk_services.model.run import Run, RunState
+from biztalk_services.model.service import Service, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
-    from biztalk_services.drivers.base import Driver, RestoreProposal
-    from biztalk_services.model.inventory import Inventory
-    from biztalk_services.model.run import Run, RunState
-    from biztalk_services.model.service import Service
 
 _MOST_DIFFERENCES = 200
 _RESTORABLE = ("nightly", "manual")
@@ -60,8 +50,6 @@ class PlanOutdatedError(BackupServiceError):
 class Planner:
     """Makes plans.
 
-    :param driver: of the service.
-    :param archive: of the backups.
     :param run: the run that plans; None outside of a run.
     :param run_state: what is known of a run.
     :param at: moment that the name of a safety backup follows from, aware: that of the run.
@@ -103,9 +91,12 @@ class Planner:
         :raises BackupServiceError: subscription or catalog cannot be read, so that there is nothing to plan with.
         """
         facts = _Facts.read(self, request, backup)
-        existing, numbers = facts.existing, _control_numbers(self, facts)
+        existing = facts.existing
+        used = self.driver.control_numbers_since(backup.service, backup.started_at)
+        has_numbers = Capability.CONTROL_NUMBERS in self.driver.info.capabilities
+        numbers = _control_numbers(self.driver, facts, used) if has_numbers else NumberPlan()
         durations = self.archive.restores.durations(facts.target.name)
-        has_safety_backup = bool(existing and facts.replaces and can_be_backed_up(existing))
+        has_safety_backup = bool(existing and facts.replaces and restore_checks.can_be_backed_up(existing))
         return RestorePlan(
             made_at=datetime.now(UTC),
             request=request,
@@ -116,19 +107,19 @@ class Planner:
             replaces=facts.replaces,
             safety_backup=backup_name(facts.target.name, self.at) if has_safety_backup else None,
             rules=(
-                backup_is_whole(self.archive, backup),
-                same_subscription(backup, self.driver.subscription_id),
-                name_is_free(request, facts.target, existing),
-                *(replacement_checks(request, existing) if existing and facts.replaces else ()),
+                restore_checks.backup_is_whole(self.archive, backup),
+                restore_checks.same_subscription(backup, self.driver.subscription_id),
+                restore_checks.name_is_free(request, facts.target, existing),
+                *(restore_checks.replacement_checks(request, existing) if existing and facts.replaces else ()),
                 *facts.proposal.checks,
-                not_locked(self.archive, facts.target.name, self.run, self.run_state),
-                *numbers.rules,
+                restore_checks.not_locked(self.archive, facts.target.name, self.run, self.run_state),
+                *([_numbers_check(numbers)] if has_numbers and request.control_numbers == RAISE else []),
             ),
             values=facts.proposal.values,
-            losses=tuple(_losses(self, facts, numbers.used)),
-            differences=_differences(self, facts),
-            control_numbers=numbers.plan.rows,
-            steps=tuple(_steps(facts, has_safety_backup, Capability.CONTROL_NUMBERS in self.driver.info.capabilities)),
+            losses=tuple(_losses(self.driver, facts, used)),
+            differences=_differences(self.driver, facts),
+            control_numbers=numbers.rows,
+            steps=tuple(_steps(facts, has_safety_backup, has_numbers)),
             expected_seconds=median(durations) if durations else None,
         )
 
@@ -175,6 +166,7 @@ class _Facts:
     request: RestoreRequest
     backup: BackupReference
     recorded: Inventory | None
+    stored: dict[str, str]
     target: ServiceRef
     existing: Service | None
     original: Service | None
@@ -190,54 +182,35 @@ class _Facts:
         recorded = planner.archive.catalog.inventory_of(backup)
         stored = dict(recorded.settings) if recorded else {}
         proposal = planner.driver.propose_restore(request, backup, stored, target, services)
-        return cls(
-            request, backup, recorded, target, existing, existing or by_name.get(backup.service.lower()), proposal
-        )
-
-    @property
-    def stored(self) -> dict[str, str]:
-        return dict(self.recorded.settings) if self.recorded else {}
+        original = existing or by_name.get(backup.service.lower())
+        return cls(request, backup, recorded, stored, target, existing, original, proposal)
 
     @property
     def replaces(self) -> bool:
         return self.existing is not None and self.request.existing_service_policy == REPLACE
 
 
-@dataclass(frozen=True)
-class _Numbers:
-    used: UseReport
-    plan: NumberPlan
-    rules: tuple[Check, ...]
-
-
-def _control_numbers(planner: Planner, facts: _Facts) -> _Numbers:
-    """What the control numbers that the service of the backup has used since make necessary, as far as is known now.
-
-    They are known also when the service itself does not exist any more.
-    """
-    driver, request, recorded = planner.driver, facts.request, facts.recorded
-    used = driver.control_numbers_since(facts.backup.service, facts.backup.started_at)
+def _control_numbers(driver: Driver, facts: _Facts, used: UseReport) -> NumberPlan:
+    """What has to be done about the numbers used since the backup; also when the service does not exist any more."""
+    if facts.recorded is None:
+        return NumberPlan(open=(used.sentence(),) if used.problem else ())
+    request = facts.request
     applies = request.control_numbers == RAISE
-    if Capability.CONTROL_NUMBERS not in driver.info.capabilities:
-        return _Numbers(used, NumberPlan(), ())
-    if recorded:
-        plan = driver.plan_control_numbers(recorded, used, margin=request.margin, apply=applies)
-    else:
-        plan = NumberPlan(open=(used.sentence(),) if used.problem else ())
-    if not applies:
-        return _Numbers(used, plan, ())
+    return driver.plan_control_numbers(facts.recorded, used, margin=request.margin, apply=applies)
+
+
+def _numbers_check(plan: NumberPlan) -> Check:
     message = " ".join(plan.open) or "Every control number used since the backup can be skipped."
-    rule = Check("control-numbers", not plan.open, message, SOURCE)
-    return _Numbers(used, plan, (rule,))
+    return Check("control-numbers", not plan.open, message, restore_checks.SOURCE)
 
 
-def _differences(planner: Planner, facts: _Facts) -> tuple[str, ...]:
+def _differences(driver: Driver, facts: _Facts) -> tuple[str, ...]:
     if facts.original is None:
         return ()
     if facts.recorded is None:
         return ("The backup has no inventory, so it cannot be compared with the existing service.",)
     try:
-        now = planner.driver.inventory(facts.original)
+        now = driver.inventory(facts.original)
     except BackupServiceError as error:
         return (f"The existing service {facts.original.ref} cannot be compared with the backup: {error}",)
     sentences = [difference.sentence() for difference in differences(facts.recorded, now)]
@@ -245,7 +218,7 @@ def _differences(planner: Planner, facts: _Facts) -> tuple[str, ...]:
     return (*sentences[:_MOST_DIFFERENCES], *([f"and {more} more"] if more > 0 else []))
 
 
-def _losses(planner: Planner, facts: _Facts, used: UseReport) -> list[str]:
+def _losses(driver: Driver, facts: _Facts, used: UseReport) -> list[str]:
     backup = facts.backup
     age = datetime.now(UTC) - backup.finished_at
     losses = [
@@ -259,7 +232,10 @@ def _losses(planner: Planner, facts: _Facts, used: UseReport) -> list[str]:
         )
     losses += _not_comparable(facts)
     if facts.replaces:
-        losses.append(_batches(planner, facts.target.name))
+        try:
+            losses.append(driver.drain_status(facts.target.name).sentence())
+        except BackupServiceError as error:
+            losses.append(str(error))
     if facts.request.control_numbers == EXACT:
         losses.append(
             "Control numbers are left as they were at the backup: every number used since is given out again, and "
@@ -276,13 +252,6 @@ def _not_comparable(facts: _Facts) -> list[str]:
         for part, why in facts.recorded.parts.items()
         if why
     ]
-
-
-def _batches(planner: Planner, name: str) -> str:
-    try:
-        return planner.driver.drain_status(name).sentence()
-    except BackupServiceError as error:
-        return str(error)
 
 
 def _steps(facts: _Facts, has_safety_backup: bool, has_numbers: bool) -> list[str]:

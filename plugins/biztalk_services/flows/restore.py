@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from biztalk_services.archive.errors import BackupDamagedError
 from biztalk_services.drivers.base import Capability
 from biztalk_services.flows.backup import advance, require_quiesced
-from biztalk_services.flows.submit_once import submit_once
-from biztalk_services.flows.suspend import close_records
+from biztalk_services.flows.find import find_service
+from biztalk_services.flows.job import Job
+from biztalk_services.flows.submit_once import Entry, submit_once
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.differences import differences
-from biztalk_services.model.errors import (
-    BackupServiceError,
-    OperationNotAllowedError,
-    OutcomeUnknownError,
-    ServerError,
-    ServiceNotFoundError,
-)
+from biztalk_services.model.errors import BackupServiceError, OperationNotAllowedError, OutcomeUnknownError, ServerError
+from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.requests import EXACT, RAISE
 from biztalk_services.model.service import Operation
 from biztalk_services.model.steps import ReachedState, StartedOperation, VerifiedRestore
-
-if TYPE_CHECKING:
-    from biztalk_services.flows.job import Job
-    from biztalk_services.flows.submit_once import Entry
-    from biztalk_services.model.plan import RestorePlan
-    from biztalk_services.model.service import Service
 
 _DELETE, _RESTORE = "delete", "restore"
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 3.0, 60.0
@@ -59,27 +49,18 @@ class ControlNumbersOpenError(BackupServiceError):
 
 
 def delete_service(
-    job: Job,
-    *,
-    etag: str | None,
-    safety_backup: BackupReference | None,
-    quiesced: ReachedState | None,
-    hold: timedelta,
+    job: Job, *, etag: str | None, safety_backup: BackupReference | None, quiesced: ReachedState | None
 ) -> StartedOperation:
     """Request the deletion of a service, once.
 
-    When the response is lost, on retry, and when the step is cleared, the service itself shows whether it is being
-    deleted.
-
     :param etag: that the service must still have, so that what was approved is what is deleted.
-    :param safety_backup: its safety backup, which is read back first; None: it is deleted without one, as approved.
+    :param safety_backup: read back first; None: the service is deleted without one, as approved.
     :param quiesced: the service when it was quiesced for that backup; None: it is deleted as it is.
-    :param hold: how long the lock lasts unless it is released.
     :raises SafetyBackupLostError: the safety backup is not whole.
     :raises NotQuiescedError: the service is not as it was when it was backed up.
     :raises DeletionNotStartedError: the deletion was requested before, and is not under way.
     """
-    job.lock("restore", hold)
+    job.lock("restore")
 
     def prepare() -> Entry:
         if safety_backup:
@@ -89,11 +70,8 @@ def delete_service(
         return {"requested_at": datetime.now(UTC).isoformat()}
 
     def adopt(entry: Entry) -> bool:
-        try:
-            service = job.service()
-        except ServiceNotFoundError:
-            return True
-        if not service.may_be_under("delete"):
+        service = find_service(job.driver, job.ref)
+        if service and not service.may_be_under("delete"):
             raise DeletionNotStartedError(
                 f"The deletion of service {job.ref} was requested, and it is {service.state}. It is not requested "
                 "again; check the service, and start another restore."
@@ -114,19 +92,15 @@ def delete_service(
     return StartedOperation(entry["operation_id"])
 
 
-def start_restore(job: Job, plan: RestorePlan, *, name_deadline: timedelta, hold: timedelta) -> StartedOperation:
-    """Request the restore of a backup as a service that does not exist.
+def start_restore(job: Job, plan: RestorePlan, *, name_deadline: timedelta) -> StartedOperation:
+    """Request the restore of a backup as a service that does not exist; one that a restore has made since is adopted.
 
-    On retry a service of this name that exists since is adopted when a restore made it; a name that is still held is
-    requested again until the deadline, for there is no other way to check whether it is free.
-
-    :param name_deadline: how long to wait for the name.
-    :param hold: how long the lock lasts unless it is released.
+    :param name_deadline: how long the name may still be held after the first request.
     :raises NameNotFreeError: the name is still held.
     :raises OperationNotAllowedError: a service of this name exists.
     """
-    job.lock("restore", hold)
-    existing = _existing(job)
+    job.lock("restore")
+    existing = find_service(job.driver, job.ref)
 
     def prepare() -> Entry:
         if existing is not None:
@@ -152,7 +126,8 @@ def start_restore(job: Job, plan: RestorePlan, *, name_deadline: timedelta, hold
 
     def submit(entry: Entry) -> Operation:
         # Else the watchdog would take the restored service, which arrives suspended, for the one that it replaces.
-        close_records(job, "deleted; its name is used again", of_all_runs=True)
+        reason = "deleted; its name is used again"
+        job.archive.suspensions.close_all(str(job.ref), by=str(job.run), reason=reason)
         try:
             operation = job.driver.start_restore(plan, job.archive.account, request_id=job.request_id(_RESTORE))
         except OperationNotAllowedError as held:
@@ -195,16 +170,13 @@ def verify_restore(job: Job, plan: RestorePlan, differing: list[str]) -> Verifie
     return VerifiedRestore(checked, tuple(each.sentence() for each in found))
 
 
-def advance_control_numbers(job: Job, plan: RestorePlan, rows: list[NumberRow], *, hold: timedelta) -> None:
+def advance_control_numbers(job: Job, plan: RestorePlan, rows: list[NumberRow]) -> None:
     """Make sure that a restored service gives out no control number that was used since its backup.
 
-    What was advanced already is not advanced again; bounds only go up.
-
     :param rows: takes one row an agreement and kind that was used since.
-    :param hold: how long the lock lasts unless it is released.
     :raises ControlNumbersOpenError: numbers cannot be advanced as requested.
     """
-    job.lock("restore", hold)
+    job.lock("restore")
     policy = plan.request.control_numbers
     if policy == EXACT:
         job.log.warning(
@@ -229,13 +201,6 @@ def advance_control_numbers(job: Job, plan: RestorePlan, rows: list[NumberRow], 
         raise ControlNumbersOpenError(
             f"Control numbers of {job.ref} are not advanced, and it is {service.state}: {' '.join(done.open)}"
         )
-
-
-def _existing(job: Job) -> Service | None:
-    try:
-        return job.service()
-    except ServiceNotFoundError:
-        return None
 
 
 def _require_whole(job: Job, safety_backup: BackupReference) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.checks import Check
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.model.requests import REPLACE
+from biztalk_services.model.requests import REPLACE, RestoreRequest
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Phase
+from biztalk_services.model.service import Phase, Service, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
-    from biztalk_services.model.backup import BackupReference
-    from biztalk_services.model.requests import RestoreRequest
-    from biztalk_services.model.service import Service, ServiceRef
 
 SOURCE = "rule of this project"
 
@@ -63,9 +61,8 @@ def replacement_checks(request: RestoreRequest, existing: Service) -> list[Check
 
 
 def not_locked(archive: Archive, name: str, run: Run | None, run_state: Callable[[Run], RunState]) -> Check:
-    """One run a service. The lock of a run that has ended, or of this one, is in nobody's way.
+    """One run a service. The lock of a run that has ended, or of this one, does not count.
 
-    :param name: of the service.
     :param run: the run that plans; None outside of a run.
     """
     lock = archive.locks.of(name)

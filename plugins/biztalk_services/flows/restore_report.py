@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from biztalk_services.drivers.base import Driver
 from biztalk_services.flows.backup_report import failed_steps, why_lost
-from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.flows.find import find_service
+from biztalk_services.model.backup import BackupReference
+from biztalk_services.model.control_numbers import NumberRow
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.log import Logger
+from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.requests import REPLACE, REPORT
 from biztalk_services.model.service import Service, ServiceRef
-from biztalk_services.model.steps import RestoreOutcome
+from biztalk_services.model.steps import ConfirmedPlan, RestoreOutcome
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
-    from biztalk_services.drivers.base import Driver
-    from biztalk_services.model.backup import BackupReference
-    from biztalk_services.model.control_numbers import NumberRow
-    from biztalk_services.model.plan import RestorePlan
-    from biztalk_services.model.steps import ConfirmedPlan
 
 RESTORED, FAILED, PLANNED, REFUSED = "restored", "failed", "plan only", "refused"
 NOTHING_CHANGED = "Nothing was changed."
@@ -35,13 +35,7 @@ class RestoreFailedError(BackupServiceError):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreSteps:
-    """The steps of a restore, by what the report has to know of them.
-
-    :param all: all of them, in their order.
-    :param changes: those that change something.
-    :param deletions: a step that deletes the existing service -> the wait until it is deleted.
-    :param required: those that all have to succeed before the service counts as restored.
-    """
+    """The steps of a restore, as the operator that reports takes them; ``all`` in their order."""
 
     all: Sequence[str]
     changes: Sequence[str]
@@ -53,13 +47,8 @@ class RestoreSteps:
 class RestoreResults:
     """What the steps of a restore have handed on; None where they did not.
 
-    :param plan: the plan.
-    :param plan_only: whether only the plan was requested.
-    :param approved_by: name of the person who approved.
-    :param confirmed: the confirmed plan.
-    :param safety_backup: the published safety backup.
-    :param numbers: control numbers, one row an agreement and kind.
-    :param differences: what the restored service does not hold as it should.
+    :param numbers: one row an agreement and kind.
+    :param differences: what the restored service does not hold as it should, in sentences.
     :param failure_of: the sentence with which a step failed.
     """
 
@@ -86,8 +75,6 @@ def restore_outcome(
     """What became of a restore.
 
     :param states: state of each step; a missing one did not run.
-    :param driver: opens the driver.
-    :param archive: opens the archive.
     :param restore_dag: id of the DAG that restores, for the advice how to restore the safety backup.
     """
     plan, safety = results.plan, results.safety_backup
@@ -108,12 +95,14 @@ def restore_outcome(
     if plan is None or not changed:
         if not failed and results.plan_only:
             return replace(outcome, outcome=PLANNED, reason=f"Only the plan was requested. {NOTHING_CHANGED}")
-        return replace(outcome, reason=_unchanged(reasons))
+        says_so = NOTHING_CHANGED.lower().rstrip(".") in reasons.lower()
+        return outcome if says_so else replace(outcome, reason=f"{reasons} {NOTHING_CHANGED}")
     service, state = _service_now(driver, plan, log)
-    outcome = replace(outcome, state=state, seconds=_seconds_since(results.confirmed))
+    seconds = (datetime.now(UTC) - results.confirmed.confirmed_at).total_seconds() if results.confirmed else None
+    outcome = replace(outcome, state=state, seconds=None if seconds is None else round(seconds, 1))
+    may_be_gone = service is None or service.under_way == "delete"
     deleted = any(
-        states.get(wait) == "success" or (step in changed and (state in (None, _UNKNOWN) or _is_deleting(service)))
-        for step, wait in steps.deletions.items()
+        states.get(wait) == "success" or (step in changed and may_be_gone) for step, wait in steps.deletions.items()
     )
     lost = why_lost(archive(), safety) if deleted and safety else None
     if failed or undone:
@@ -148,8 +137,7 @@ def record_restore(
     """Record a restore that changed something. A failed one that cannot be recorded is reported all the same.
 
     :param when: moment of the run, aware.
-    :param run: the run, plain JSON.
-    :param plan: the plan, plain JSON.
+    :param plan: plain JSON.
     """
     values = outcome.to_xcom() | {"schema_version": 1, "run": run, "plan": plan}
     name = (outcome.service or "").rpartition("/")[2]
@@ -166,17 +154,11 @@ def record_restore(
 def _service_now(driver: Callable[[], Driver], plan: RestorePlan, log: Logger) -> tuple[Service | None, str | None]:
     """The service and its state; the state is None when it does not exist."""
     try:
-        service = driver().get_service(ServiceRef.parse(plan.target.service))
-    except ServiceNotFoundError:
-        return None, None
+        service = find_service(driver(), ServiceRef.parse(plan.target.service))
     except BackupServiceError as error:
         log.warning("The state of %s is unknown now: %s", plan.target.service, error)
         return None, _UNKNOWN
-    return service, service.state
-
-
-def _is_deleting(service: Service | None) -> bool:
-    return service is not None and service.under_way == "delete"
+    return service, service.state if service else None
 
 
 def _undo_form(
@@ -204,12 +186,3 @@ def _undo_form(
     except BackupServiceError as error:
         log.warning("%s", error)
         return form
-
-
-def _unchanged(reason: str) -> str:
-    """A reason with the remark that nothing was changed, once."""
-    return reason if NOTHING_CHANGED.lower().rstrip(".") in reason.lower() else f"{reason} {NOTHING_CHANGED}"
-
-
-def _seconds_since(confirmed: ConfirmedPlan | None) -> float | None:
-    return round((datetime.now(UTC) - confirmed.confirmed_at).total_seconds(), 1) if confirmed else None

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import sleep
-from typing import TYPE_CHECKING
 
-from biztalk_services.flows.polling import next_interval
+from biztalk_services.drivers.base import Driver
+from biztalk_services.flows.poll_loop import next_interval
 from biztalk_services.model.errors import BackupServiceError, OperationNotFoundError
-from biztalk_services.model.service import Operation, Phase
-
-if TYPE_CHECKING:
-    from biztalk_services.drivers.base import Driver
-    from biztalk_services.model.service import Service, ServiceRef
+from biztalk_services.model.service import Operation, Phase, Service, ServiceRef
 
 Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What became of a service.
-
-    :param resumed: whether the service is running.
-    :param sentence: what happened.
-    """
+    """What became of a service: whether it is running, and what happened."""
 
     resumed: bool
     sentence: str
@@ -103,21 +96,16 @@ class _Resumption:
 
     def _after_request(self, service: Service, operation_id: str) -> Ending | None:
         """After a resume was accepted, when the service is settled without running."""
-        operation: Operation | None
-        try:
+        operation: Operation | None = None
+        with suppress(OperationNotFoundError):
             operation = self._driver.get_operation(self.ref, operation_id)
-        except OperationNotFoundError:
-            operation = None
-        running = operation is not None and operation.result == "InProgress"
-        failed = operation is not None and operation.result == "Failed"
-        if failed or (not running and service.phase is Phase.FAILED):
-            reported = operation if failed else service.last_operation
-            reason = reported.failure if reported and reported.result == "Failed" else "no reason was reported"
-            return Ending(
-                False,
-                f"{self.ref} did not resume and is {service.state}: {reason}. Run this again to request it once more.",
-            )
-        return None
+        result = operation.result if operation else None
+        if result == "InProgress" or (result != "Failed" and service.phase is not Phase.FAILED):
+            return None
+        reported = operation if result == "Failed" else service.last_operation
+        reason = reported.failure if reported and reported.result == "Failed" else "no reason was reported"
+        sentence = f"{self.ref} did not resume and is {service.state}: {reason}."
+        return Ending(False, f"{sentence} Run this again to request it once more.")
 
     def _log_once(self, sentence: str) -> None:
         if sentence != self._logged:

@@ -18,20 +18,15 @@ def may_start(
     release_task_id: str,
     max_parallel: int,
 ) -> bool:
-    """
-    Whether the service with this index may pass its gate now.
+    """Whether the service with this index may pass its gate now.
 
     A service takes a slot from passing its gate to the end of its last task, but not while it waits in its exempt task.
     Services that wait at the gate are let in by index; those before this one count as if they had passed. So all that
     poll the same states come to compatible answers. A service that leaves its exempt task goes on at once, so that for
     a while there may be more than ``max_parallel``; so does one that comes to the gate while one behind it is let in.
 
-    :param map_index: index of the service
-    :param states: task instance states of the run by ``<task id>_<map index>``; a missing one has not started
-    :param gate: task at which services wait for a slot
-    :param exempt_task_id: task during which a service takes no slot
-    :param release_task_id: task with which a service releases its slot
-    :param max_parallel: how many services may have a slot
+    :param states: task instance states of the run by ``<task id>_<map index>``; a missing one has not started.
+    :param gate: id of the task at which services wait for a slot.
     """
 
     def takes_a_slot(index: int) -> bool:

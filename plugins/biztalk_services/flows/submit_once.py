@@ -25,10 +25,8 @@ def submit_once(
 ) -> Entry:
     """The entry of a request in the journal, with its ``operation_id`` (None when it was adopted) and ``cursor``.
 
-    :param key: of the entry.
     :param prepare: checks what has to be so before the request, and makes the intent. Raises when it is not so.
     :param adopt: whether the request of an earlier try has arrived. Raises when it must not be sent again.
-    :param submit: sends the request.
     :param forget: whether an error of the first request shows that it was certainly not taken, so that the intent is
         deleted.
     :param recheck: whether a request that is known to be sent has to be adopted, too, because it may have failed since.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from biztalk_services.archive.errors import ServiceLockedError
-from biztalk_services.flows.submit_once import submit_once
+from biztalk_services.flows.job import Job
+from biztalk_services.flows.submit_once import Entry, submit_once
 from biztalk_services.model.errors import (
     NOT_STARTED,
     BackupServiceError,
@@ -15,13 +16,8 @@ from biztalk_services.model.errors import (
     ServiceNotFoundError,
 )
 from biztalk_services.model.records import SuspensionRecord
-from biztalk_services.model.service import Operation, Phase
+from biztalk_services.model.service import Operation, Phase, Service
 from biztalk_services.model.steps import Suspension
-
-if TYPE_CHECKING:
-    from biztalk_services.flows.job import Job
-    from biztalk_services.flows.submit_once import Entry
-    from biztalk_services.model.service import Service
 
 _SUSPEND, _RESUME = "suspend", "resume"
 
@@ -30,22 +26,17 @@ class ServiceNotRunningError(BackupServiceError):
     """The service is in a state to which a resume would not return it."""
 
 
-def suspend(job: Job, *, backup_name: str | None, reason: str, resume_within: timedelta, hold: timedelta) -> Suspension:
+def suspend(job: Job, *, backup_name: str | None, reason: str, resume_within: timedelta) -> Suspension:
     """Suspend a service, unless it is quiesced already. The suspension record is written before the request.
 
-    The found state is stored before the request is sent, and deleted again when the request was certainly not taken. On
-    retry a service that is being suspended, or is suspended, is not requested again; while our request may be under
-    way, every error is retried. A service that is found quiesced is left as it is; while another operation is under
-    way, or another run's suspension lasts, no request is sent. When the step is cleared, a service is suspended anew
-    only when it is running again and its backup was not started.
+    While our request may be under way, every error is retried; no request is sent while another operation is under way,
+    or while another run's suspension lasts.
 
-    :param backup_name: name of the backup that the service is suspended for; None: for something else.
-    :param reason: what the service is suspended for, for the record.
-    :param resume_within: how soon it has to be resumed, for the record.
-    :param hold: how long the lock lasts unless it is released.
+    :param backup_name: of the backup that the service is suspended for; None: for something else.
+    :raises ServiceNotRunningError: a resume would not return it to the state that it was in.
     """
     try:
-        job.lock("backup", hold)
+        job.lock("backup")
         return _suspend(job, backup_name, reason, resume_within)
     except BackupServiceError as error:
         if job.journal.get(_SUSPEND) and not isinstance(error, (ServiceNotFoundError, ServiceLockedError)):
@@ -86,11 +77,10 @@ def _suspend(job: Job, backup_name: str | None, reason: str, resume_within: time
     def submit(entry: Entry) -> Operation:
         nonlocal recorded
         now = datetime.now(UTC)
-        records.open(
-            SuspensionRecord(
-                str(job.ref), job.driver.subscription_id, job.run, reason, opened_at=now, resume_by=now + resume_within
-            )
+        record = SuspensionRecord(
+            str(job.ref), job.driver.subscription_id, job.run, reason, opened_at=now, resume_by=now + resume_within
         )
+        records.open(record)
         recorded = True
         operation = job.driver.suspend(job.ref, request_id=job.request_id(_SUSPEND))
         job.log.info("Requested the suspension of %s: operation %s.", job.ref, operation.operation_id)
@@ -109,9 +99,6 @@ def _suspend(job: Job, backup_name: str | None, reason: str, resume_within: time
 def request_resume(job: Job, suspend_operation: str | None = None) -> str | None:
     """Request that a service which we suspended is resumed; returns the operation, None when there is none to wait for.
 
-    A service that is running or being resumed is not requested again. When an accepted resume failed, the next try
-    requests it again.
-
     :param suspend_operation: operation of the suspension, which may still be under way.
     :raises OperationNotAllowedError: the suspension is still under way.
     """
@@ -126,19 +113,14 @@ def request_resume(job: Job, suspend_operation: str | None = None) -> str | None
     return entry["operation_id"] if entry else None
 
 
-def close_records(job: Job, reason: str, *, of_all_runs: bool = False) -> None:
+def close_records(job: Job, reason: str) -> None:
     """Close the suspension records of this run on the service. One that cannot be closed is left to the watchdog; the
     log says so.
 
     :param reason: why, in words (``service is Active``).
-    :param of_all_runs: also those of other runs; then an error is raised.
     """
-    records = job.archive.suspensions
-    if of_all_runs:
-        records.close_all(str(job.ref), by=str(job.run), reason=reason)
-        return
     try:
-        records.close_all(str(job.ref), by=str(job.run), reason=reason, run=job.run)
+        job.archive.suspensions.close_all(str(job.ref), by=str(job.run), reason=reason, run=job.run)
     except BackupServiceError as error:
         job.log.warning("%s", error)
 
@@ -164,13 +146,11 @@ def _refuse_while_another_run_suspends(job: Job) -> None:
 
 
 def _refuse_while_suspension_is_pending(job: Job, service: Service, suspend_operation: str | None) -> None:
-    if not suspend_operation:
-        return
-    try:
-        suspension = job.driver.get_operation(job.ref, suspend_operation)
-    except OperationNotFoundError:
-        return
-    if suspension.result == "InProgress":
+    result = None
+    if suspend_operation:
+        with suppress(OperationNotFoundError):
+            result = job.driver.get_operation(job.ref, suspend_operation).result
+    if result == "InProgress":
         raise OperationNotAllowedError(
             f"Service {job.ref} is still {service.state}, but its suspension, operation {suspend_operation}, is under "
             "way. The resumption is retried when that operation ends."

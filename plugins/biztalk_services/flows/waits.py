@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from biztalk_services.drivers.base import Driver
+from biztalk_services.flows.job import ServiceAccess
 from biztalk_services.model.drain import DrainStatus
 from biztalk_services.model.errors import BackupServiceError, OperationNotFoundError, ServiceNotFoundError
 from biztalk_services.model.log import Logger
@@ -19,7 +21,10 @@ from biztalk_services.model.steps import ReachedState
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
-    from biztalk_services.drivers.base import Driver
+
+_RELEASE = (
+    "Nothing was suspended. Wait until the batches are released, or release them by hand, and run the backup again."
+)
 
 
 @dataclass(frozen=True)
@@ -39,29 +44,14 @@ class Failed:
 Ending = Succeeded | Failed
 
 
-class Place:
-    """What a wait polls: the service through its driver, and the archive, each opened when it is first needed.
-
-    :param service: address of the service.
-    :param driver: opens the driver.
-    :param archive: opens the archive.
-    :param log: takes changes of state.
-    """
+class Place(ServiceAccess):
+    """What a wait polls. Changes of state are logged."""
 
     def __init__(
         self, service: str, *, driver: Callable[[], Driver], archive: Callable[[], Archive], log: Logger
     ) -> None:
-        self.ref = ServiceRef.parse(service)
-        self.log = log
-        self._open_driver = driver
-        self.archive = archive
-        self._driver: Driver | None = None
+        super().__init__(ServiceRef.parse(service), driver, archive, log)
         self._state: str | None = None
-
-    @property
-    def driver(self) -> Driver:
-        self._driver = self._driver or self._open_driver()
-        return self._driver
 
     def service(self) -> Service:
         """The service as it is now; a change of its state is logged."""
@@ -113,7 +103,6 @@ class Wait(ABC):
 class StateWait(Wait):
     """Waits until the service is in one of the expected states.
 
-    :param service: its address.
     :param expected: states, in the driver's spelling.
     :param operation_id: the operation that leads there; when it fails, so does the wait.
     """
@@ -136,18 +125,13 @@ class StateWait(Wait):
                 f"Service {self.service} went to {service.state} while waiting for {self.description()}: {reason}. "
                 "Check its operation log; the state chart lists what is allowed from there."
             )
-        operation = place.operation(self.operation_id)
-        return _failed(self.service, operation) if operation and operation.result == "Failed" else None
+        return _failure(self.service, place.operation(self.operation_id))
 
 
 @dataclass
 class ResumedWait(StateWait):
     """Waits until a service is resumed, and closes the suspension records that the run has on it: it does not only
-    read. Closing them twice does no harm.
-
-    :param dag_id: DAG of the run that suspended the service.
-    :param run_id: id of that run.
-    """
+    read. Closing them twice does no harm. ``dag_id`` and ``run_id`` are those of the run that suspended it."""
 
     dag_id: str = ""
     run_id: str = ""
@@ -156,10 +140,9 @@ class ResumedWait(StateWait):
         ending = super().poll(place)
         if isinstance(ending, Succeeded):
             run = Run(self.dag_id, self.run_id)
+            reason = f"service is {ending.value['state']}"
             try:
-                place.archive().suspensions.close_all(
-                    self.service, by=str(run), reason=f"service is {ending.value['state']}", run=run
-                )
+                place.archive.suspensions.close_all(self.service, by=str(run), reason=reason, run=run)
             except BackupServiceError as error:
                 place.log.warning("%s", error)  # the watchdog closes it
         return ending
@@ -169,9 +152,8 @@ class ResumedWait(StateWait):
 class OperationWait(Wait):
     """Waits until an operation has succeeded and the service is settled again.
 
-    :param service: its address.
-    :param operation_id: id of the operation; None when it was adopted without its id. Then, and when the service does
-        not know the id any more, what the service itself reports of its last operation counts.
+    :param operation_id: None when it was adopted without its id. Then, and when the service does not know the id any
+        more, what the service itself reports of its last operation counts.
     :param operation_type: type of the operation (``Backup``), as the service reports it.
     """
 
@@ -190,21 +172,15 @@ class OperationWait(Wait):
             operation = service.last_operation
             if operation is None or self.operation_type.lower() not in (operation.operation_type or "").lower():
                 return None
-        if operation.result == "Failed":
-            return _failed(self.service, operation)
-        if operation.result == "InProgress":
-            return None
+        if operation.result != "Succeeded":
+            return _failure(self.service, operation)
         service = service or place.service()
         return None if service.is_transitional else Succeeded(_reached(service))
 
 
 @dataclass
 class DeletedWait(Wait):
-    """Waits until the subscription has no such service any more.
-
-    :param service: its address.
-    :param operation_id: the deletion; when it fails, so does the wait.
-    """
+    """Waits until the subscription has no such service any more; fails when the deletion fails."""
 
     service: str
     operation_id: str | None
@@ -218,15 +194,13 @@ class DeletedWait(Wait):
         except ServiceNotFoundError as error:
             place.log.info("%s", error)
             return Succeeded(ReachedState(None, None, datetime.now(UTC)).to_xcom())
-        operation = place.operation(self.operation_id) or service.last_operation
-        return _failed(self.service, operation) if operation and operation.result == "Failed" else None
+        return _failure(self.service, place.operation(self.operation_id) or service.last_operation)
 
 
 @dataclass
 class DrainWait(Wait):
     """Waits until no batch of a service holds messages.
 
-    :param service: its address.
     :param unknown_batches_policy: ``refuse`` or ``proceed`` when the batch status is unknown.
     :param confirmed_by: name of the person who confirmed for this run that all batches are empty, or None; counts only
         where the status is unknown, and no batch was seen to hold messages.
@@ -279,10 +253,6 @@ class DrainWait(Wait):
         return DrainStatus.from_dict(self.active).sentence() if self.active else ""
 
 
-_RELEASE = (
-    "Nothing was suspended. Wait until the batches are released, or release them by hand, and run the backup again."
-)
-
 WAITS: dict[str, type[Any]] = {
     each.__name__: each for each in (StateWait, ResumedWait, OperationWait, DeletedWait, DrainWait)
 }
@@ -293,7 +263,9 @@ def _reached(service: Service) -> dict[str, Any]:
     return ReachedState(service.state, service.etag, datetime.now(UTC)).to_xcom()
 
 
-def _failed(service: str, operation: Operation) -> Failed:
+def _failure(service: str, operation: Operation | None) -> Failed | None:
+    if operation is None or operation.result != "Failed":
+        return None
     which = operation.operation_id or operation.operation_type
     return Failed(f"Operation {which} of service {service} failed: {operation.failure}.")
 

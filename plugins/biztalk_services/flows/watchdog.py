@@ -6,26 +6,32 @@ Decided anew at each check out of the record, the service and its run; nothing e
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.drivers.base import Driver
+from biztalk_services.flows.find import find_service
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Phase, ServiceRef
+from biztalk_services.model.service import Phase, Service, ServiceRef
 from biztalk_services.model.steps import FoundSuspension, SuspensionDecision
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
     from biztalk_services.archive.suspensions import SuspensionRecords
-    from biztalk_services.drivers.base import Driver
-    from biztalk_services.model.service import Service
 
 SETTLING = timedelta(minutes=2)
 """How long after its record was written a request to suspend may still be on its way to the service."""
 
 _RESUMED, _NOT_FOUND = "resumed", "not-found"
+_OVER = {
+    RunState.ENDED: "the run that suspended it has ended",
+    RunState.UNKNOWN: "its deadline has passed; the run that suspended it is not known here",
+    RunState.ACTIVE: "its deadline has passed, although the run that suspended it has not ended",
+}
 
 
 class Action(StrEnum):
@@ -70,28 +76,18 @@ def decide(
         if now >= record.resume_by + grace:
             return Action.ALERT, f"it is {service.state}, an operation is under way, and its deadline passed long ago"
         return Action.LEAVE, f"it is {service.state}, an operation is under way"
-    if not _is_over(record, run_state, now, grace):
+    over_at = {
+        RunState.ENDED: record.opened_at + SETTLING,
+        RunState.UNKNOWN: record.resume_by,
+        RunState.ACTIVE: record.resume_by + grace,
+    }
+    if now < over_at[run_state]:
         return Action.LEAVE, "its run is active" if run_state is RunState.ACTIVE else "its deadline has not passed"
     if service.phase is Phase.RUNNING:
         return Action.CLOSE, f"it is {service.state}"
     if "resume" in service.allows:
         return Action.RESUME, f"it is {service.state}, and {_OVER[run_state]}"
     return Action.ALERT, f"it cannot be resumed from {service.state}; no request was sent"
-
-
-_OVER = {
-    RunState.ENDED: "the run that suspended it has ended",
-    RunState.UNKNOWN: "its deadline has passed; the run that suspended it is not known here",
-    RunState.ACTIVE: "its deadline has passed, although the run that suspended it has not ended",
-}
-
-
-def _is_over(record: SuspensionRecord, run_state: RunState, now: datetime, grace: timedelta) -> bool:
-    if run_state is RunState.ENDED:
-        return now >= record.opened_at + SETTLING
-    if run_state is RunState.UNKNOWN:
-        return now >= record.resume_by
-    return now >= record.resume_by + grace
 
 
 def find_suspensions(
@@ -113,62 +109,49 @@ def find_suspensions(
     return found, len(records) + len(invalid)
 
 
+@dataclass(frozen=True)
 class Watch:
     """Checks one suspension, and does what is to be done. It waits for nothing.
 
-    :param driver: of the service.
-    :param records: the suspension records.
     :param by: who checks (``run manual__1 of biztalk_watchdog``).
     :param request_id: our name for the request to resume.
     :param grace: how much longer than its deadline an active run may take.
     :param alert: sends a sentence to people.
     """
 
-    def __init__(
-        self,
-        driver: Driver,
-        records: SuspensionRecords,
-        *,
-        by: str,
-        request_id: str,
-        grace: timedelta,
-        alert: Callable[[str], None],
-    ) -> None:
-        self._driver = driver
-        self._records = records
-        self._by = by
-        self._request_id = request_id
-        self._grace = grace
-        self._alert = alert
+    driver: Driver
+    records: SuspensionRecords
+    by: str
+    request_id: str
+    grace: timedelta
+    alert: Callable[[str], None]
 
     def check(self, found: FoundSuspension) -> SuspensionDecision:
         """Check a suspension.
-
-        The first resumption, the return, and at most once an hour a failure are alerted.
 
         :raises LeftSuspendedError: a person has to check the service, also when an earlier resumption did not succeed
             and another one was requested.
         """
         if found.record is None or found.run_state is None:
             problem = found.problem or "A suspension has no record."
-            self._alert_hourly(problem, lambda what: self._records.note_invalid(problem, what, by=self._by))
+            self._alert_hourly(problem, lambda what: self.records.note_invalid(problem, what, by=self.by))
             raise LeftSuspendedError(problem)
         record = SuspensionRecord.from_dict(found.record)
         try:
             return self._check(record, found.run_state, found.superseded)
         except BackupServiceError as error:
             sentence = f"{_left_suspended(record)} and is not resumed: {error}"
-            self._alert_hourly(sentence, lambda what: self._records.note(record, what, by=self._by))
+            self._alert_hourly(sentence, lambda what: self.records.note(record, what, by=self.by))
             raise
 
     def _check(self, record: SuspensionRecord, run_state: RunState, superseded: bool) -> SuspensionDecision:
-        service = self._service(record)
+        service = find_service(self.driver, ServiceRef.parse(record.service))
         action, why = decide(
-            record, service, run_state=run_state, superseded=superseded, now=datetime.now(UTC), grace=self._grace
+            record, service, run_state=run_state, superseded=superseded, now=datetime.now(UTC), grace=self.grace
         )
         if action is Action.ALERT:
             raise LeftSuspendedError(f"{why[0].upper()}{why[1:]}. Check its operation log, and resume it by hand.")
-        if service is None and self._records.note(record, _NOT_FOUND, by=self._by):
+        if service is None and self.records.note(record, _NOT_FOUND, by=self.by):
             action, why = Action.LEAVE, "it was not found; an absence is believed at the second check"
         if action is Action.RESUME and service:
             self._resume(record, service, why)
@@ -176,15 +159,9 @@ class Watch:
             self._close(record, why)
         return SuspensionDecision(record.service, service.state if service else None, action.value, why)
 
-    def _service(self, record: SuspensionRecord) -> Service | None:
-        try:
-            return self._driver.get_service(ServiceRef.parse(record.service))
-        except ServiceNotFoundError:
-            return None
-
     def _resume(self, record: SuspensionRecord, service: Service, why: str) -> None:
-        self._driver.resume(service.ref, request_id=self._request_id)
-        if not self._records.note(record, _RESUMED, by=self._by):
+        self.driver.resume(service.ref, request_id=self.request_id)
+        if not self.records.note(record, _RESUMED, by=self.by):
             operation = service.last_operation
             failure = (
                 f"Its last operation failed: {operation.failure}"
@@ -195,13 +172,13 @@ class Watch:
                 f"A resumption was requested before, and it is {service.state}. {failure}. Another resumption was "
                 "requested."
             )
-        self._alert(f"{_left_suspended(record)}: {why}. Its resumption was requested")
+        self.alert(f"{_left_suspended(record)}: {why}. Its resumption was requested")
 
     def _close(self, record: SuspensionRecord, why: str) -> None:
-        resumed = self._records.is_noted(record, _RESUMED)
-        self._records.close(record, by=self._by, reason=why)
+        resumed = self.records.is_noted(record, _RESUMED)
+        self.records.close(record, by=self.by, reason=why)
         if resumed:
-            self._alert(f"{_left_suspended(record)}. That is over: {why}")
+            self.alert(f"{_left_suspended(record)}. That is over: {why}")
 
     def _alert_hourly(self, sentence: str, note: Callable[[str], bool]) -> None:
         """Alert unless that was done in this hour; where that cannot be noted, alert too often rather than never."""
@@ -210,7 +187,7 @@ class Watch:
         except BackupServiceError:
             is_new = True
         if is_new:
-            self._alert(sentence)
+            self.alert(sentence)
 
 
 def _left_suspended(record: SuspensionRecord) -> str:

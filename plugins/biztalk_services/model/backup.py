@@ -31,10 +31,9 @@ class InvalidReferenceError(BackupServiceError):
 
 
 def backup_name(service_name: str, at: datetime) -> str:
-    """The name of a backup: ``{service in lower case}-{yyyyMMdd}-{HHmmss}``, UTC, fit for a container.
+    """The name of a backup: ``{service in lower case}-{yyyyMMdd}-{HHmmss}``, UTC, fit for a container: characters that
+    its name cannot have become dashes, and too long a name is cut.
 
-    :param service_name: characters that a container's name cannot have become dashes; too long a name is cut.
-    :param at: aware time.
     :raises ValueError: the time is naive.
     """
     if at.tzinfo is None:
@@ -50,12 +49,7 @@ def is_backup_name(name: str) -> bool:
 
 @dataclass(frozen=True, order=True)
 class StoredBlob:
-    """A blob as it was read.
-
-    :param name: inside its container.
-    :param size: bytes.
-    :param sha256: of the content, lower-case hex.
-    """
+    """A blob as it was read: its name inside the container, bytes, and the hash of the content in lower-case hex."""
 
     name: str
     size: int
@@ -64,12 +58,7 @@ class StoredBlob:
 
 @dataclass(frozen=True)
 class BackupContent:
-    """What was read back of a whole backup.
-
-    :param blobs: all of them, by name.
-    :param items: how many of each kind are in it; None where the backup does not count.
-    :param level: how far it was checked.
-    """
+    """What was read back of a whole backup; fields as in :class:`BackupReference`."""
 
     blobs: tuple[StoredBlob, ...]
     items: dict[str, int | None]
@@ -83,11 +72,7 @@ class BackupContent:
 
 @dataclass(frozen=True)
 class NotIncluded:
-    """Something that is never in a backup.
-
-    :param what: its name.
-    :param sentence: what that means for a restore.
-    """
+    """Something that is never in a backup; the sentence is on what that means for a restore."""
 
     what: str
     sentence: str
@@ -95,10 +80,8 @@ class NotIncluded:
 
 @dataclass(frozen=True)
 class Drain:
-    """What was known of the batches around the suspension.
+    """What was known of the batches before and after the suspension; None when it was not checked.
 
-    :param before: status before the suspension; None when it was not checked.
-    :param after: status after the suspension; None when it was not checked.
     :param drained: whether it is certain that no batch held messages when the backup was taken.
     """
 
@@ -111,8 +94,7 @@ class Drain:
 class Verification:
     """How the backup was checked after it was written.
 
-    :param level: ``matched`` or ``read``.
-    :param checked_at: aware time.
+    :param level: one of ``Level``.
     :param checked: one sentence on what was compared with what.
     """
 
@@ -123,34 +105,20 @@ class Verification:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupReference:
-    """Everything that has to be known of a backup to list, judge and restore it.
+    """Everything that has to be known of a backup to list, judge and restore it. All times are aware; what is not known
+    is None.
 
-    :param account: storage account.
-    :param container: container; it bears the name of the backup.
+    :param container: it has the name of the backup.
     :param blobs: all blobs in it, by name.
     :param service_kind: kind of the service that was backed up, as its driver is called.
-    :param service: its name.
-    :param scope: what holds it.
-    :param subscription_id: its subscription.
-    :param edition: its edition.
-    :param product_version: its product version; None when it was not reported.
-    :param region: its region, None when not known.
-    :param etag: its ETag when the backup was requested, None when not known.
-    :param created_at: when this record was made, aware; so are the next two.
-    :param started_at: when the backup was requested.
-    :param finished_at: when the service had finished it.
-    :param kind: why it was taken.
-    :param run: the run that took it; None when it was not taken by a run.
-    :param operation_id: the service's operation.
+    :param etag: of the service when the backup was requested.
+    :param created_at: when this record was made; ``started_at``, ``finished_at``: request and end of the backup.
+    :param run: None when it was not taken by a run.
     :param label: a person's remark, None for none.
-    :param drain: what was known of the batches.
-    :param items: how many of each kind are in it, None where not known.
-    :param verification: how it was checked.
-    :param not_included: what is not in it.
-    :param expires_at: when retention may delete it, aware; None: not decided.
+    :param items: how many of each kind are in it; None where the backup does not count.
+    :param expires_at: when retention may delete it; None: not decided.
     :param hold: why it must not be deleted whatever its age; None: no hold.
-    :raises InvalidReferenceError: a time without zone, a name that storage cannot hold, or a text that looks like a
-        secret.
+    :raises InvalidReferenceError: a time without zone, a name that storage cannot hold, or what looks like a secret.
     """
 
     account: str
@@ -208,7 +176,7 @@ class BackupReference:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601."""
-        return {"schema_version": SCHEMA_VERSION} | dict(to_plain(self))
+        return {"schema_version": SCHEMA_VERSION, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BackupReference:

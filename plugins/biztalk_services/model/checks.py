@@ -13,7 +13,6 @@ class Check:
     """The verdict of one rule.
 
     :param rule: short name of the rule, stable (``edition-has-backups``).
-    :param passed: whether the rule is kept.
     :param message: what was found and, where the rule is broken, what to do.
     :param source: the document that the rule comes from.
     """

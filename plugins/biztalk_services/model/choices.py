@@ -13,16 +13,10 @@ CONNECTION_ID = "^[A-Za-z0-9._-]{0,250}$"
 
 @dataclass(frozen=True)
 class Choice:
-    """
-    :param title: name of the choice in the form.
-    :param description: what it does, in one or two sentences.
-    :param section: section of the form.
-    :param values: the values to choose from, each with its explanation; None: any.
+    """How the form shows and checks a value; None: no such limit.
+
+    :param values: the values to choose from, each with its explanation.
     :param pattern: regular expression of a text.
-    :param max_length: longest text.
-    :param minimum: smallest number.
-    :param exclusive_minimum: a number is larger than this.
-    :param maximum: largest number.
     :param is_option: whether the command line has it, too.
     """
 
@@ -64,11 +58,7 @@ def add_option(group: Any, option: str, *, help: str, default: Any = None, **how
 
 
 def add_arguments(group: Any, kind: type, *, without: tuple[str, ...] = ()) -> None:
-    """Add the options of a command line for the choices of a dataclass.
-
-    :param group: of an argument parser.
-    :param without: fields that are left out.
-    """
+    """Add the options of a command line for the choices of a dataclass, all but those ``without``."""
     for each, choice in choices_of(kind):
         if not choice.is_option or each.name in without:
             continue

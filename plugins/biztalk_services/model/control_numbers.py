@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from biztalk_services.model.plain import to_plain
+from biztalk_services.model.plain import Plain
 
 KINDS = ("interchange", "group", "transaction_set", "acknowledgement")
 """What an agreement numbers: ISA13 or UNB 0020, GS06 or UNG 0048, ST02 or UNH 0062, and its acknowledgements."""
@@ -19,12 +18,10 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class ControlNumberUse:
-    """The control numbers of one kind that an agreement has given out in a span of time.
+class ControlNumberUse(Plain):
+    """The control numbers of one kind, one of ``KINDS``, that an agreement has given out in a span of time.
 
-    :param agreement: its name.
-    :param kind: one of ``KINDS``.
-    :param highest: the highest of them, None when there is none.
+    :param highest: None when there is none.
     :param latest: the last one given out; lower than the highest after the range has started over.
     :param used: how many were given out; one given out twice counts twice.
     :param last_used: when the last one was, UTC; None when not known.
@@ -53,20 +50,14 @@ class ControlNumberUse:
         """Agreement and kind; agreements are compared without case."""
         return self.agreement.casefold(), self.kind
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; times as ISO 8601."""
-        return dict(to_plain(self))
-
 
 @dataclass(frozen=True, kw_only=True)
 class UseReport:
-    """What is known of the control numbers that a service has given out in a span of time.
+    """What is known of the control numbers that a service has given out from ``since`` to ``checked_at``, both aware.
 
     :param uses: one an agreement and kind, as far as known, in order.
     :param source: where this is from.
     :param problem: why not all is known; None when all is, so that what is not named was not used.
-    :param since: begin of the span, aware.
-    :param checked_at: its end, aware.
     :raises ValueError: a time is naive, or two uses are of the same agreement and kind.
     """
 
@@ -83,10 +74,7 @@ class UseReport:
             raise ValueError("A report on control numbers names an agreement and kind twice.")
 
     def use_of(self, agreement: str, kind: str) -> ControlNumberUse | None:
-        """What one agreement has used of one kind, perhaps nothing; None when not known.
-
-        :param agreement: its name, any case.
-        """
+        """What one agreement (any case) has used of one kind, perhaps nothing; None when not known."""
         use = next((use for use in self.uses if use.key == (agreement.casefold(), kind)), None)
         return use or (ControlNumberUse(agreement, kind) if self.problem is None else None)
 
@@ -106,15 +94,12 @@ class UseReport:
 
 @dataclass(frozen=True)
 class NumberRow:
-    """What a restore does about the control numbers of one agreement and kind.
+    """What a restore does about the control numbers of one agreement and kind; both are ``all`` for the whole service.
 
-    :param agreement: name of the agreement; ``all`` for the whole service.
-    :param kind: of the control number; ``all`` for the whole service.
-    :param backup: the last number of the backup, None when not known.
-    :param highest: the highest number used since, None when not known.
-    :param next: the number that comes next, None when not known.
-    :param done: whether no used number will come again.
-    :param sentence: why.
+    :param backup: the last number of the backup; None when not known, so are the next two.
+    :param highest: the highest number used since.
+    :param next: the number that comes next.
+    :param done: whether no used number will come again; ``sentence`` says why.
     """
 
     agreement: str

@@ -1,30 +1,27 @@
-"""What differs between two inventories: between backup and restored service, or backup and living service."""
+"""What differs between two inventories: between backup and restored service, or backup and existing service."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from biztalk_services.model.inventory import PARTNER_MANAGEMENT, PARTS, Inventory, Item, Scalar
+from biztalk_services.model.inventory import PARTNER_MANAGEMENT, PARTS, Inventory, Scalar
 from biztalk_services.model.redaction import redact
 
 Change = Literal["added", "removed", "changed", "not comparable"]
-"""``not comparable``: nobody can say whether it differs, because it could not be read on one side or both."""
+"""``not comparable``: whether it differs is not known, because it could not be read on one side or both."""
 
 _LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same before and after, or of which nobody can say so.
+    """One thing that is not the same before and after, or of which that is not known.
 
     :param kind: of the item; or ``service``, ``settings``, ``parts``.
-    :param name: of the item; or of the service, the setting, the part.
     :param attribute: path of the attribute; None for the whole.
-    :param change: what happened to it from before to after.
-    :param before: its value before, None where there was none; of an item that is not comparable, why.
-    :param after: its value after, likewise.
+    :param before: its value before, None where there was none; of what is not comparable, why. So is ``after``.
     :param allowed: whether it was expected.
     """
 
@@ -58,32 +55,20 @@ class Difference:
         what = self.what[:1].upper() + self.what[1:]
         before, after = shown(self.before), shown(self.after)
         if self.change == "not comparable":
-            reasons = "; ".join(
-                f"{side} {reason}"
-                for side, reason in (("before:", self.before), ("after:", self.after))
-                if reason is not None
-            )
-            told = f"{what} cannot be compared" + (f" ({redact(reasons.rstrip('.'))})" if reasons else "")
+            sides = (("before", self.before), ("after", self.after))
+            reasons = "; ".join(f"{side}: {reason}" for side, reason in sides if reason is not None)
+            text = f"{what} cannot be compared" + (f" ({redact(reasons.rstrip('.'))})" if reasons else "")
         elif self.attribute is None and self.kind not in ("service", "settings"):
-            told = f"{what} was {self.change}"
+            text = f"{what} was {self.change}"
         elif self.change == "changed":
-            told = f"{what} changed from {before} to {after}"
+            text = f"{what} changed from {before} to {after}"
         else:
-            told = f"{what} was {self.change} ({after if self.change == 'added' else before})"
-        return f"{told}{', as expected' if self.allowed else ''}."
+            text = f"{what} was {self.change} ({after if self.change == 'added' else before})"
+        return f"{text}{', as expected' if self.allowed else ''}."
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "path": self.path,
-            "kind": self.kind,
-            "name": self.name,
-            "attribute": self.attribute,
-            "change": self.change,
-            "before": self.before,
-            "after": self.after,
-            "allowed": self.allowed,
-        }
+        """Plain JSON values, with the path."""
+        return {"path": self.path, **asdict(self)}
 
 
 def differences(before: Inventory, after: Inventory, *, allowed: Collection[str] = ()) -> tuple[Difference, ...]:
@@ -100,9 +85,7 @@ def differences(before: Inventory, after: Inventory, *, allowed: Collection[str]
     found = [*_service(before, after), *_parts(before, after), *_settings(before, after)]
     if not (before.parts.get(PARTNER_MANAGEMENT) or after.parts.get(PARTNER_MANAGEMENT)):
         found += _items(before, after)
-    return tuple(
-        Difference(**vars(each) | {"allowed": any(_covers(path, each.path) for path in allowed)}) for each in found
-    )
+    return tuple(replace(each, allowed=any(_covers(path, each.path) for path in allowed)) for each in found)
 
 
 def shown(value: Scalar) -> str:
@@ -132,8 +115,8 @@ def _settings(before: Inventory, after: Inventory) -> Iterator[Difference]:
     old, new = (
         {**side.settings, "Edition": side.edition, "ServiceVersion": side.product_version} for side in (before, after)
     )
-    for name, change in _changes(old, new):
-        yield Difference("settings", name, None, change, old.get(name), new.get(name))
+    for name, change, was, now in _changes(old, new):
+        yield Difference("settings", name, None, change, was, now)
 
 
 def _items(before: Inventory, after: Inventory) -> Iterator[Difference]:
@@ -145,21 +128,17 @@ def _items(before: Inventory, after: Inventory) -> Iterator[Difference]:
         elif right is None:
             yield Difference(kind, name, None, "removed")
         elif left.sha256 != right.sha256:
-            yield from _attributes(left, right)
+            for path, change, was, now in _changes(left.attributes, right.attributes):
+                yield Difference(kind, name, path, change, was, now)
 
 
-def _attributes(before: Item, after: Item) -> Iterator[Difference]:
-    for path, change in _changes(before.attributes, after.attributes):
-        old, new = before.attributes.get(path), after.attributes.get(path)
-        yield Difference(before.kind, before.name, path, change, old, new)
-
-
-def _changes(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> Iterator[tuple[str, Change]]:
-    """Names whose values differ; 1, 1.0 and True differ, for they are written differently."""
+def _changes(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> Iterator[tuple[str, Change, Scalar, Scalar]]:
+    """Names whose values differ, with both; 1, 1.0 and True differ, for they are written differently."""
     for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
         if name not in after:
-            yield name, "removed"
+            yield name, "removed", old, new
         elif name not in before:
-            yield name, "added"
-        elif repr(before[name]) != repr(after[name]):
-            yield name, "changed"
+            yield name, "added", old, new
+        elif repr(old) != repr(new):
+            yield name, "changed", old, new

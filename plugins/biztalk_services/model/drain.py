@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from biztalk_services.model.errors import Advice, BackupServiceError
-from biztalk_services.model.plain import from_plain, to_plain
+from biztalk_services.model.plain import Plain
 
 Answer = Literal["empty", "active", "unknown"]
 
@@ -16,13 +16,7 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True)
 class ActiveBatch:
-    """A batch that holds messages.
-
-    :param agreement: name of its agreement.
-    :param batch: its name.
-    :param messages: how many it holds, at least one.
-    :param oldest: when the oldest of them entered, UTC; None when not known.
-    """
+    """A batch with one message or more; ``oldest`` is when the first of them entered, UTC, None when not known."""
 
     agreement: str
     batch: str
@@ -35,14 +29,13 @@ class ActiveBatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrainStatus:
+class DrainStatus(Plain):
     """What is known of the batches of a service at one moment.
 
-    :param answer: ``empty``, ``active`` or ``unknown``.
     :param batches: those that hold messages, as far as known.
     :param source: where this is from.
     :param reason: why nothing certain is known, or a further remark; None otherwise.
-    :param checked_at: aware time of the check.
+    :param checked_at: aware.
     :raises ValueError: answer and batches contradict each other, or the time is naive.
     """
 
@@ -74,18 +67,6 @@ class DrainStatus:
             f"{_count(len(self.batches), 'batch', 'batches')} held {_count(messages, 'message')} at {when}: "
             f"{named}{f'; and {more} more' if more > 0 else ''}."
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; times as ISO 8601."""
-        return dict(to_plain(self))
-
-    @classmethod
-    def from_dict(cls, values: Any) -> DrainStatus:
-        """The status behind ``to_dict``.
-
-        :raises ValueError: the values are not such a status.
-        """
-        return from_plain(cls, values)
 
 
 class DrainUnknownError(BackupServiceError):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 
 def spoken(seconds: float) -> str:
-    """A duration in minutes, hours or days (``3 h 12 min``).
-
-    :param seconds: 0 or more.
-    """
+    """A duration, 0 or longer, in minutes, hours or days (``3 h 12 min``)."""
     hours, minutes = int(seconds // 3600), int(seconds % 3600 // 60)
     if hours >= 48:
         return f"{hours // 24} days"

@@ -1,4 +1,4 @@
-"""The inventory: what a service held at one moment, told so that another service can be compared with it.
+"""The inventory: what a service held at one moment, written so that another service can be compared with it.
 
 It is taken at a backup and lies in the catalog beside the backup reference. It holds no secret, and nothing that
 differs in a restored service without anybody's doing: no numeric id, no address of an entity, no ETag.
@@ -17,7 +17,7 @@ from typing import Any
 
 from biztalk_services.model.control_numbers import ControlNumberUse
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.model.plain import from_plain, texts_in
+from biztalk_services.model.plain import from_plain, texts_in, to_plain
 from biztalk_services.model.redaction import HIDDEN, looks_secret
 
 SCHEMA_VERSION = 1
@@ -44,7 +44,7 @@ class Item:
 
     :param kind: ``partner``, ``profile``, ``identity``, ``certificate``, ``agreement``, ``protocol settings`` or
         ``batch``.
-    :param name: what it is called here and in a restored service (``Fabrikam/Default``).
+    :param name: here and in a restored service (``Fabrikam/Default``).
     :param attributes: path -> value (``Sender.Partner``, ``DocumentTypes[0]``), without secrets.
     """
 
@@ -59,7 +59,7 @@ class Item:
         return sha256(content.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Plain JSON values, with the hash."""
         return {"kind": self.kind, "name": self.name, "sha256": self.sha256, "attributes": dict(self.attributes)}
 
 
@@ -67,10 +67,8 @@ class Item:
 class Inventory:
     """What a service held.
 
-    :param service: its name.
-    :param edition: lower case; None when it did not say, so are the next two.
-    :param product_version: its version.
-    :param taken_at: aware time.
+    :param edition: lower case; None when not reported, so is the version.
+    :param taken_at: aware.
     :param items: sorted by kind and name; incomplete when the part ``partner management`` could not be read.
     :param settings: its settings without secrets, as in :class:`biztalk_services.model.service.Service`.
     :param control_numbers: what was given out up to then, as far as known.
@@ -107,27 +105,13 @@ class Inventory:
                     raise InvalidInventoryError(f"{path} of {item.kind} {item.name} looks like a secret. Leave it out.")
 
     def last_number(self, agreement: str, kind: str) -> int | None:
-        """The last control number that an agreement had given out; None when not known, or when there was none.
-
-        :param agreement: its name, any case.
-        """
-        wanted = (agreement.casefold(), kind)
-        found = (use.latest for use in self.control_numbers if (use.agreement.casefold(), use.kind) == wanted)
-        return next(found, None)
+        """The last control number that an agreement (any case) had given out; None when not known, or none was."""
+        return next((use.latest for use in self.control_numbers if use.key == (agreement.casefold(), kind)), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "service": self.service,
-            "edition": self.edition,
-            "product_version": self.product_version,
-            "taken_at": self.taken_at.isoformat(),
-            "items": [item.to_dict() for item in self.items],
-            "settings": dict(self.settings),
-            "control_numbers": [use.to_dict() for use in self.control_numbers],
-            "parts": dict(self.parts),
-        }
+        items = [item.to_dict() for item in self.items]
+        return {"schema_version": SCHEMA_VERSION, **to_plain(self), "items": items}
 
     def to_bytes(self) -> bytes:
         """The inventory as JSON; equal inventories give equal bytes."""
@@ -137,7 +121,7 @@ class Inventory:
     def from_bytes(cls, content: bytes) -> Inventory:
         """The inventory behind ``to_bytes``.
 
-        :raises InvalidInventoryError: no JSON, of a newer version, incomplete, or not an inventory at all.
+        :raises InvalidInventoryError: it is not JSON, or as :meth:`from_dict`.
         """
         try:
             values = json.loads(content)

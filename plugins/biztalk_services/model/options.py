@@ -7,11 +7,5 @@ from typing import Any
 
 
 def option(default: str | int, description: str, *, minimum: int | None = None, maximum: int | None = None) -> Any:
-    """A field of a dataclass that is an option in the configuration.
-
-    :param description: what it does, in a sentence or two.
-    :param minimum: smallest number.
-    :param maximum: largest number.
-    """
-    bounds = {"minimum": minimum, "maximum": maximum}
-    return field(default=default, metadata={"description": description, **bounds})
+    """A field of a dataclass that is an option in the configuration."""
+    return field(default=default, metadata={"description": description, "minimum": minimum, "maximum": maximum})

@@ -8,13 +8,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Plain:
+    """A dataclass that is stored or handed on as plain JSON values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; times as ISO 8601."""
+        return dict(to_plain(self))
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """The object behind :meth:`to_dict`; fields that it does not have are ignored.
+
+        :raises ValueError: the values are not such an object; the message names what is wrong.
+        """
+        return from_plain(cls, values)
 
 
 def to_plain(value: Any) -> Any:

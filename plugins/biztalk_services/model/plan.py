@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.checks import Check
 from biztalk_services.model.control_numbers import NumberRow
-from biztalk_services.model.plain import from_plain, to_plain
+from biztalk_services.model.plain import Plain, to_plain
 from biztalk_services.model.requests import RestoreRequest
 
 SCHEMA_VERSION = 2
@@ -28,11 +28,9 @@ _VOLATILE = ("made_at", "losses", "control_numbers", "expected_seconds")
 class PlannedValue:
     """One value that the restored service will work with.
 
-    :param setting: name of the setting.
     :param shown: the value without its secret.
     :param origin: where it comes from (``connection biztalk_acs_x``, ``backup``).
-    :param check: whether it works: ``passed``, ``failed``, or ``not possible``.
-    :param sentence: what the check found.
+    :param check: whether it works; the sentence is on what the check found.
     """
 
     setting: str
@@ -46,7 +44,7 @@ class PlannedValue:
 class RestoreTarget:
     """What the backup becomes.
 
-    :param service: address of the restored service.
+    :param service: its address, ``scope/name``.
     :param description: edition and size, for people.
     :param settings: what the driver has decided of it, plain JSON without secrets.
     """
@@ -62,30 +60,21 @@ class RestoreTarget:
 
 @dataclass(frozen=True)
 class ExistingService:
-    """The service that has the target's name when the plan is made.
-
-    :param state: its state.
-    :param etag: its ETag, None when not reported.
-    """
+    """The service that has the target's name when the plan is made."""
 
     state: str
     etag: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestorePlan:
+class RestorePlan(Plain):
     """Everything that a restore would do, lose and break. Nothing has happened yet.
 
-    :param made_at: when, aware.
-    :param request: the choices behind it.
-    :param backup: what is restored.
+    :param made_at: aware.
     :param stored: the backup's settings without secrets, by name; empty where they were not recorded.
-    :param target: what it becomes.
-    :param existing: the service that has the target's name now; None when the name is free.
-    :param replaces: whether that service is deleted before the restore.
+    :param existing: None when the target's name is free.
+    :param replaces: whether the existing service is deleted before the restore.
     :param safety_backup: name of the backup that is taken of it first; None when none is.
-    :param rules: every rule with its verdict.
-    :param values: every value that the restored service will work with.
     :param losses: what will be lost or has to be done by hand, in sentences.
     :param differences: backup against existing service, in sentences.
     :param control_numbers: one row an agreement and kind that was used since the backup.
@@ -123,33 +112,18 @@ class RestorePlan:
     def blocking_issues(self) -> tuple[str, ...]:
         """Why the restore must not be carried out, one sentence each; empty when it may be."""
         broken = [str(rule) for rule in self.rules if not rule.passed]
-        failed = [
-            f"[value-works] {value.setting} of {value.origin}: {value.sentence}"
-            for value in self.values
-            if value.check == "failed"
-        ]
-        return (*broken, *failed)
+        failed = [value for value in self.values if value.check == "failed"]
+        return (*broken, *(f"[value-works] {value.setting} of {value.origin}: {value.sentence}" for value in failed))
 
     def changes_since(self, earlier: RestorePlan) -> tuple[str, ...]:
         """What is decisive and not the same as in an earlier plan, one line each."""
         before, after = (dict(_flattened(plan._decisive())) for plan in (earlier, self))
-        return tuple(
-            line
-            for path in sorted(before.keys() | after.keys())
-            for line in _changes(path, before.get(path), after.get(path))
-        )
+        paths = sorted(before.keys() | after.keys())
+        return tuple(line for path in paths for line in _changes(path, before.get(path), after.get(path)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the hash."""
-        return {"schema_version": SCHEMA_VERSION, "hash": self.hash} | dict(to_plain(self))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RestorePlan:
-        """The plan behind ``to_dict``.
-
-        :raises ValueError: the values are not such a plan.
-        """
-        return from_plain(cls, values)
+        return {"schema_version": SCHEMA_VERSION, "hash": self.hash, **to_plain(self)}
 
     def _decisive(self) -> dict[str, Any]:
         values = {name: value for name, value in to_plain(self).items() if name not in _VOLATILE}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from biztalk_services.model.plain import Plain
 from biztalk_services.model.run import Run
 
 
 @dataclass(frozen=True)
-class Lock:
+class Lock(Plain):
     """The right of one run to change a service.
 
-    :param service: name of the service.
-    :param run: the run that holds it.
+    :param service: its name, without the scope.
     :param purpose: what for (``backup``, ``restore``).
     :param until: when it expires, aware.
     """
@@ -33,36 +33,24 @@ class Lock:
     def __str__(self) -> str:
         return f"{self.run} ({self.purpose}) until {self.until:%Y-%m-%d %H:%M} UTC"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the time as ISO 8601."""
-        return asdict(self) | {"until": self.until.isoformat()}
-
     @classmethod
     def from_bytes(cls, content: bytes) -> Lock:
         """The lock in a JSON record.
 
         :raises ValueError: the record is not a lock.
         """
-        try:
-            values = json.loads(content)
-            until = datetime.fromisoformat(values["until"])
-            if until.tzinfo is None:
-                raise ValueError("This is not a lock: its end has no time zone.")
-            return cls(values["service"], Run(**values["run"]), values["purpose"], until)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"This is not a lock: {error}.") from None
+        lock = cls.from_dict(json.loads(content))
+        if lock.until.tzinfo is None:
+            raise ValueError("This is not a lock: its end has no time zone.")
+        return lock
 
 
 @dataclass(frozen=True)
-class SuspensionRecord:
-    """Which run suspended a service, and until when the service has to be resumed.
+class SuspensionRecord(Plain):
+    """Which run suspended a service, and until when the service has to be resumed. Both times are aware.
 
-    :param service: address of the service, ``scope/name``.
-    :param subscription_id: its subscription.
-    :param run: the run that suspends it.
+    :param service: its address, ``scope/name``.
     :param reason: what for (``backup``).
-    :param opened_at: when it was written, aware.
-    :param resume_by: when the service has to be resumed at the latest, aware.
     """
 
     service: str
@@ -86,15 +74,9 @@ class SuspensionRecord:
         return any(each.service.lower() == self.service.lower() and each.opened_at > self.opened_at for each in others)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; times as ISO 8601."""
-        return {
-            "service": self.service,
-            "subscription_id": self.subscription_id,
-            "run": asdict(self.run),
-            "reason": self.reason,
-            "opened_at": self.opened_at.isoformat(),
-            "back_by": self.resume_by.isoformat(),
-        }
+        """Plain JSON values; times as ISO 8601. There ``resume_by`` is called ``back_by``."""
+        values = super().to_dict()
+        return values | {"back_by": values.pop("resume_by")}
 
     @classmethod
     def from_dict(cls, values: Any) -> SuspensionRecord:

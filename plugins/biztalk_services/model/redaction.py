@@ -20,9 +20,9 @@ HIDDEN = "***"
 def redact(text: str, secrets: tuple[str, ...] = (), limit: int = 500) -> str:
     """One printable line without secrets, for logs and error messages.
 
-    :param text: text of external origin.
+    :param text: of external origin.
     :param secrets: exact values to replace.
-    :param limit: maximum number of characters.
+    :param limit: characters; a longer text ends with dots.
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if secret:
@@ -40,10 +40,7 @@ def looks_secret(text: str) -> bool:
 
 
 def secrets_of(connection_string: str) -> tuple[str, ...]:
-    """The secrets of a connection string (storage or ADO.NET): the whole string, each key and each password.
-
-    :param connection_string: ``name=value`` pairs separated by semicolons; values may be quoted.
-    """
+    """The secrets of a storage or ADO.NET connection string: the whole string, each key and each password."""
     secrets = [connection_string]
     for name, value in _PART.findall(connection_string):
         if name.lower() in _SECRET_PARTS:

@@ -147,12 +147,12 @@ class RestoreRequest:
         :param overrides: names of the driver's overrides.
         :raises TypeError: ``service`` is missing.
         """
-        given = {name: value.strip() if isinstance(value, str) else value for name, value in form.items()}
-        given = {name: value for name, value in given.items() if value not in (None, "")}
-        chosen: dict[str, Any] = {each.name: given[each.name] for each, _ in choices_of(cls) if each.name in given}
-        if "service" not in chosen:
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in form.items()}
+        values = {name: value for name, value in stripped.items() if value not in (None, "")}
+        choices: dict[str, Any] = {each.name: values[each.name] for each, _ in choices_of(cls) if each.name in values}
+        if "service" not in choices:
             raise TypeError("A restore needs the field service.")
-        return cls(**chosen, overrides={name: given[name] for name in overrides if name in given})
+        return cls(**choices, overrides={name: values[name] for name in overrides if name in values})
 
     def override(self, name: str) -> Any:
         """The value of an override, None where the backup's value is used."""

@@ -9,10 +9,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class Run:
-    """
-    :param dag_id: its DAG.
-    :param run_id: its id.
-    """
+    """A run of a DAG."""
 
     dag_id: str
     run_id: str

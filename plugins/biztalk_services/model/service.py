@@ -38,8 +38,7 @@ class Phase(StrEnum):
 class ServiceRef:
     """Where a service is inside its subscription.
 
-    :param scope: what holds the service; the driver says what that is for its kind of service.
-    :param name: name of the service.
+    :param scope: what holds the service; its driver defines what that is.
     :raises InvalidAddressError: a part is not a resource name (letters, digits, dot, dash, underscore).
     """
 
@@ -71,13 +70,9 @@ class ServiceRef:
 
 @dataclass(frozen=True)
 class Operation:
-    """The status of one asynchronous request.
+    """The status of one asynchronous request; a failed one has code and message (without secrets), perhaps a status.
 
-    :param operation_id: its id; None inside a service, where the service does not give it, and of an adopted one.
-    :param result: ``InProgress``, ``Succeeded`` or ``Failed``.
-    :param http_code: status of a failed operation; None where it has none.
-    :param code: error code of a failed operation.
-    :param message: error message of a failed operation, without secrets.
+    :param operation_id: None inside a service, where the service does not give it, and of an adopted one.
     :param operation_type: ``Backup``, ``Restore``, ... where the service reports it.
     :param cursor: what the driver needs to go on with an operation that the client carries out itself, plain JSON;
         None for one that the service carries out.
@@ -99,19 +94,15 @@ class Operation:
 
 @dataclass(frozen=True)
 class Service:
-    """A service at one moment.
+    """A service at one moment. What it did not report is None.
 
-    :param ref: where it is.
     :param state: for people and for waits, in the driver's spelling; an unknown spelling as it came.
-    :param phase: what that state means.
     :param under_way: the request that a transitional state belongs to, None where that is not known.
     :param allows: what may be requested in this state.
     :param has_backups: whether a service of this edition has backups; None when not known.
-    :param edition: lower case, None when not reported.
-    :param version: product version (``1.1.0``), None when not reported.
-    :param region: None when not reported.
-    :param etag: bare, as If-Match takes it; None when not reported.
-    :param unit_count: its size in units, None when not reported.
+    :param edition: lower case.
+    :param version: product version (``1.1.0``).
+    :param etag: bare, as If-Match takes it.
     :param settings: the settings that hold no secret, by name; of a connection string only its harmless parts.
     :param last_operation: the operation that the service itself reports, None when it reports none.
     :param raw_state: the state as it came, for messages.

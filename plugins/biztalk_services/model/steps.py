@@ -42,11 +42,7 @@ def decode_xcom(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class BackupJob(Step):
-    """A service that is to be backed up.
-
-    :param service: its address.
-    :param backup_name: name of the backup.
-    """
+    """A service that is to be backed up; ``service`` is its address (``scope/name``), here and in every other step."""
 
     service: str
     backup_name: str
@@ -54,14 +50,7 @@ class BackupJob(Step):
 
 @dataclass(frozen=True)
 class ChosenService(Step):
-    """A service that was chosen for a run, also one that has no backups.
-
-    :param service: its address.
-    :param scope: what holds it.
-    :param name: its name.
-    :param region: its region.
-    :param edition: its edition.
-    """
+    """A service that was chosen for a run, also one that has no backups."""
 
     service: str
     scope: str
@@ -72,15 +61,7 @@ class ChosenService(Step):
 
 @dataclass(frozen=True)
 class CheckedBackup(Step):
-    """A service as it was when its backup was allowed.
-
-    :param service: its address.
-    :param subscription_id: its subscription.
-    :param edition: its edition.
-    :param product_version: its product version.
-    :param region: its region.
-    :param state: its state.
-    """
+    """A service as it was when its backup was allowed."""
 
     service: str
     subscription_id: str
@@ -96,8 +77,7 @@ class Suspension(Step):
 
     :param found_state: state of the service before.
     :param suspended_by_us: whether this run suspended it, so that it has to resume it.
-    :param expected_state: the state to wait for.
-    :param operation_id: of the request; None when none was sent, or when an earlier one was adopted.
+    :param operation_id: None when no request was sent, or when an earlier one was adopted.
     """
 
     found_state: str
@@ -108,12 +88,7 @@ class Suspension(Step):
 
 @dataclass(frozen=True)
 class ReachedState(Step):
-    """The state of a service at the end of a wait.
-
-    :param state: the state; None when the service is deleted.
-    :param etag: its ETag.
-    :param reached_at: when it was read.
-    """
+    """The state of a service at the end of a wait; None when the service is deleted."""
 
     state: str | None
     etag: str | None
@@ -122,14 +97,10 @@ class ReachedState(Step):
 
 @dataclass(frozen=True)
 class StartedBackup(Step):
-    """A backup that was requested.
+    """A backup that was requested; its container has its name.
 
-    :param operation_id: of the request; None when an earlier one was adopted.
-    :param account: storage account.
-    :param container: container, which bears the name of the backup.
-    :param container_url: its address.
+    :param operation_id: None when an earlier request was adopted.
     :param etag: of the service when the backup was requested.
-    :param requested_at: when that was.
     """
 
     operation_id: str | None
@@ -144,9 +115,7 @@ class StartedBackup(Step):
 class RecordedInventory(Step):
     """An inventory that was recorded.
 
-    :param items: how many items it has.
     :param unread: part -> why it could not be read.
-    :param url: of its blob.
     :param etag: of the service after it was read.
     """
 
@@ -158,14 +127,8 @@ class RecordedInventory(Step):
 
 @dataclass(frozen=True)
 class VerifiedBackup(Step):
-    """A backup that was read back whole.
-
-    :param blobs: all of them.
-    :param items: how many of each kind are in it.
-    :param level: how far it was checked.
-    :param checked: one sentence on what was compared with what.
-    :param checked_at: when.
-    """
+    """A backup that was read back whole; fields as in :class:`biztalk_services.model.backup.BackupReference`, and
+    ``checked`` as in its ``verification``."""
 
     blobs: tuple[StoredBlob, ...]
     items: dict[str, int | None]
@@ -189,12 +152,7 @@ class BackupEvidence:
 
 @dataclass(frozen=True)
 class ConfirmedPlan(Step):
-    """A plan that is approved and still holds.
-
-    :param service: the address that may be changed now.
-    :param hash: of the plan.
-    :param confirmed_at: when.
-    """
+    """A plan that is approved and still holds, so that ``service`` may be changed now."""
 
     service: str
     hash: str
@@ -203,10 +161,7 @@ class ConfirmedPlan(Step):
 
 @dataclass(frozen=True)
 class StartedOperation(Step):
-    """A restore or a deletion that was requested.
-
-    :param operation_id: of the request; None when an earlier one was adopted, or when its response was lost.
-    """
+    """A requested restore or deletion; without an id when an earlier request was adopted or the response was lost."""
 
     operation_id: str | None
 
@@ -215,8 +170,8 @@ class StartedOperation(Step):
 class VerifiedRestore(Step):
     """A restored service that holds what was backed up.
 
-    :param checked: one sentence on what was compared.
-    :param expected: differences that the request asked for, one sentence each.
+    :param checked: what was compared, in a sentence.
+    :param expected: differences that follow from the request, one sentence each.
     """
 
     checked: str
@@ -225,10 +180,7 @@ class VerifiedRestore(Step):
 
 @dataclass(frozen=True)
 class AdvancedNumbers(Step):
-    """The control numbers of a restored service.
-
-    :param numbers: one row an agreement and kind that was used since the backup.
-    """
+    """The control numbers of a restored service, one row an agreement and kind that was used since the backup."""
 
     numbers: tuple[NumberRow, ...]
 
@@ -237,10 +189,9 @@ class AdvancedNumbers(Step):
 class FoundSuspension(Step):
     """A suspension that the watchdog has to check.
 
-    :param record: the suspension record; None when a blob in its place is none.
-    :param run_state: what is known of its run; None without a record.
+    :param record: the suspension record; None for a blob in its place that is none: ``problem`` is why.
+    :param run_state: None without a record.
     :param superseded: whether a later record on the same service is open.
-    :param problem: what is wrong with the blob; None with a record.
     """
 
     record: dict[str, Any] | None
@@ -253,10 +204,8 @@ class FoundSuspension(Step):
 class SuspensionDecision(Step):
     """What the watchdog did about a suspension.
 
-    :param service: address of the service.
-    :param state: its state, None when it does not exist.
-    :param action: ``leave``, ``close`` or ``resume``.
-    :param why: a clause.
+    :param state: None when the service does not exist.
+    :param action: ``leave``, ``close`` or ``resume``; ``why`` is a clause.
     """
 
     service: str
@@ -269,14 +218,10 @@ class SuspensionDecision(Step):
 class RestoreOutcome(Step):
     """What became of a restore.
 
-    :param outcome: ``restored``, ``failed``, ``plan only`` or ``refused``.
-    :param reason: why, in sentences.
-    :param service: address of the restored service; None without a plan.
-    :param backup: ``account/container`` of the backup; None without a plan.
+    :param outcome: ``restored``, ``failed``, ``plan only`` or ``refused``; ``reason`` says why, in sentences.
+    :param service: None without a plan, so is ``backup`` (``account/container``).
     :param state: of the service now, None when it does not exist or was not changed.
-    :param approved_by: name of the person who approved.
     :param seconds: from the confirmation of the plan on.
-    :param numbers: control numbers, one row an agreement and kind.
     :param differences: what the restored service does not hold as it should.
     :param safety_backup: ``account/container`` of the safety backup, of a restore that failed after the deletion.
     :param undo_form: the form of a restore of that backup; None when nothing was deleted.

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import BaseHook, BaseNotifier
+import httpx
+from airflow.sdk import BaseHook, BaseNotifier, Connection, Context
 
 from biztalk_services.provider.settings import Settings
-
-if TYPE_CHECKING:
-    from airflow.sdk import Connection, Context
 
 _TIMEOUT_SECONDS = 10
 _SCHEMES = ("http", "https")
 
 
 class AlertNotifier(BaseNotifier):
-    """
-    Alerts people that something needs them.
+    """Alerts people that something needs them.
 
     Writes an error to the log and, where ``[biztalk_services] alert_conn_id`` names a connection, posts JSON to its
     URL: ``text`` (what most chat webhooks show), ``subject``, ``dag_id``, ``run_id``. A webhook that cannot be reached
@@ -30,8 +27,6 @@ class AlertNotifier(BaseNotifier):
     else the schema, else the connection type, whichever is ``http`` or ``https`` first, else ``https``. The path, which
     is often the secret of a webhook, is the password, else ``path`` in the extra, else a schema that is no scheme:
     that is where Airflow puts the path of a URL.
-
-    :param subject: what happened
     """
 
     template_fields = ("subject",)
@@ -41,16 +36,12 @@ class AlertNotifier(BaseNotifier):
         self.subject = subject
 
     def notify(self, context: Context) -> None:
-        import httpx
-
         message = self._message(context)
         if conn_id := Settings.load().alert_conn_id:
             with self._delivery(conn_id), httpx.Client(timeout=_TIMEOUT_SECONDS) as client:
                 client.post(_url(BaseHook.get_connection(conn_id)), json=message).raise_for_status()
 
     async def async_notify(self, context: Context) -> None:
-        import httpx
-
         message = self._message(context)
         if conn_id := Settings.load().alert_conn_id:
             url = _url(await BaseHook.aget_connection(conn_id))
@@ -61,8 +52,6 @@ class AlertNotifier(BaseNotifier):
     @contextmanager
     def _delivery(self, conn_id: str) -> Iterator[None]:
         """Logs an error of the webhook in words of its own: the library's would hold its URL, which is a secret."""
-        import httpx
-
         try:
             yield
         except httpx.HTTPStatusError as error:
@@ -79,10 +68,8 @@ class AlertNotifier(BaseNotifier):
 
 
 class OverdueNotifier(AlertNotifier):
-    """
-    Alerts that a run takes too long. A run that has ended meanwhile is ignored: Airflow fires the deadline of a failed
-    run too, which was alerted when it failed.
-    """
+    """Alerts that a run takes too long. A run that has ended meanwhile is ignored: Airflow fires the deadline of a
+    failed run too, which was alerted when it failed."""
 
     async def async_notify(self, context: Context) -> None:
         run: Any = context["dag_run"]  # of a deadline: a dictionary
@@ -91,8 +78,7 @@ class OverdueNotifier(AlertNotifier):
 
 
 class FirstFailureNotifier(AlertNotifier):
-    """
-    Alerts a failed task, unless the same task of the run before failed in the same hour, which was alerted.
+    """Alerts a failed task, unless the same task of the run before failed in the same hour, which was alerted.
 
     It reads Airflow only, and needs neither a run at a certain minute nor a run in which all other tasks succeeded.
     """

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, RetryPolicy
+from airflow.sdk import BaseOperator, Context, RetryPolicy
 from airflow.sdk.definitions.retry_policy import RetryDecision
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from biztalk_services.drivers.base import Driver
 from biztalk_services.flows.job import Job
 from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.run import Run, RunState
 from biztalk_services.model.service import ServiceRef
 from biztalk_services.model.steps import Step
@@ -22,7 +24,7 @@ from biztalk_services.provider.connections import DEFAULT_ARCHIVE, open_archive
 from biztalk_services.provider.hook import DEFAULT_CONN_ID, driver_for
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from biztalk_services.archive.archive import Archive
 
 BY_SERVICE = "{{ task.service.rpartition('/')[2] }}"
 """How a mapped step is called in the UI: by its service."""
@@ -34,8 +36,7 @@ _ENDED = ("success", "failed")
 
 
 class AdvicePolicy(RetryPolicy):
-    """
-    Retries what the error advises to retry, after the time that the service asked for.
+    """Retries what the error advises to retry, after the time that the service asked for.
 
     :param insist: retry even what a person would have to correct, because they may correct it meanwhile; except when
         the service does not exist
@@ -56,8 +57,7 @@ class AdvicePolicy(RetryPolicy):
 
 
 class TaskJournal:
-    """
-    A :class:`biztalk_services.flows.job.Journal` in Airflow's task state store, which survives retries and clears.
+    """A :class:`biztalk_services.flows.job.Journal` in Airflow's task state store, which survives retries and clears.
 
     :param store: ``task_state_store`` of the task
     :param owner: whose entries count; those of another service, which had this task's place before, do not
@@ -78,20 +78,33 @@ class TaskJournal:
         self._store.delete(key)
 
 
-class RetriedOperator(BaseOperator):
-    """An operator that is retried as its errors advise, and leaves their sentence in XCom for the report of the run."""
+class SubscriptionOperator(BaseOperator):
+    """An operator that works with the services of a subscription, and with the archive of their backups.
+
+    :param conn_id: connection to the subscription
+    :param archive: id of the storage connection and name of the container of the archive, with a slash between them
+    """
 
     template_fields: Sequence[str] = ("conn_id", "archive")
 
     def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, archive: str = DEFAULT_ARCHIVE, **kwargs: Any) -> None:
-        """
-        :param conn_id: connection to the subscription
-        :param archive: id of the storage connection and name of the container of the archive, with a slash between them
-        """
-        kwargs.setdefault("retry_policy", AdvicePolicy())
         super().__init__(**kwargs)
         self.conn_id = conn_id
         self.archive = archive
+
+    def connect(self) -> Driver:
+        return driver_for(self.conn_id)
+
+    def open_archive(self) -> Archive:
+        return open_archive(self.archive)
+
+
+class RetriedOperator(SubscriptionOperator):
+    """An operator that is retried as its errors advise, and leaves their sentence in XCom for the report of the run."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", AdvicePolicy())
+        super().__init__(**kwargs)
 
     def execute(self, context: Context) -> Any:
         with failure_pushed(context):
@@ -104,15 +117,13 @@ class RetriedOperator(BaseOperator):
 
 
 class ServiceOperator(RetriedOperator):
-    """
-    An operator that does something with one service at once, on a worker.
+    """An operator that does something with one service.
 
     :param service: address of the service, ``scope/name``
-    :param conn_id: connection to the subscription
-    :param archive: id of the storage connection and name of the container of the archive, with a slash between them
     """
 
     template_fields: Sequence[str] = ("service", *RetriedOperator.template_fields)
+    lock_lasts = timedelta(0)
 
     def __init__(self, *, service: str, **kwargs: Any) -> None:
         kwargs.setdefault("map_index_template", BY_SERVICE)
@@ -123,20 +134,20 @@ class ServiceOperator(RetriedOperator):
         """What the flows work with."""
         ti = context["ti"]
         return Job(
-            driver=lambda: driver_for(self.conn_id),
-            archive=lambda: open_archive(self.archive),
+            driver=self.connect,
+            archive=self.open_archive,
             ref=ServiceRef.parse(self.service),
             run=run_of(ti),
             run_state=lambda run: run_state(ti, run),
             journal=TaskJournal(context["task_state_store"], self.service),
             request_id=lambda verb: request_id(ti, verb),
             log=self.log,
+            lock_lasts=self.lock_lasts,
         )
 
 
-class LockingOperator(ServiceOperator):
-    """
-    An operator that changes the service, or decides that it may be changed: only while this run holds the lock of the
+class LockingOperator(RetriedOperator):
+    """An operator that changes a service, or decides that it may be changed: only while this run holds the lock of the
     service. Each try locks it again.
 
     :param lock_minutes: how long the lock lasts unless it is released; as long as the longest wait that may follow
@@ -146,7 +157,23 @@ class LockingOperator(ServiceOperator):
         super().__init__(**kwargs)
         if lock_minutes <= 0:
             raise ValueError(f"lock_minutes is {lock_minutes}; a lock lasts longer than 0 minutes.")
-        self.hold = timedelta(minutes=lock_minutes)
+        self.lock_lasts = timedelta(minutes=lock_minutes)
+
+
+class PlanOperator(ServiceOperator):
+    """A step of a restore.
+
+    :param plan: XCom of the approved plan
+    """
+
+    template_fields = (*ServiceOperator.template_fields, "plan")
+
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def approved_plan(self) -> RestorePlan:
+        return RestorePlan.from_dict(self.plan)
 
 
 @contextmanager
@@ -165,12 +192,7 @@ def run_of(ti: Any) -> Run:
 
 
 def run_state(ti: Any, run: Run) -> RunState:
-    """
-    What this Airflow knows of a run.
-
-    :param ti: the running task instance
-    :param run: the other run
-    """
+    """What this Airflow knows of a run, through the running task instance."""
     try:
         ended = ti.get_dagrun_state(dag_id=run.dag_id, run_id=run.run_id) in _ENDED
     except AirflowRuntimeError:
@@ -179,9 +201,5 @@ def run_state(ti: Any, run: Run) -> RunState:
 
 
 def request_id(ti: Any, verb: str) -> str:
-    """
-    Our name for a request: the same for every try of a task, so that the service's log shows what belongs together.
-
-    :param verb: what is requested, ``suspend``
-    """
+    """Our name for a request: one for all tries of a task, so that the service's log shows what belongs together."""
     return f"{ti.dag_id}:{ti.run_id}:{ti.task_id}:{ti.map_index}:{verb}"

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from biztalk_services.drivers.registry import ConnectionNotFoundError
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
-
     from biztalk_services.archive.archive import Archive
     from biztalk_services.archive.storage import StorageAccount
 
@@ -27,7 +25,6 @@ class AirflowConnections:
     """Looks Airflow's connections up; on a worker, or in a thread of the triggerer."""
 
     def get(self, conn_id: str) -> Connection | None:
-        """The connection of this id, None when there is none."""
         try:
             return BaseHook.get_connection(conn_id)
         except AirflowNotFoundException:
@@ -43,24 +40,18 @@ class AirflowConnections:
 
     def query(self, conn_id: str, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], Sequence[Sequence[Any]]]:
         """Columns and rows of a query through any SQL connection."""
-        try:
-            connection = BaseHook.get_connection(conn_id)
-        except AirflowNotFoundException:
-            raise ConnectionNotFoundError(f"There is no connection {conn_id}.") from None
+        connection = self.get(conn_id)
+        if connection is None:
+            raise ConnectionNotFoundError(f"There is no connection {conn_id}.")
         hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
         description, rows = hook.run(
-            sql,
-            parameters=dict(parameters) or None,
-            handler=lambda cursor: (cursor.description, cursor.fetchall()),
+            sql, parameters=dict(parameters) or None, handler=lambda cursor: (cursor.description, cursor.fetchall())
         )
         return [column[0] for column in description], rows
 
 
 def open_archive(archive: str) -> Archive:
-    """The archive behind an operator's argument.
-
-    :param archive: id of the storage connection and name of the container, with a slash between them
-    """
+    """The archive behind an operator's argument, ``storage connection/container``."""
     from biztalk_services.archive.archive import Archive
 
     conn_id, _, container = archive.rpartition("/")

@@ -16,18 +16,16 @@ _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean
 def form(
     *kinds: type, defaults: Mapping[str, Any] | None = None, also: Mapping[str, str] | None = None
 ) -> dict[str, Param]:
-    """
-    The form of a run: one parameter for each choice of these dataclasses.
+    """The form of a run: one parameter for each choice of these dataclasses.
 
     :param defaults: defaults other than those of the dataclasses, by field
     :param also: further JSON types that a field takes
     """
-    params: dict[str, Param] = {}
-    for kind in kinds:
-        for each, choice in choices_of(kind):
-            default = (defaults or {}).get(each.name, each.default)
-            params[each.name] = _param(each, choice, default, (also or {}).get(each.name))
-    return params
+    return {
+        each.name: _param(each, choice, (defaults or {}).get(each.name, each.default), (also or {}).get(each.name))
+        for kind in kinds
+        for each, choice in choices_of(kind)
+    }
 
 
 def _param(each: Field[Any], choice: Choice, default: Any, also: str | None) -> Param:

@@ -13,11 +13,31 @@ from biztalk_services.provider.settings import SECTION, all_options
 HOOK = "biztalk_services.provider.hook.BizTalkServicesHook"
 
 
-def _text_field(label: str, description: str, *, masked: bool = False) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": ["string", "null"]}
-    if masked:
-        schema["format"] = "password"
-    return {"label": label, "description": description, "schema": schema}
+_FORM = {
+    "hidden-fields": ["schema"],
+    "relabeling": {"host": "Management host", "login": "Subscription ID", "password": "Private key (PEM)"},
+    "placeholders": {
+        "host": "management.core.windows.net",
+        "port": "443",
+        "login": "00000000-0000-0000-0000-000000000000",
+        "password": "-----BEGIN PRIVATE KEY----- ... (or give a path below)",
+    },
+}
+_FIELDS = {
+    "certificate": (
+        "Management certificate",
+        "PEM text of the certificate that the subscription trusts, without its private key.",
+    ),
+    "certificate_path": (
+        "Certificate file",
+        "Path of a PEM or PFX file on every Airflow machine, instead of the text.",
+    ),
+    "private_key_path": ("Private key file", "Path of the PEM key, when it is not in the certificate file."),
+    "private_key_passphrase": ("Passphrase", "Passphrase of the private key or the PFX file."),
+    "ca_bundle": ("CA bundle file", "Path of the CA certificates to trust, when the host's is not a public one."),
+    "api_version": ("API version", "Value of x-ms-version. Default: 2013-04-26."),
+}
+_MASKED = ("certificate", "private_key_passphrase")
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -31,39 +51,14 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "biztalk_services",
                 "hook-class-name": HOOK,
                 "hook-name": "BizTalk Services",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["schema"],
-                    "relabeling": {
-                        "host": "Management host",
-                        "login": "Subscription ID",
-                        "password": "Private key (PEM)",
-                    },
-                    "placeholders": {
-                        "host": "management.core.windows.net",
-                        "port": "443",
-                        "login": "00000000-0000-0000-0000-000000000000",
-                        "password": "-----BEGIN PRIVATE KEY----- ... (or give a path below)",
-                    },
-                },
+                "ui-field-behaviour": _FORM,
                 "conn-fields": {
-                    "certificate": _text_field(
-                        "Management certificate",
-                        "PEM text of the certificate that the subscription trusts, without its private key.",
-                        masked=True,
-                    ),
-                    "certificate_path": _text_field(
-                        "Certificate file", "Path of a PEM or PFX file on every Airflow machine, instead of the text."
-                    ),
-                    "private_key_path": _text_field(
-                        "Private key file", "Path of the PEM key, when it is not in the certificate file."
-                    ),
-                    "private_key_passphrase": _text_field(
-                        "Passphrase", "Passphrase of the private key or the PFX file.", masked=True
-                    ),
-                    "ca_bundle": _text_field(
-                        "CA bundle file", "Path of the CA certificates to trust, when the host's is not a public one."
-                    ),
-                    "api_version": _text_field("API version", "Value of x-ms-version. Default: 2013-04-26."),
+                    name: {
+                        "label": label,
+                        "description": description,
+                        "schema": {"type": ["string", "null"]} | ({"format": "password"} if name in _MASKED else {}),
+                    }
+                    for name, (label, description) in _FIELDS.items()
                 },
             }
         ],

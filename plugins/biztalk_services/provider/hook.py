@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 
+from biztalk_services.drivers.base import Driver
 from biztalk_services.provider.connections import AirflowConnections
 from biztalk_services.provider.settings import driver_options
-
-if TYPE_CHECKING:
-    from airflow.sdk import Connection
-
-    from biztalk_services.drivers.base import Driver
 
 DEFAULT_CONN_ID = "biztalk_default"
 
 
 class ServiceHook(BaseHook):
-    """
-    Gives the driver of the services of one subscription, by the type of the connection.
+    """Gives the driver of the services of one subscription, by the type of the connection.
 
-    :param conn_id: id of the connection
     :param connection: the connection itself, where it is already at hand
     """
 
@@ -36,11 +29,7 @@ class ServiceHook(BaseHook):
 
     @cached_property
     def driver(self) -> Driver:
-        """
-        The driver behind this hook.
-
-        :raises BackupServiceError: no driver serves this type of connection, or the connection cannot be used
-        """
+        """:raises BackupServiceError: no driver serves this type of connection, or the connection cannot be used."""
         from biztalk_services.drivers.registry import connect
 
         connection = self._connection or self.get_connection(self.conn_id)
@@ -58,8 +47,7 @@ class ServiceHook(BaseHook):
 
 
 class BizTalkServicesHook(ServiceHook):
-    """
-    Speaks to the BizTalk services of one subscription.
+    """Speaks to the BizTalk services of one subscription.
 
     The connection holds: host and port of the management endpoint, login = subscription id, password = private key (PEM
     text); extra: ``certificate`` (PEM text) or ``certificate_path`` (PEM or PFX), ``private_key_path``,
@@ -73,5 +61,4 @@ class BizTalkServicesHook(ServiceHook):
 
 
 def driver_for(conn_id: str) -> Driver:
-    """The driver for a connection id."""
     return ServiceHook(conn_id).driver

@@ -1,7 +1,5 @@
-"""
-Imports what the tasks need. A process that has imported this hands all of it to the tasks that it forks; a task that
-has to import for itself takes a second or two longer, and some of them run while a service is suspended.
-"""
+"""Imports what the tasks need. A process that has imported this hands all of it to the tasks that it forks; a task that
+has to import for itself takes a second or two longer, and some of them run while a service is suspended."""
 
 from __future__ import annotations
 

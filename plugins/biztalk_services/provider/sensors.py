@@ -7,37 +7,26 @@ takes ``deadline_minutes``, and refuses Airflow's arguments that it could not ho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
-from airflow.sdk import BaseSensorOperator
+from airflow.sdk import BaseSensorOperator, Context
 
 from biztalk_services.flows.waits import DeletedWait, DrainWait, OperationWait, StateWait, Wait
 from biztalk_services.model.choices import check_value
 from biztalk_services.model.requests import PROCEED, REFUSE
-from biztalk_services.provider.base import ServiceOperator
-from biztalk_services.provider.triggers import BoundedTrigger, PollTrigger, SlotTrigger
+from biztalk_services.provider.triggers import BoundedTrigger, SlotTrigger, SlotWait
 from biztalk_services.provider.waiting import Waiting
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 _NOT_HONOURED = ("timeout", "poke_interval", "mode", "soft_fail", "never_fail", "silent_fail", "exponential_backoff")
 
 
-class PollSensor(Waiting, ServiceOperator, BaseSensorOperator):
-    """
-    Polls once on the worker, then waits in the triggerer, which ends the task.
+class PollSensor(Waiting, BaseSensorOperator):
+    """Polls once on the worker, then waits in the triggerer, which ends the task.
 
     **Idempotency:** only reads. **On retry** the deadline of the first try still holds; a task that was cleared gets
     a new one.
-
-    :param service: address of the service, ``scope/name``
-    :param conn_id: connection to the subscription
-    :param deadline_minutes: how long to wait at the most
-    :param error_tolerance_seconds: how long polls in a row may fail
     """
-
-    template_fields = (*ServiceOperator.template_fields, *Waiting.template_fields)
 
     def __init__(self, **kwargs: Any) -> None:
         if refused := [name for name in _NOT_HONOURED if name in kwargs]:
@@ -47,23 +36,9 @@ class PollSensor(Waiting, ServiceOperator, BaseSensorOperator):
             )
         super().__init__(**kwargs)
 
-    def execute(self, context: Context) -> Any:
-        return self.wait(context)
-
-    def run_step(self, context: Context) -> Any:
-        return self.wait(context)
-
-    def wait_for(self, context: Context) -> Wait:
-        """What is waited for."""
-        raise NotImplementedError
-
-    def build_trigger(self, context: Context, **bounds: Any) -> BoundedTrigger:
-        return PollTrigger.of(self.wait_for(context), conn_id=self.conn_id, archive=self.archive, **bounds)
-
 
 class ServiceStateSensor(PollSensor):
-    """
-    Waits until a service is in an expected state.
+    """Waits until a service is in an expected state.
 
     XCom: :class:`biztalk_services.model.steps.ReachedState`.
 
@@ -87,8 +62,7 @@ class ServiceStateSensor(PollSensor):
 
 
 class OperationSensor(PollSensor):
-    """
-    Waits until an operation has succeeded and the service is settled again; fails when the operation failed.
+    """Waits until an operation has succeeded and the service is settled again; fails when the operation failed.
 
     XCom: :class:`biztalk_services.model.steps.ReachedState`.
 
@@ -108,8 +82,7 @@ class OperationSensor(PollSensor):
 
 
 class ServiceDeletedSensor(PollSensor):
-    """
-    Waits until a service that is being deleted does not exist any more.
+    """Waits until a service that is being deleted does not exist any more.
 
     XCom: :class:`biztalk_services.model.steps.ReachedState`, without a state.
 
@@ -127,8 +100,7 @@ class ServiceDeletedSensor(PollSensor):
 
 
 class DrainSensor(PollSensor):
-    """
-    Waits until no batch of a service holds messages: a backup never contains them.
+    """Waits until no batch of a service holds messages: a backup never contains them.
 
     XCom: the drain status (``answer``: *empty*, or *unknown* where the run accepts that). Fails, before anything is
     suspended, when batches still hold messages at the deadline, naming them, and when their status is unknown.
@@ -155,8 +127,7 @@ class DrainSensor(PollSensor):
 
 
 class SlotSensor(PollSensor):
-    """
-    Waits, inside a mapped task group, until few enough of the mapped services are being backed up.
+    """Waits, inside a mapped task group, until few enough of the mapped services are being backed up.
 
     :param exempt_task_id: id of the task during which a service takes no slot, because it waits for its batches
     :param release_task_id: id of the task with which a service releases its slot
@@ -171,15 +142,10 @@ class SlotSensor(PollSensor):
         self.release_task_id = release_task_id
         self.max_parallel = max_parallel
 
+    def wait_for(self, context: Context) -> SlotWait:
+        ti: Any = context["ti"]
+        tasks = (ti.task_id, self.exempt_task_id, self.release_task_id)
+        return SlotWait(ti.dag_id, ti.run_id, ti.map_index, *tasks, self.max_parallel)
+
     def build_trigger(self, context: Context, **bounds: Any) -> BoundedTrigger:
-        ti = context["ti"]
-        slot = {
-            "dag_id": ti.dag_id,
-            "run_id": ti.run_id,
-            "map_index": ti.map_index,
-            "gate": ti.task_id,
-            "exempt_task_id": self.exempt_task_id,
-            "release_task_id": self.release_task_id,
-            "max_parallel": self.max_parallel,
-        }
-        return SlotTrigger(service=self.service, slot=slot, **bounds)
+        return SlotTrigger(service=self.service, slot=asdict(self.wait_for(context)), **bounds)

@@ -11,7 +11,7 @@ from configparser import InterpolationError
 from dataclasses import Field, asdict, dataclass, fields
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from biztalk_services.drivers.biztalk.options import BizTalkOptions
 from biztalk_services.model.options import option
@@ -22,8 +22,6 @@ DRIVER_OPTIONS = (BizTalkOptions,)
 
 _MARGIN = timedelta(minutes=30)
 """For what a wait does not count: tries that fail, a scheduler that is away for a while."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,8 @@ class Settings:
     @classmethod
     def load(cls) -> Settings:
         """Read the section from Airflow's configuration; what is not set there has its default."""
-        return _load(cls)
+        settings: Settings = _load(cls)
+        return settings
 
     @property
     def archive(self) -> str:
@@ -131,22 +130,18 @@ def all_options() -> Iterator[Field[Any]]:
         yield from fields(kind)
 
 
-def _load(kind: type[T]) -> T:
+def _load(kind: Any) -> Any:
     from airflow.sdk.configuration import conf
 
-    def text(section: str, name: str, fallback: str) -> str:
+    def value(each: Field[Any]) -> Any:
+        if isinstance(each.default, int):
+            return conf.getint(SECTION, each.name, fallback=each.default)
         try:
-            return str(conf.get(section, name, fallback=fallback))
+            return conf.get(SECTION, each.name, fallback=each.default)
         except InterpolationError:  # a % that was not doubled
-            return str(conf.get(section, name, fallback=fallback, raw=True))
+            return conf.get(SECTION, each.name, fallback=each.default, raw=True)
 
-    values: dict[str, Any] = {
-        each.name: (conf.getint if isinstance(each.default, int) else text)(
-            SECTION, each.name, fallback=cast(Any, each.default)
-        )
-        for each in fields(cast(Any, kind))
-    }
-    return kind(**values)
+    return kind(**{each.name: value(each) for each in fields(kind)})
 
 
 def _matches_any(name: str, patterns: str) -> bool:

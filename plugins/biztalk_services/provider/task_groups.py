@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import task_group
+from airflow.sdk import BaseOperator, TaskGroup, task_group
 
 from biztalk_services.model.requests import RECORD, REFUSE
 from biztalk_services.provider.operators.backup import (
@@ -30,11 +30,7 @@ from biztalk_services.provider.sensors import (
     ServiceStateSensor,
     SlotSensor,
 )
-
-if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
-
-    from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.settings import Settings
 
 INSIST = 70
 """Tries of the steps that must not leave a service suspended: with the growing delays, more than an hour."""
@@ -65,13 +61,12 @@ class BackupTasks:
 
 @dataclass(frozen=True)
 class BackupGroup:
-    """A mapped task group that backs services up.
+    """A mapped task group that backs services up, one instance a service.
 
-    :param group: the group, with one instance a service.
-    :param steps: ids of its tasks.
-    :param quiesced: the task after which a service is quiesced.
-    :param resume: the task after which it is resumed; no arrow from the group leads behind it, for it is a teardown.
-    :param publish: the task that publishes the backup reference.
+    :param steps: ids of its tasks
+    :param quiesced: the task after which a service is quiesced
+    :param resume: the task after which it is resumed; no arrow from the group leads behind it, for it is a teardown
+    :param publish: the task that publishes the backup reference
     """
 
     group: Any
@@ -82,11 +77,9 @@ class BackupGroup:
 
 
 def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
-    """
-    Backs each found service up, a few at a time: check, wait for a slot, drain, suspend, back up, resume; beside that
-    record what it holds, and beside the resumption verify and publish.
+    """Backs each found service up, a few at a time: check, wait for a slot, drain, suspend, back up, resume; beside
+    that record what it holds, and beside the resumption verify and publish.
 
-    :param settings: the options
     :param services: the task that found the services
     """
     tasks: dict[str, Any] = {}
@@ -95,12 +88,12 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
         # The mapped argument of the group would say the same, and draw a line from that task to every single step.
         return f"{{{{ ti.xcom_pull(task_ids='{services.task_id}')[ti.map_index]['{field}'] }}}}"
 
-    @task_group(group_id="service")
+    at = {"service": found("service"), "conn_id": settings.conn_id, "archive": settings.archive}
+
+    @task_group(group_id="service", default_args=_common(settings, at))
     def back_up_service(job: dict[str, str]) -> None:
-        at = {"service": found("service"), "conn_id": settings.conn_id, "archive": settings.archive}
         backup = backup_tasks(
             settings,
-            at=at,
             reason="backup",
             backup_name=found("backup_name"),
             backup_label="{{ params.label or '' }}",
@@ -118,15 +111,12 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
             release_task_id="service.resume",
             max_parallel=settings.max_concurrent_backups,
             deadline_minutes=settings.completion_window_minutes,
-            **at,
         )
         resume = ResumeServiceOperator(
             task_id="resume",
             suspension=backup.suspend.output,
             deadline_minutes=settings.resume_deadline_minutes,
-            error_tolerance_seconds=settings.poll_error_tolerance_seconds,
             retries=INSIST,
-            **at,
         ).as_teardown(setups=backup.suspend)
 
         backup.check >> slot >> backup.drain
@@ -134,30 +124,23 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
         tasks.update(quiesced=backup.quiesced, resume=resume, publish=backup.publish)
 
     group = back_up_service.expand(job=services.output)
-    dag = services.dag
-    tasks_in_order = dag.topological_sort()  # type: ignore[no-untyped-call]  # Airflow's own lacks the types
+    tasks_in_order = services.dag.topological_sort()  # type: ignore[no-untyped-call]  # Airflow's own lacks the types
     steps = tuple(task.task_id for task in tasks_in_order if task.task_id.startswith("service."))
     return BackupGroup(group, steps, **tasks)
 
 
 def replace_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator) -> tuple[BaseOperator, ...]:
-    """
-    Backs the existing service up, deletes it, and resumes it when it is not deleted. Inside the group ``replace``.
+    """Backs the existing service up, deletes it, and resumes it when it is not deleted. Inside the group ``replace``.
 
-    :param settings: the options
     :param at: ``service``, ``conn_id`` and ``archive`` of every step
     :param plan: the task that made the plan
-    :returns: the first task, the one that publishes the safety backup, the deletion, the wait until the service is
-        deleted, and the teardown
+    :returns: the first task, the suspension, the one that publishes the safety backup, the deletion, the wait until the
+        service is deleted, and the teardown
     """
-    tasks: list[BaseOperator] = []
-
-    @task_group(group_id="replace")
-    def replace_service() -> None:
-        """Backs the existing service up, deletes it, and resumes it when it is not deleted."""
+    about = "Backs the existing service up, deletes it, and resumes it when it is not deleted."
+    with TaskGroup("replace", tooltip=about, doc_md=about, default_args=_common(settings, at)):
         backup = backup_tasks(
             settings,
-            at=at,
             reason="safety backup before a restore",
             backup_name=f"{{{{ ti.xcom_pull(task_ids='{plan.task_id}')['safety_backup'] }}}}",
             backup_label="before the restore {{ run_id }}",
@@ -166,49 +149,37 @@ def replace_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator)
             refilled_batches_policy=RECORD,
         )
         delete, deleted = _delete_tasks(
-            settings, at, plan, safety_backup=backup.publish.output, quiesced=backup.quiesced.output
+            settings, plan, safety_backup=backup.publish.output, quiesced=backup.quiesced.output
         )
         resume = ResumeUnlessDeletedOperator(
             task_id="resume_unless_deleted",
             suspension=backup.suspend.output,
             deleted=deleted.output,
             deadline_minutes=settings.resume_deadline_minutes,
-            error_tolerance_seconds=settings.poll_error_tolerance_seconds,
             retries=INSIST,
-            **at,
         ).as_teardown(setups=backup.suspend)
 
-        backup.check >> backup.drain
-        backup.publish >> delete
-        deleted >> resume
-        tasks.extend((backup.check, backup.suspend, backup.publish, delete, deleted, resume))
-
-    replace_service()
-    return tuple(tasks)
+    backup.check >> backup.drain
+    backup.publish >> delete
+    deleted >> resume
+    return backup.check, backup.suspend, backup.publish, delete, deleted, resume
 
 
 def delete_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator) -> tuple[BaseOperator, BaseOperator]:
-    """
-    Deletes an existing service that cannot be backed up, as approved. Inside the group ``delete_without_backup``, which
-    is outside of the scope of the setup ``suspend``: what is between a setup and its teardown runs only after that.
+    """Deletes an existing service that cannot be backed up, as approved. Inside the group ``delete_without_backup``,
+    which is outside of the scope of the setup ``suspend``: what is between a setup and its teardown runs only after
+    that.
 
     :returns: the deletion, and the wait until the service is deleted
     """
-    tasks: list[BaseOperator] = []
-
-    @task_group(group_id="delete_without_backup")
-    def delete_service() -> None:
-        """Deletes an existing service that cannot be backed up, as approved."""
-        tasks.extend(_delete_tasks(settings, at, plan))
-
-    delete_service()
-    return tasks[0], tasks[1]
+    about = "Deletes an existing service that cannot be backed up, as approved."
+    with TaskGroup("delete_without_backup", tooltip=about, doc_md=about, default_args=_common(settings, at)):
+        return _delete_tasks(settings, plan)
 
 
 def backup_tasks(
     settings: Settings,
     *,
-    at: dict[str, Any],
     reason: str,
     backup_name: str,
     backup_label: str,
@@ -216,35 +187,21 @@ def backup_tasks(
     drain: dict[str, Any],
     refilled_batches_policy: str,
 ) -> BackupTasks:
-    """
-    Make the tasks of a backup, inside a DAG, and order those that always follow each other: from the drain to the
-    publication, with the check left in front for the caller to order. Between the suspension and the resumption stands
-    nothing that could stand elsewhere.
+    """Make the tasks of a backup, inside a task group that gives them their common arguments, and order those that
+    always follow each other: from the drain to the publication, with the check left in front for the caller to order.
+    Between the suspension and the resumption stands nothing that could stand elsewhere.
 
-    :param settings: the options
-    :param at: ``service``, ``conn_id`` and ``archive`` of every step
     :param reason: what the service is suspended for
-    :param backup_name: name of the backup
-    :param backup_label: a person's remark about it
-    :param kind: why the backup is taken
     :param drain: how to wait for batches: further arguments of :class:`biztalk_services.provider.sensors.DrainSensor`
-    :param refilled_batches_policy: what to do when a message goes into a batch meanwhile
     """
-    tolerance = {"error_tolerance_seconds": settings.poll_error_tolerance_seconds}
-    lock = {"lock_minutes": settings.longest_step.total_seconds() / 60}
-
     check = CheckBackupOperator(
         task_id="check_backup",
         backup_name=backup_name,
         backup_label=backup_label,
         lock_minutes=settings.longest_wait_before_suspension.total_seconds() / 60,
-        **at,
     )
     drained = DrainSensor(
-        task_id="wait_until_drained",
-        error_tolerance_seconds=settings.drain_error_tolerance_seconds,
-        **drain,
-        **at,
+        task_id="wait_until_drained", error_tolerance_seconds=settings.drain_error_tolerance_seconds, **drain
     )
     suspend = SuspendServiceOperator(
         task_id="suspend",
@@ -252,8 +209,6 @@ def backup_tasks(
         reason=reason,
         resume_within_minutes=settings.longest_suspension.total_seconds() / 60,
         retries=INSIST,
-        **lock,
-        **at,
     )
     suspend.as_setup()  # type: ignore[no-untyped-call]  # Airflow's own lacks the types
     quiesced = ServiceStateSensor(
@@ -261,28 +216,23 @@ def backup_tasks(
         expected=_value(suspend, "expected_state"),
         operation_id=_value(suspend, "operation_id"),
         deadline_minutes=settings.suspend_deadline_minutes,
-        **tolerance,
-        **at,
     )
     recheck = RecheckBatchesOperator(
         task_id="recheck_batches",
         refilled_batches_policy=refilled_batches_policy,
         execution_timeout=timedelta(minutes=1),
-        **at,
     )
-    start = StartBackupOperator(task_id="back_up", backup_name=backup_name, quiesced=quiesced.output, **lock, **at)
+    start = StartBackupOperator(task_id="back_up", backup_name=backup_name, quiesced=quiesced.output)
     finished = OperationSensor(
         task_id="wait_for_backup",
         operation_id=_value(start, "operation_id"),
         operation_type="Backup",
         deadline_minutes=settings.backup_deadline_minutes,
-        **tolerance,
-        **at,
     )
     record = RecordInventoryOperator(
-        task_id="record_inventory", backup_name=backup_name, execution_timeout=timedelta(minutes=5), **at
+        task_id="record_inventory", backup_name=backup_name, execution_timeout=timedelta(minutes=5)
     )
-    verify = VerifyBackupOperator(task_id="verify_backup", backup_name=backup_name, **at)
+    verify = VerifyBackupOperator(task_id="verify_backup", backup_name=backup_name)
     publish = PublishBackupOperator(
         task_id="publish_reference",
         evidence={
@@ -296,7 +246,6 @@ def backup_tasks(
         },
         kind=kind,
         backup_label=backup_label,
-        **at,
     )
 
     drained >> suspend >> quiesced >> [start, recheck, record]
@@ -305,25 +254,24 @@ def backup_tasks(
     return BackupTasks(check, drained, suspend, quiesced, recheck, finished, publish)
 
 
-def _delete_tasks(
-    settings: Settings, at: dict[str, Any], plan: BaseOperator, **backed_up: Any
-) -> tuple[BaseOperator, BaseOperator]:
-    delete = DeleteServiceOperator(
-        task_id="delete",
-        plan=plan.output,
-        lock_minutes=settings.longest_step.total_seconds() / 60,
-        **backed_up,
-        **at,
-    )
+def _delete_tasks(settings: Settings, plan: BaseOperator, **backed_up: Any) -> tuple[BaseOperator, BaseOperator]:
+    delete = DeleteServiceOperator(task_id="delete", plan=plan.output, **backed_up)
     deleted = ServiceDeletedSensor(
         task_id="wait_until_deleted",
         operation_id=_value(delete, "operation_id"),
         deadline_minutes=settings.delete_deadline_minutes,
-        error_tolerance_seconds=settings.poll_error_tolerance_seconds,
-        **at,
     )
     delete >> deleted
     return delete, deleted
+
+
+def _common(settings: Settings, at: dict[str, Any]) -> Any:
+    """Arguments that the tasks of a group have in common: a dictionary, but Airflow's groups lack the type for it."""
+    return {
+        **at,
+        "lock_minutes": settings.longest_step.total_seconds() / 60,
+        "error_tolerance_seconds": settings.poll_error_tolerance_seconds,
+    }
 
 
 def _value(task: BaseOperator, key: str) -> Any:

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 from biztalk_services.flows.poll_loop import poll_until
 from biztalk_services.flows.slots import may_start
-from biztalk_services.flows.waits import WAITS, Ending, Place, Succeeded, Wait
+from biztalk_services.flows.waits import WAITS, Place, Succeeded, Wait
 from biztalk_services.provider.base import FAILURE
 from biztalk_services.provider.connections import open_archive
 from biztalk_services.provider.hook import driver_for
 
 
 class BoundedTrigger(BaseTrigger):
-    """
-    A wait that ends.
+    """A wait that ends.
 
     :param since: moment at which the wait began, ISO 8601 with offset; how often to poll follows from it
     :param deadline: moment at which the wait fails, ISO 8601 with offset
@@ -50,7 +50,8 @@ class BoundedTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         wait, place = self.wait()
-        ending = await self._ending(wait, place)
+        since, deadline = (datetime.fromisoformat(text) for text in (self.since, self.deadline))
+        ending = await poll_until(wait, place, since=since, deadline=deadline, tolerance_seconds=self.tolerance_seconds)
         if isinstance(ending, Succeeded):
             self.log.info("Done waiting for %s: %s", wait.description(), ending.value)
             yield TaskSuccessEvent(xcoms={"return_value": ending.value})
@@ -58,14 +59,9 @@ class BoundedTrigger(BaseTrigger):
             self.log.error(ending.message)
             yield TaskFailedEvent(xcoms={FAILURE: ending.message})
 
-    async def _ending(self, wait: Wait, place: Place) -> Ending:
-        since, deadline = (datetime.fromisoformat(text) for text in (self.since, self.deadline))
-        return await poll_until(wait, place, since=since, deadline=deadline, tolerance_seconds=self.tolerance_seconds)
-
 
 class PollTrigger(BoundedTrigger):
-    """
-    Waits for a service.
+    """Waits for a service.
 
     :param kind: name of the wait, one of :data:`biztalk_services.flows.waits.WAITS`
     :param values: its fields
@@ -88,32 +84,29 @@ class PollTrigger(BoundedTrigger):
         return cls(kind=type(wait).__name__, values=asdict(wait), **arguments)
 
     def wait(self) -> tuple[Wait, Place]:
-        place = Place(
-            self.values["service"],
-            driver=lambda: driver_for(self.conn_id),
-            archive=lambda: open_archive(self.archive),
-            log=self.log,
-        )
-        return WAITS[self.kind](**self.values), place
+        service, wait = self.values["service"], WAITS[self.kind](**self.values)
+        self.values = vars(wait)  # what the wait keeps of a poll passes from the worker to the triggerer
+        archive = partial(open_archive, self.archive)
+        return wait, Place(service, driver=partial(driver_for, self.conn_id), archive=archive, log=self.log)
 
 
+@dataclass
 class SlotWait(Wait):
-    """Waits until few enough services of a run are being backed up; parameters as :class:`SlotTrigger`."""
+    """Waits until few enough services of a run are being backed up.
 
-    def __init__(
-        self,
-        *,
-        dag_id: str,
-        run_id: str,
-        map_index: int,
-        gate: str,
-        exempt_task_id: str,
-        release_task_id: str,
-        max_parallel: int,
-    ) -> None:
-        self.dag_id, self.run_id, self.map_index = dag_id, run_id, map_index
-        self.tasks = {"gate": gate, "exempt_task_id": exempt_task_id, "release_task_id": release_task_id}
-        self.max_parallel = max_parallel
+    :param map_index: index of the service that waits
+    :param gate: the task that waits
+    :param exempt_task_id: the task during which a service takes no slot
+    :param release_task_id: the task with which a service releases its slot
+    """
+
+    dag_id: str
+    run_id: str
+    map_index: int
+    gate: str
+    exempt_task_id: str
+    release_task_id: str
+    max_parallel: int
 
     def description(self) -> str:
         return f"a slot ({self.max_parallel} concurrent backups)"
@@ -121,22 +114,20 @@ class SlotWait(Wait):
     def poll(self, place: Place) -> Succeeded | None:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+        tasks = {"gate": self.gate, "exempt_task_id": self.exempt_task_id, "release_task_id": self.release_task_id}
         states = RuntimeTaskInstance.get_task_states(
-            dag_id=self.dag_id, task_ids=list(self.tasks.values()), run_ids=[self.run_id]
+            dag_id=self.dag_id, task_ids=list(tasks.values()), run_ids=[self.run_id]
         ).get(self.run_id, {})
-        if may_start(self.map_index, states, **self.tasks, max_parallel=self.max_parallel):
+        if may_start(self.map_index, states, **tasks, max_parallel=self.max_parallel):
             return Succeeded({"max_parallel": self.max_parallel})
         return None
 
 
 class SlotTrigger(BoundedTrigger):
-    """
-    Waits for a slot among the services of a run.
+    """Waits for a slot among the services of a run.
 
     :param service: address of the service that waits
-    :param slot: arguments of :class:`SlotWait`: ``dag_id``, ``run_id``, ``map_index`` of the service that waits,
-        ``gate`` (the task that waits), ``exempt_task_id`` (a service takes no slot during that task),
-        ``release_task_id`` (with which it releases its slot), ``max_parallel``
+    :param slot: fields of :class:`SlotWait`
     """
 
     arguments = (*BoundedTrigger.arguments, "service", "slot")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Context
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from biztalk_services.flows.poll_loop import poll_once
-from biztalk_services.flows.waits import Failed, Succeeded
+from biztalk_services.flows.waits import Failed, Succeeded, Wait
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.provider.base import failure_pushed
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from biztalk_services.provider.triggers import BoundedTrigger
+from biztalk_services.provider.base import ServiceOperator
+from biztalk_services.provider.triggers import BoundedTrigger, PollTrigger
 
 _GRACE = timedelta(minutes=1)
 """How much later than the trigger's own deadline Airflow ends the deferral, should the trigger not do it."""
@@ -28,16 +23,15 @@ class WaitFailedError(BackupServiceError):
     """A wait timed out, or what it waited for cannot be reached any more."""
 
 
-class Waiting(BaseOperator):
-    """
-    An operator that waits, with a deadline that survives retries and deferral: a retry keeps the deadline of the first
-    try; a task that was cleared gets a new one.
+class Waiting(ServiceOperator):
+    """An operator that waits, with a deadline that survives retries and deferral: a retry keeps the deadline of the
+    first try; a task that was cleared gets a new one.
 
     :param deadline_minutes: how long to wait at the most
     :param error_tolerance_seconds: how long polls in a row may fail
     """
 
-    template_fields: Sequence[str] = ("deadline_minutes",)
+    template_fields = (*ServiceOperator.template_fields, "deadline_minutes")
 
     def __init__(self, *, deadline_minutes: float | str, error_tolerance_seconds: float = 300, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,22 +43,22 @@ class Waiting(BaseOperator):
         self.error_tolerance_seconds = error_tolerance_seconds
 
     @abstractmethod
+    def wait_for(self, context: Context) -> Wait:
+        """What is waited for."""
+
     def build_trigger(self, context: Context, **bounds: Any) -> BoundedTrigger:
         """The trigger that waits; ``bounds`` are the arguments that all waits have in common."""
+        return PollTrigger.of(self.wait_for(context), conn_id=self.conn_id, archive=self.archive, **bounds)
 
-    def wait(self, context: Context) -> dict[str, Any] | None:
-        """Poll once; hand the wait to the triggerer when it is not over."""
-        since, deadline = self._bounds(context)
+    def run_step(self, context: Context) -> Any:
+        since, until = self._bounds(context)
         trigger = self.build_trigger(
-            context,
-            since=since.isoformat(),
-            deadline=deadline.isoformat(),
-            tolerance_seconds=self.error_tolerance_seconds,
+            context, since=since, deadline=until, tolerance_seconds=self.error_tolerance_seconds
         )
-        with failure_pushed(context):
-            ending = poll_once(*trigger.wait(), deadline)
-            if isinstance(ending, Failed):
-                raise WaitFailedError(ending.message)
+        deadline = datetime.fromisoformat(until)
+        ending = poll_once(*trigger.wait(), deadline)
+        if isinstance(ending, Failed):
+            raise WaitFailedError(ending.message)
         if isinstance(ending, Succeeded):
             return ending.value
         return self.defer(
@@ -77,7 +71,7 @@ class Waiting(BaseOperator):
             f"The wait of {self.task_id} came back to the worker with {event!r} instead of ending in the triggerer."
         )
 
-    def _bounds(self, context: Context) -> tuple[datetime, datetime]:
+    def _bounds(self, context: Context) -> tuple[str, str]:
         store, ti = context["task_state_store"], context["ti"]
         bounds: Any = store.get("bounds")
         if bounds is None or bounds["max_tries"] != ti.max_tries:
@@ -85,4 +79,4 @@ class Waiting(BaseOperator):
             deadline = since + timedelta(minutes=float(self.deadline_minutes))
             bounds = {"since": since.isoformat(), "deadline": deadline.isoformat(), "max_tries": ti.max_tries}
             store.set("bounds", bounds, retention=NEVER_EXPIRE)
-        return datetime.fromisoformat(bounds["since"]), datetime.fromisoformat(bounds["deadline"])
+        return bounds["since"], bounds["deadline"]

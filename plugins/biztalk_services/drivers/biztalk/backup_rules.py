@@ -21,11 +21,7 @@ _WHY_NOT = {
 
 
 def backup_checks(service: Service, name: str) -> list[Check]:
-    """Every rule of a backup with its verdict.
-
-    :param service: as it is now.
-    :param name: name of backup and container.
-    """
+    """Every rule of a backup of this service under this name, with its verdict."""
     return [_edition(service), _state(service), _name(name)]
 
 
@@ -43,10 +39,9 @@ def _edition(service: Service) -> Check:
 
 def _state(service: Service) -> Check:
     allowed = "backup" in service.allows
-    shown = (
-        service.state if service.state == service.raw_state else f"{service.state} (on the wire: {service.raw_state})"
-    )
-    message = f"Service {service.ref} is {shown}"
+    message = f"Service {service.ref} is {service.state}"
+    if service.state != service.raw_state:
+        message += f" (on the wire: {service.raw_state})"
     if not allowed:
         why = _WHY_NOT.get(service.phase, "this state does not allow it")
         message += f"; {why}. A backup is allowed in: {', '.join(states_allowing('backup'))}"
@@ -54,11 +49,11 @@ def _state(service: Service) -> Check:
 
 
 def _name(name: str) -> Check:
+    message = f"{name} is a valid backup name."
     fits = is_backup_name(name)
-    message = (
-        f"{name} is a valid backup name."
-        if fits
-        else f"{name!r} is not a valid backup name: it takes 3 to 63 lower-case letters, digits and single dashes, "
-        "beginning and ending with a letter or digit."
-    )
+    if not fits:
+        message = (
+            f"{name!r} is not a valid backup name: it takes 3 to 63 lower-case letters, digits and single dashes, "
+            "beginning and ending with a letter or digit."
+        )
     return Check("backup-name", fits, message, "dn232427; container naming rule")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of
 from biztalk_services.drivers.biztalk.driver import BizTalkDriver
 from biztalk_services.drivers.biztalk.errors import AccessControlError, InvalidCertificateError
-from biztalk_services.drivers.biztalk.given import access_control_value, certificate_value, store_value
 from biztalk_services.drivers.biztalk.options import BizTalkOptions
 from biztalk_services.drivers.biztalk.sources import OVERRIDES, Sources
 from biztalk_services.drivers.biztalk.tracking import (
@@ -29,7 +28,10 @@ from biztalk_services.drivers.biztalk.values import (
     MissingValue,
     StoredValue,
     Value,
+    access_control_value,
+    certificate_value,
     same_thing,
+    store_value,
 )
 from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
@@ -37,7 +39,7 @@ from biztalk_services.drivers.biztalk.wire.partner_management import PartnerMana
 from biztalk_services.drivers.registry import ConnectionNotFoundError
 from biztalk_services.model.control_numbers import UseReport
 from biztalk_services.model.drain import DrainStatus, DrainUnknownError
-from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.errors import Advice, BackupServiceError
 from biztalk_services.model.redaction import redact
 
 if TYPE_CHECKING:
@@ -59,12 +61,8 @@ def connect(connection: ConnectionValues, connections: Connections, options: Map
         more than certificates in PEM.
     """
     extra = connection.extra_dejson
-    optional: dict[str, Any] = {
-        "host": connection.host,
-        "port": connection.port,
-        "ca_bundle": extra.get("ca_bundle"),
-        "api_version": extra.get("api_version"),
-    }
+    optional: dict[str, Any] = {"host": connection.host, "port": connection.port}
+    optional |= {name: extra.get(name) for name in ("ca_bundle", "api_version")}
     client = BizTalkServicesClient(
         (connection.login or "").strip(),
         ManagementCredentials(
@@ -83,8 +81,7 @@ def connect(connection: ConnectionValues, connections: Connections, options: Map
 class ConnectionSources(Sources):
     """What surrounds the services, by connections.
 
-    :param connections: looks them up.
-    :param options: how they are called.
+    :param options: how the connections are called.
     """
 
     def __init__(self, connections: Connections, options: BizTalkOptions) -> None:
@@ -105,16 +102,13 @@ class ConnectionSources(Sources):
     def drain_status(self, name: str) -> DrainStatus:
         conn_id = self._options.tracking_conn_id_of(name)
         source = f"tracking database of connection {conn_id}"
-
-        def unknown(reason: str) -> DrainStatus:
-            return DrainStatus(answer="unknown", source=source, reason=reason, checked_at=datetime.now(UTC))
-
         try:
             columns, rows = self._query(conn_id, self._options.drain_query or DEFAULT_DRAIN_QUERY, {"service": name})
-        except ConnectionNotFoundError as missing:
-            raise DrainUnknownError(unknown(str(missing)), advice="stop") from None
         except Exception as error:
-            raise DrainUnknownError(unknown(_unreadable(source, error))) from None
+            reason, checked_at = _problem(source, error), datetime.now(UTC)
+            unknown = DrainStatus(answer="unknown", source=source, reason=reason, checked_at=checked_at)
+            advice: Advice | None = "stop" if isinstance(error, ConnectionNotFoundError) else None
+            raise DrainUnknownError(unknown, advice=advice) from None
         status = drain_status(columns, rows, source=source, checked_at=datetime.now(UTC))
         if status.answer == "unknown":
             raise DrainUnknownError(status)
@@ -126,33 +120,20 @@ class ConnectionSources(Sources):
         query = self._options.control_number_query or DEFAULT_CONTROL_NUMBER_QUERY
         try:
             columns, rows = self._query(conn_id, query, {"service": name, "since": since_text(since)})
-        except ConnectionNotFoundError as missing:
-            problem = str(missing)
         except Exception as error:
-            problem = _unreadable(source, error)
-        else:
-            return use_report(columns, rows, source=source, since=since, checked_at=checked_at)
-        return UseReport(source=source, problem=problem, since=since, checked_at=checked_at)
-
-    def is_given(self, setting: str, request: RestoreRequest) -> bool:
-        return bool(request.override(OVERRIDES[setting]))
+            return UseReport(source=source, problem=_problem(source, error), since=since, checked_at=checked_at)
+        return use_report(columns, rows, source=source, since=since, checked_at=checked_at)
 
     def value(
-        self,
-        setting: str,
-        request: RestoreRequest,
-        stored: Mapping[str, str],
-        target: str,
-        services: Sequence[Service],
+        self, setting: str, request: RestoreRequest, stored: Mapping[str, str], target: str, services: Sequence[Service]
     ) -> Value:
         chosen, matching = request.override(OVERRIDES[setting]), self._matching(setting, stored)
         conn_id = chosen or matching
         connection = self._connections.get(conn_id) if conn_id else None
         origin = f"connection {conn_id}"
+        if connection is None and chosen:
+            return MissingValue(setting, origin, f"There is no connection {chosen}; create it, or correct the form.")
         if connection is None:
-            if chosen:
-                sentence = f"There is no connection {chosen}; create it, or correct the form."
-                return MissingValue(setting, origin, sentence)
             return StoredValue(setting, stored[setting], matching)
         try:
             value = self._given(setting, connection, target, services)
@@ -174,15 +155,13 @@ class ConnectionSources(Sources):
     def _matching(self, setting: str, stored: Mapping[str, str]) -> str:
         """Id of the connection that matches a value of the backup; empty when there is no such value."""
         options, parts = self._options, parts_of(stored[setting])
-        if setting == CERTIFICATE:
-            return ""
-        if setting == ACCESS_CONTROL:
-            pattern, part, value = options.access_control_conn_id, "{namespace}", stored[setting]
-        elif setting == TRACKING:
-            database = parts.get("initial catalog") or parts.get("database") or ""
-            pattern, part, value = options.tracking_store_conn_id, "{database}", database
-        else:
-            pattern, part, value = options.service_store_conn_id, "{account}", parts.get("accountname", "")
+        database = parts.get("initial catalog") or parts.get("database") or ""
+        store = options.service_store_conn_id, "{account}", parts.get("accountname", "")
+        pattern, part, value = {
+            ACCESS_CONTROL: (options.access_control_conn_id, "{namespace}", stored[setting]),
+            TRACKING: (options.tracking_store_conn_id, "{database}", database),
+            CERTIFICATE: ("", "", ""),
+        }.get(setting, store)
         return pattern.replace(part, value.lower()) if value else ""
 
     def _given(
@@ -192,7 +171,13 @@ class ConnectionSources(Sources):
         if setting == TRACKING:
             return self._tracking(connection, origin)
         if setting == CERTIFICATE:
-            return _certificate(connection, origin, target)
+            path = connection.extra_dejson.get("certificate_path")
+            if not path or not connection.password:
+                raise InvalidValueError(
+                    f"Connection {connection.conn_id} does not name the PFX file of the SSL certificate (extra: "
+                    "certificate_path), or has no password of it; add it."
+                )
+            return certificate_value(origin, path, connection.password, target)
         if setting != ACCESS_CONTROL:
             return self._store(setting, connection, origin)
         namespace, key = _namespace(connection), connection.password or ""
@@ -207,12 +192,6 @@ class ConnectionSources(Sources):
 
     def _tracking(self, connection: ConnectionValues, origin: str) -> GivenValue:
         """The ADO.NET connection string out of host, port, schema, login and password."""
-        fields_of_it = {
-            "host": connection.host,
-            "schema": connection.schema,
-            "login": connection.login,
-            "password": connection.password,
-        }
         parts = {
             "Data Source": f"{connection.host}{f',{connection.port}' if connection.port else ''}",
             "Initial Catalog": connection.schema,
@@ -221,7 +200,7 @@ class ConnectionSources(Sources):
             "Password": connection.password,
             "Encrypt": "True",
         }
-        lacking = [name for name, value in fields_of_it.items() if not value]
+        lacking = [name for name in ("host", "schema", "login", "password") if not getattr(connection, name)]
         if lacking or any(_NEEDS_QUOTES.search(str(part)) for part in parts.values()):
             why = (
                 f"has no {', '.join(lacking)}"
@@ -261,17 +240,6 @@ class ConnectionSources(Sources):
         return store_value(setting, origin, account)
 
 
-def _certificate(connection: ConnectionValues, origin: str, target: str) -> GivenValue:
-    """The PFX file at ``certificate_path`` (extra), opened by the password."""
-    path, password = connection.extra_dejson.get("certificate_path"), connection.password
-    if not path or not password:
-        raise InvalidValueError(
-            f"Connection {connection.conn_id} does not name the PFX file of the SSL certificate (extra: "
-            "certificate_path), or has no password of it; add it."
-        )
-    return certificate_value(origin, path, password, target)
-
-
 def _access_control(connection: ConnectionValues, service: str) -> PartnerManagementClient:
     """The client for the partner management of a service.
 
@@ -293,7 +261,6 @@ def _access_control(connection: ConnectionValues, service: str) -> PartnerManage
 
 
 def _namespace(connection: ConnectionValues) -> str:
-    """Name of the Access Control namespace; empty when the connection does not name it."""
     return connection.extra_dejson.get("namespace") or ""
 
 
@@ -307,5 +274,7 @@ def _without_key(certificate: str | None) -> str | None:
     return certificate
 
 
-def _unreadable(source: str, error: Exception) -> str:
+def _problem(source: str, error: Exception) -> str:
+    if isinstance(error, ConnectionNotFoundError):
+        return str(error)
     return f"The {source} cannot be queried: {type(error).__name__}: {redact(str(error), limit=200)}."

@@ -20,9 +20,8 @@ class InvalidAnswerError(BackupServiceError):
 
 
 def control_numbers_in(file: Path, since: datetime) -> UseReport:
-    """Which control numbers were given out since a moment, by the rows of the control number query.
+    """Which control numbers were given out, by the rows of the control number query, run with this ``:since``.
 
-    :param since: the ``:since`` that the query has to have been run with, aware.
     :raises InvalidAnswerError: the file cannot be read, or was written before that moment.
     """
     columns, rows, written = _read(file)

@@ -14,13 +14,7 @@ from biztalk_services.drivers.biztalk.info import INFO
 from biztalk_services.drivers.biztalk.numbers.plan import decide, number_plan
 from biztalk_services.drivers.biztalk.restore_rules import Intention, restore_checks
 from biztalk_services.drivers.biztalk.sources import OVERRIDES, Sources
-from biztalk_services.drivers.biztalk.values import (
-    ARCHIVE,
-    CERTIFICATE,
-    ONLY_IN_BACKUP,
-    same_thing,
-    sent_values,
-)
+from biztalk_services.drivers.biztalk.values import ARCHIVE, CERTIFICATE, ONLY_IN_BACKUP, same_thing, sent_values
 from biztalk_services.drivers.biztalk.verification import read_back
 from biztalk_services.model.control_numbers import EVER, NumberPlan, UseReport
 from biztalk_services.model.errors import BackupServiceError
@@ -39,12 +33,7 @@ if TYPE_CHECKING:
 
 
 class BizTalkDriver:
-    """
-    The :class:`biztalk_services.drivers.base.Driver` of BizTalk Services.
-
-    :param client: of the subscription.
-    :param sources: what surrounds its services.
-    """
+    """The :class:`biztalk_services.drivers.base.Driver` of BizTalk Services, which says what the methods promise."""
 
     info: DriverInfo = INFO
 

@@ -6,11 +6,7 @@ from typing import NamedTuple
 
 
 class Quota(NamedTuple):
-    """
-    :param agreements: per scale unit.
-    :param units: most scale units.
-    :param archiving: whether messages can be archived.
-    """
+    """How many agreements a scale unit holds, how many units there are at most, whether messages can be archived."""
 
     agreements: int
     units: int

@@ -10,14 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from biztalk_services.model.control_numbers import UseReport
 from biztalk_services.model.inventory import CONTROL_NUMBERS, PARTNER_MANAGEMENT, Inventory, Item, Scalar, is_secret
 from biztalk_services.model.redaction import HIDDEN, redact
-
-if TYPE_CHECKING:
-    from biztalk_services.model.service import Service
+from biztalk_services.model.service import Service
 
 Entity = Mapping[str, Any]
 
@@ -47,11 +45,8 @@ def inventory_of(
 ) -> Inventory:
     """The inventory of a service.
 
-    :param service: as its cloud service shows it.
     :param entities: ``ENTITY_SETS``, as the partner management client reads them; None when they could not be read.
-    :param taken_at: aware time.
-    :param uses: the control numbers given out ``EVER`` (:mod:`biztalk_services.model.control_numbers`); None when
-        they were not read.
+    :param uses: the control numbers given out ``EVER``; None when they were not read.
     :param problem: why the entities could not be read; None when they were.
     """
     items = _Items(entities or {})
@@ -65,31 +60,23 @@ def inventory_of(
         items=items.sorted(),
         settings=dict(service.settings),
         control_numbers=uses.uses if uses else (),
-        parts={
-            PARTNER_MANAGEMENT: unreadable and redact(unreadable),
-            CONTROL_NUMBERS: unknown and redact(unknown),
-        },
+        parts={PARTNER_MANAGEMENT: unreadable and redact(unreadable), CONTROL_NUMBERS: unknown and redact(unknown)},
     )
 
 
 def protocol_settings_of(entities: Mapping[str, Sequence[Entity]], agreement: str) -> Entity | None:
-    """The settings of an agreement, with the ``@id`` and ``@etag`` that a change of them needs; None without.
-
-    :param agreement: its name, any case.
-    """
-    named = (
-        each for each in entities.get("Agreements", ()) if str(each.get("Name")).casefold() == agreement.casefold()
-    )
-    return next((settings for each in named for settings in _linked(each, "ProtocolSettings")), None)
+    """The settings of an agreement (any case), with the ``@id`` and ``@etag`` that a change of them needs."""
+    for each in entities.get("Agreements", ()):
+        if str(each.get("Name")).casefold() == agreement.casefold():
+            for settings in _linked(each, "ProtocolSettings"):
+                return settings
+    return None
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Scalar]]:
     """Path and value of everything inside a property; secrets hidden, ids and addresses left out.
 
     Entries of a list are told by their name where each has one, else by their place.
-
-    :param value: plain JSON.
-    :param path: of the value itself.
     """
     if isinstance(value, Mapping):
         for name, part in value.items():

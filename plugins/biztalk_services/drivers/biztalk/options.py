@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from biztalk_services.model.choices import CONNECTION_ID, choice
 from biztalk_services.model.options import option
 
-_SECTION = "Other values than the backup's"
+_CONNECTION: dict[str, Any] = {
+    "section": "Other values than the backup's",
+    "pattern": CONNECTION_ID,
+    "is_option": False,
+}
 _ID = "Connection id (no secrets). Leave empty to use the connection that matches the value in the backup."
 
 
@@ -65,42 +70,20 @@ class BizTalkOverrides:
         0, "Scale units", "Empty: as many as the backup's.", section="Target", minimum=1, maximum=8
     )
     acs_conn_id: str = choice(
-        "",
-        "Access Control namespace",
-        f"Connection with the namespace and its key. {_ID}",
-        section=_SECTION,
-        pattern=CONNECTION_ID,
-        is_option=False,
+        "", "Access Control namespace", f"Connection with the namespace and its key. {_ID}", **_CONNECTION
     )
     tracking_conn_id: str = choice(
         "",
         "Tracking database",
         f"Connection with server, database and login as the service has them. {_ID}",
-        section=_SECTION,
-        pattern=CONNECTION_ID,
-        is_option=False,
+        **_CONNECTION,
     )
     archive_conn_id: str = choice(
-        "",
-        "Archiving store",
-        f"Azure Blob Storage connection with the account key. {_ID}",
-        section=_SECTION,
-        pattern=CONNECTION_ID,
-        is_option=False,
+        "", "Archiving store", f"Azure Blob Storage connection with the account key. {_ID}", **_CONNECTION
     )
     monitoring_conn_id: str = choice(
-        "",
-        "Monitoring store",
-        f"Azure Blob Storage connection with the account key. {_ID}",
-        section=_SECTION,
-        pattern=CONNECTION_ID,
-        is_option=False,
+        "", "Monitoring store", f"Azure Blob Storage connection with the account key. {_ID}", **_CONNECTION
     )
     certificate_conn_id: str = choice(
-        "",
-        "SSL certificate",
-        f"Connection that names a PFX file and opens it. {_ID}",
-        section=_SECTION,
-        pattern=CONNECTION_ID,
-        is_option=False,
+        "", "SSL certificate", f"Connection that names a PFX file and opens it. {_ID}", **_CONNECTION
     )

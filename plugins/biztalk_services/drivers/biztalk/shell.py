@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from biztalk_services.archive.connect import MissingCredentialsError, open_account, secret_file
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of
 from biztalk_services.drivers.biztalk.csv_answers import InvalidAnswerError, control_numbers_in, drain_status_in
-from biztalk_services.drivers.biztalk.given import access_control_value, certificate_value, store_value
 from biztalk_services.drivers.biztalk.options import BizTalkOverrides
 from biztalk_services.drivers.biztalk.sources import Sources
 from biztalk_services.drivers.biztalk.values import (
@@ -27,6 +26,9 @@ from biztalk_services.drivers.biztalk.values import (
     MissingValue,
     StoredValue,
     Value,
+    access_control_value,
+    certificate_value,
+    store_value,
 )
 from biztalk_services.drivers.biztalk.wire.client import DEFAULT_HOST, BizTalkServicesClient
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
@@ -55,7 +57,7 @@ FILES = {
 
 
 def connection_options() -> argparse.ArgumentParser:
-    """The options of all commands that read the subscription; a parent of their parsers."""
+    """As :class:`biztalk_services.cli.shell.Shell`, so all functions here."""
     parent = argparse.ArgumentParser(add_help=False)
     group = parent.add_argument_group(
         "management API", f"The passphrase of the key, if it has one, stands in the environment variable {PASSPHRASE}."
@@ -70,7 +72,6 @@ def connection_options() -> argparse.ArgumentParser:
 
 
 def inventory_options() -> argparse.ArgumentParser:
-    """The options of all commands that read partner management; a parent of their parsers."""
     parent = argparse.ArgumentParser(add_help=False)
     group = parent.add_argument_group("partner management")
     add_option(group, "--acs-key-file", type=Path, help="file with the key of the ACS namespace and nothing else")
@@ -81,7 +82,6 @@ def inventory_options() -> argparse.ArgumentParser:
 
 
 def plan_options() -> argparse.ArgumentParser:
-    """The options of a plan: other values than the backup's, and what the tracking database has answered."""
     parent = argparse.ArgumentParser(add_help=False)
     values = parent.add_argument_group("values of the restored service, where not those of the backup are to be used")
     add_arguments(values, BizTalkOverrides)
@@ -98,11 +98,6 @@ def plan_options() -> argparse.ArgumentParser:
 
 @contextmanager
 def open_driver(arguments: argparse.Namespace) -> Iterator[BizTalkDriver]:
-    """The driver.
-
-    :raises MissingCredentialsError: subscription or certificate was not given.
-    :raises BackupServiceError: what was given cannot be used.
-    """
     from biztalk_services.drivers.biztalk.driver import BizTalkDriver
 
     for name, what in (("subscription", "subscription id"), ("certificate", "management certificate")):
@@ -124,10 +119,7 @@ def open_driver(arguments: argparse.Namespace) -> Iterator[BizTalkDriver]:
 
 
 class ShellSources(Sources):
-    """What surrounds the services, by files.
-
-    :param arguments: of the command.
-    """
+    """What surrounds the services, by files that the arguments of a command name."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
@@ -141,10 +133,8 @@ class ShellSources(Sources):
     def drain_status(self, name: str) -> DrainStatus:
         if file := self._arguments.batches_file:
             return drain_status_in(file)
-        reason = f"{_NOT_QUERIED} --batches-file"
-        raise DrainUnknownError(
-            DrainStatus(answer="unknown", source="shell", reason=reason, checked_at=datetime.now(UTC))
-        )
+        reason, checked_at = f"{_NOT_QUERIED} --batches-file", datetime.now(UTC)
+        raise DrainUnknownError(DrainStatus(answer="unknown", source="shell", reason=reason, checked_at=checked_at))
 
     def control_numbers_since(self, name: str, since: datetime) -> UseReport:
         problem = f"{_NOT_QUERIED} --control-numbers-file"
@@ -157,18 +147,10 @@ class ShellSources(Sources):
             problem = str(error)
         return UseReport(source="shell", problem=problem, since=since, checked_at=datetime.now(UTC))
 
-    def is_given(self, setting: str, request: RestoreRequest) -> bool:
-        return bool(self._file(setting))
-
     def value(
-        self,
-        setting: str,
-        request: RestoreRequest,
-        stored: Mapping[str, str],
-        target: str,
-        services: Sequence[Service],
+        self, setting: str, request: RestoreRequest, stored: Mapping[str, str], target: str, services: Sequence[Service]
     ) -> Value:
-        file = self._file(setting)
+        file: Path | None = getattr(self._arguments, FILES[setting])
         if file is None:
             option = FILES[setting].replace("_", "-")
             return StoredValue(setting, stored[setting], wanted="", how=f"Give --{option}")
@@ -178,18 +160,8 @@ class ShellSources(Sources):
         except BackupServiceError as error:
             return MissingValue(setting, origin, str(error))
 
-    def _file(self, setting: str) -> Path | None:
-        file: Path | None = getattr(self._arguments, FILES[setting])
-        return file
-
     def _given(
-        self,
-        setting: str,
-        file: Path,
-        origin: str,
-        stored: Mapping[str, str],
-        target: str,
-        services: Sequence[Service],
+        self, setting: str, file: Path, origin: str, stored: Mapping[str, str], target: str, services: Sequence[Service]
     ) -> GivenValue:
         if setting == TRACKING:
             return _tracking(file, origin)

@@ -8,15 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING
-from biztalk_services.drivers.biztalk.values import (
-    ACCESS_CONTROL,
-    ARCHIVE,
-    CERTIFICATE,
-    CERTIFICATE_OF_BACKUP,
-    MONITORING,
-    Value,
-    needed,
-)
+from biztalk_services.drivers.biztalk.values import ACCESS_CONTROL, ARCHIVE, CERTIFICATE, MONITORING, StoredValue, Value
 
 if TYPE_CHECKING:
     from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
@@ -48,27 +40,14 @@ class Sources(ABC):
 
     @abstractmethod
     def drain_status(self, name: str) -> DrainStatus:
-        """Which batches of a service hold messages now.
-
-        :raises DrainUnknownError: the status is unknown.
-        """
+        """As :meth:`biztalk_services.drivers.base.Driver.drain_status`, so the next one."""
 
     @abstractmethod
-    def control_numbers_since(self, name: str, since: datetime) -> UseReport:
-        """Which control numbers a service has given out since a moment; a report with a ``problem`` when unknown."""
-
-    @abstractmethod
-    def is_given(self, setting: str, request: RestoreRequest) -> bool:
-        """Whether a value of this setting other than the backup's was chosen."""
+    def control_numbers_since(self, name: str, since: datetime) -> UseReport: ...
 
     @abstractmethod
     def value(
-        self,
-        setting: str,
-        request: RestoreRequest,
-        stored: Mapping[str, str],
-        target: str,
-        services: Sequence[Service],
+        self, setting: str, request: RestoreRequest, stored: Mapping[str, str], target: str, services: Sequence[Service]
     ) -> Value:
         """The value of one setting; parameters as :meth:`values`, ``stored`` with an entry for each setting."""
 
@@ -77,11 +56,12 @@ class Sources(ABC):
     ) -> list[Value]:
         """Every value that the restored service will work with, in the order of the form.
 
-        :param request: the choices of the restore.
         :param stored: the backup's settings without secrets, by element name; empty where they are not known.
-        :param target: name of the restored service.
         :param services: all services of the subscription, for a check that needs one.
         """
-        given = [setting for setting in OVERRIDES if self.is_given(setting, request)]
-        shown = dict.fromkeys(OVERRIDES, "") | {**stored, CERTIFICATE: CERTIFICATE_OF_BACKUP}
-        return [self.value(setting, request, shown, target, services) for setting in needed(stored, given)]
+        shown = dict.fromkeys(OVERRIDES, "") | {**stored, CERTIFICATE: "certificate and password of the backup"}
+        unused = {store for store in (ARCHIVE, MONITORING) if not stored.get(store)}
+        if not stored:
+            unused.discard(MONITORING)  # every service has one
+        values = [self.value(setting, request, shown, target, services) for setting in OVERRIDES]
+        return [value for value in values if value.setting not in unused or not isinstance(value, StoredValue)]

@@ -9,8 +9,10 @@ kept here as printed.
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from biztalk_services.model.service import Phase, Verb
+from biztalk_services.drivers.biztalk.editions import has_backups
+from biztalk_services.model.service import Phase, Service, ServiceRef, Verb
 
 SOURCE = "BizTalk Services state chart"
 
@@ -78,10 +80,7 @@ def canonical_state(spelling: str) -> str:
 
 
 def phase_of(state: str) -> Phase:
-    """What a state means.
-
-    :param state: any spelling.
-    """
+    """What a state means; any spelling, here and below."""
     state = canonical_state(state)
     if state in _CHART:
         return _CHART[state][0]
@@ -89,21 +88,34 @@ def phase_of(state: str) -> Phase:
 
 
 def under_way(state: str) -> Verb | None:
-    """The request that a transitional state belongs to, None for every other state.
-
-    :param state: any spelling.
-    """
+    """The request that a transitional state belongs to, None for every other state."""
     return _TRANSITIONS.get(canonical_state(state))
 
 
 def allowed_in(state: str) -> frozenset[Verb]:
-    """What may be requested in a state; nothing in one that the chart does not have.
-
-    :param state: any spelling.
-    """
+    """What may be requested in a state; nothing in one that the chart does not have."""
     return _CHART.get(canonical_state(state), (Phase.UNKNOWN, frozenset()))[1]
 
 
 def states_allowing(verb: Verb) -> tuple[str, ...]:
     """All states in which the chart allows a request, in the chart's order."""
     return tuple(state for state, (_, verbs) in _CHART.items() if verb in verbs)
+
+
+def biztalk_service(ref: ServiceRef, state: str, edition: str | None = None, **reported: Any) -> Service:
+    """A BizTalk service in a state, with what the state chart says of it.
+
+    :param state: in the state chart's spelling, or one that no document has.
+    :param edition: lower case, None when not reported.
+    :param reported: further fields of :class:`biztalk_services.model.service.Service`.
+    """
+    return Service(
+        ref,
+        state,
+        phase=phase_of(state),
+        under_way=under_way(state),
+        allows=allowed_in(state),
+        has_backups=has_backups(edition),
+        edition=edition,
+        **reported,
+    )

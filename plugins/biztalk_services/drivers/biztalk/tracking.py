@@ -67,10 +67,8 @@ def drain_status(
     Rows with a count of 0 are ignored. A row that cannot be read makes the status ``unknown``, unless another row shows
     a batch that certainly holds messages: then it is ``active``, with the reason beside it.
 
-    :param columns: names of the columns, any case, any order.
-    :param rows: their values.
-    :param source: where they are from.
-    :param checked_at: aware time of the query.
+    :param columns: names of the columns, any case, any order, here and below.
+    :param checked_at: aware time of the query, here and below.
     """
     read, problem = _read(columns, rows, DRAIN_COLUMNS, "drain query", _batch)
     batches = tuple(batch for batch in read if batch.messages)
@@ -86,11 +84,8 @@ def use_report(
     Rows with a count of 0 are ignored. A row that cannot be read, or two of the same agreement and kind, make the
     report one with a ``problem``; what was read stays in it.
 
-    :param columns: names of the columns, any case, any order.
-    :param rows: their values. A kind may be spelt in any case, with or without blank, dash or underscore.
-    :param source: where they are from.
+    :param rows: a kind may be spelt in any case, with or without blank, dash or underscore.
     :param since: what was asked for, aware.
-    :param checked_at: aware time of the query.
     """
     seen: dict[tuple[str, str], ControlNumberUse] = {}
     twice: set[tuple[str, str]] = set()
@@ -137,50 +132,38 @@ def _read(
 
 
 def _batch(row: Mapping[str, Any]) -> ActiveBatch:
-    return ActiveBatch(
-        _text(row["agreement"], "agreement"),
-        _text(row["batch"], "batch"),
-        _whole(row["messages"], "messages"),
-        _moment(row["oldest"], "oldest"),
-    )
+    return ActiveBatch(_text(row, "agreement"), _text(row, "batch"), _whole(row, "messages"), _moment(row, "oldest"))
 
 
 def _use(row: Mapping[str, Any]) -> ControlNumberUse:
-    used = _whole(row["used"], "used")
-    return ControlNumberUse(
-        _text(row["agreement"], "agreement"),
-        _kind(_text(row["kind"], "kind")),
-        _whole(row["highest"], "highest") if used else None,
-        _whole(row["latest"], "latest") if used else None,
-        used,
-        _moment(row["last_used"], "last_used"),
-    )
-
-
-def _kind(text: str) -> str:
+    used, agreement, text = _whole(row, "used"), _text(row, "agreement"), _text(row, "kind")
     kind = _KIND_OF.get(re.sub(r"[\s_-]", "", text).lower())
     if kind is None:
         raise ValueError(f"kind is {text[:40]!r}, not one of {', '.join(KINDS)}")
-    return kind
+    highest, latest = (_whole(row, "highest"), _whole(row, "latest")) if used else (None, None)
+    return ControlNumberUse(agreement, kind, highest, latest, used, _moment(row, "last_used"))
 
 
-def _text(value: Any, column: str) -> str:
+def _text(row: Mapping[str, Any], column: str) -> str:
+    value = row[column]
     text = str(value).strip() if value is not None and not isinstance(value, bytes) else ""
     if not text:
         raise ValueError(f"{column} is empty")
     return text
 
 
-def _whole(value: Any, column: str) -> int:
+def _whole(row: Mapping[str, Any], column: str) -> int:
     """A whole number from 0 on, whatever the database's driver makes of it."""
+    value = row[column]
     whole = isinstance(value, (int, Decimal, float)) and not isinstance(value, bool) and value == value // 1
     if not whole or value < 0:
         raise ValueError(f"{column} is {str(value)[:40]!r}, not a count")
     return int(value)
 
 
-def _moment(value: Any, column: str) -> datetime | None:
+def _moment(row: Mapping[str, Any], column: str) -> datetime | None:
     """A time as aware UTC; a naive one is UTC already. None stays None."""
+    value = row[column]
     if value is None:
         return None
     if isinstance(value, str):

@@ -7,20 +7,31 @@ here, and sent explicitly, so that the service checks it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import base64
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of, tracking_database
+from biztalk_services.drivers.biztalk.errors import AccessControlError
 from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.plan import PlannedValue
+from biztalk_services.model.service import Service
+
+if TYPE_CHECKING:
+    from biztalk_services.archive.storage import StorageAccount
+    from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
 
 ARCHIVE, MONITORING = "ArchiveStoreConnectionString", "MonitoringStoreConnectionString"
 ACCESS_CONTROL, CERTIFICATE = "AccessControlNamespace", "ServiceCertificate"
-CERTIFICATE_OF_BACKUP = "certificate and password of the backup"
 ONLY_IN_BACKUP = "backup"
 """Origin of a value that no connection leads to."""
+
+_FIELDS = {ARCHIVE: "archive_store", MONITORING: "monitoring_store"}
 
 
 class CheckNotPossibleError(BackupServiceError):
@@ -35,9 +46,9 @@ class InvalidValueError(BackupServiceError):
 class GivenValue:
     """A value that a connection holds.
 
-    :param setting: element name of the setting.
-    :param shown: the value without its secret.
-    :param origin: where it comes from (``connection biztalk_acs_x``).
+    :param setting: element name of the setting, here and below.
+    :param shown: the value without its secret, here and below.
+    :param origin: where it comes from (``connection biztalk_acs_x``), here and below.
     :param sent: what it adds to the request: fields of :class:`RestoreValues`.
     :param check: checks the real thing; one sentence. Raises BackupServiceError when it does not work,
         CheckNotPossibleError when that cannot be checked.
@@ -78,8 +89,6 @@ class MissingValue:
 class StoredValue:
     """A value that is only in the backup: it cannot be checked before the service uses it.
 
-    :param setting: element name of the setting.
-    :param shown: what is known of it.
     :param wanted: the connection that could check it; empty when not even its name is known.
     :param how: how to give it instead, as an order, where that is not by a connection.
     """
@@ -102,20 +111,6 @@ class StoredValue:
 Value = GivenValue | MissingValue | StoredValue
 
 
-def needed(stored: Mapping[str, str], given: Collection[str]) -> tuple[str, ...]:
-    """The settings whose values a restored service will work with, in the order of the form.
-
-    :param stored: the backup's settings without secrets, by element name; empty where they are not known.
-    :param given: settings for which a value is given.
-    """
-    stores = [
-        setting
-        for setting in (ARCHIVE, MONITORING)
-        if setting in given or stored.get(setting) or (setting == MONITORING and not stored)
-    ]
-    return (ACCESS_CONTROL, TRACKING, *stores, CERTIFICATE)
-
-
 def sent_values(values: Iterable[Value], *, edition: str, unit_count: int | None, version: str | None) -> RestoreValues:
     """What the restore sends explicitly. Holds secrets."""
     sent: dict[str, Any] = {"edition": edition, "unit_count": unit_count, "service_version": version}
@@ -126,15 +121,99 @@ def sent_values(values: Iterable[Value], *, edition: str, unit_count: int | None
 
 
 def same_thing(setting: str, one: str, other: str) -> bool:
-    """Whether two values without secrets lead to the same database, storage account or namespace.
-
-    :param setting: element name of the setting.
-    """
+    """Whether two values without secrets lead to the same database, storage account or namespace."""
     if setting == TRACKING:
         databases = [tracking_database({TRACKING: value}) for value in (one, other)]
         return databases[0] is not None and databases[0] == databases[1]
-    return _named(one) == _named(other)
+    names = [parts_of(value).get("accountname", value).lower() for value in (one, other)]
+    return names[0] == names[1]
 
 
-def _named(value: str) -> str:
-    return parts_of(value).get("accountname", value).lower()
+def access_control_value(
+    origin: str,
+    namespace: str,
+    key: str,
+    target: str,
+    services: Sequence[Service],
+    client: Callable[[str], PartnerManagementClient],
+) -> GivenValue:
+    """The Access Control namespace of the restored service.
+
+    :param target: name of the restored service, here and below.
+    :param services: all services of the subscription.
+    :param client: makes the client of a service's partner management.
+    """
+    users = [each for each in services if each.settings.get(ACCESS_CONTROL, "").lower() == namespace.lower()]
+
+    def check() -> str:
+        """A namespace issues tokens for existing services only, and the restored one does not exist yet."""
+        try:
+            return client(users[0].ref.name if users else target).check()
+        except AccessControlError as refused:
+            if users or refused.status != HTTPStatus.BAD_REQUEST:
+                raise
+            raise CheckNotPossibleError(
+                f"Namespace {namespace} is reachable, and issues no token for a service that does not exist yet; the "
+                f"restore itself checks the key. {refused}"
+            ) from None
+
+    return GivenValue(ACCESS_CONTROL, namespace, origin, {"acs_namespace": namespace, "acs_key": key}, check)
+
+
+def store_value(setting: str, origin: str, account: StorageAccount) -> GivenValue:
+    """The archiving or the monitoring store.
+
+    :raises StorageKeyMissingError: the connection has no account key.
+    """
+    shown = f"AccountName={account.name};BlobEndpoint={account.client.url.partition('?')[0].rstrip('/')}"
+    return GivenValue(setting, shown, origin, {_FIELDS[setting]: account.connection_string()}, account.check)
+
+
+def certificate_value(origin: str, path: str | Path, password: str, target: str) -> GivenValue:
+    """The SSL certificate, out of a PFX file that the password opens.
+
+    :raises InvalidValueError: the file cannot be read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidValueError(
+            f"The SSL certificate {path} cannot be read ({error.strerror or type(error).__name__})."
+        ) from None
+    sent = {"certificate": base64.b64encode(data).decode(), "certificate_password": password}
+    return GivenValue(CERTIFICATE, str(path), origin, sent, lambda: check_ssl_certificate(data, password, target))
+
+
+def check_ssl_certificate(pfx: bytes, password: str, service: str, now: datetime | None = None) -> str:
+    """One sentence on an SSL certificate that fits a service.
+
+    Rules: provisioning pages of BizTalk Services (name of the service's host, not expired).
+
+    :raises InvalidValueError: it cannot be opened, has no key, is not valid now, or is for another host.
+    """
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
+    now = now or datetime.now(UTC)
+    try:
+        key, certificate, _ = pkcs12.load_key_and_certificates(pfx, password.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise InvalidValueError("The SSL certificate is not a PFX file, or the password is wrong.") from None
+    if certificate is None or key is None:
+        raise InvalidValueError("The PFX file has no certificate with its private key; export both.")
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise InvalidValueError(
+            f"The SSL certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} to "
+            f"{certificate.not_valid_after_utc:%Y-%m-%d}, so it is not valid now; get a new one."
+        )
+    host = f"{service.lower()}.biztalk.windows.net"
+    try:
+        named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = named.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        names = []
+    names += [str(part.value) for part in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+    if not any(name.lower() in (host, f"*.{host.partition('.')[2]}") for name in names):
+        raise InvalidValueError(f"The SSL certificate is for {', '.join(names) or 'no host'}, not for {host}.")
+    return f"The SSL certificate is for {host} and valid until {certificate.not_valid_after_utc:%Y-%m-%d}."

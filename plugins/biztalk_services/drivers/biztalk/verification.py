@@ -89,9 +89,8 @@ def _blob_list(document: dict[str, Any], disagreements: list[str]) -> dict[str, 
     for entry in entries if isinstance(entries, list) else [entries]:
         blob = _entry(entry)
         if blob is None or blob.name in expected:
-            disagreements.append(
-                f"the descriptor's list of blobs has an unusable entry ({redact(str(entry), limit=80)})"
-            )
+            shown = redact(str(entry), limit=80)
+            disagreements.append(f"the descriptor's list of blobs has an unusable entry ({shown})")
         else:
             expected[blob.name] = blob
     return expected

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Context
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from biztalk_services.flows.plan_document import plan_document
@@ -14,9 +15,6 @@ from biztalk_services.flows.restore_report import NOTHING_CHANGED
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.plan import RestorePlan
 from biztalk_services.provider.base import AdvicePolicy, failure_pushed
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 PLAN_HASH = "plan_hash"
 """XCom key: which plan was approved."""
@@ -27,8 +25,7 @@ class NotApprovedError(BackupServiceError):
 
 
 class ApprovePlanOperator(ApprovalOperator):
-    """
-    Shows the plan of a restore to a person, and waits until they approve it.
+    """Shows the plan of a restore to a person, and waits until they approve it.
 
     XCom: Airflow's own, with ``responded_by_user``; ``plan_hash``: the plan that was shown and approved. Fails when the
     plan is rejected and when it is not approved in time.

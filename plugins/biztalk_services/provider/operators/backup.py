@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.execution_time.xcom import XCom
+from airflow.sdk.types import TaskInstanceKey
 
 from biztalk_services.flows import backup as flow
 from biztalk_services.model.backup import BackupKind
@@ -25,10 +28,6 @@ from biztalk_services.model.steps import (
 )
 from biztalk_services.provider.assets import BACKUPS
 from biztalk_services.provider.base import LockingOperator, ServiceOperator
-from biztalk_services.provider.links import BackupContainerLink, CatalogEntryLink
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 KINDS = get_args(BackupKind)
 _READ: dict[str, Any] = {
@@ -46,9 +45,39 @@ class BatchesRefilledError(BackupServiceError):
     """Between the last check and the suspension messages went into a batch, and the run does not accept that."""
 
 
-class CheckBackupOperator(LockingOperator):
+class BackupContainerLink(BaseOperatorLink):
+    """To the container that holds the backup."""
+
+    name = "Backup container"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        started = XCom.get_value(ti_key=ti_key, key="return_value")
+        return started["container_url"] if started else ""
+
+
+class CatalogEntryLink(BaseOperatorLink):
+    """To the reference in the catalog."""
+
+    name = "Backup reference"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        return XCom.get_value(ti_key=ti_key, key="reference_url") or ""
+
+
+class _BackupOperator(ServiceOperator):
     """
-    Checks every rule that a backup and its record have to keep, before anything is changed: edition, state, name,
+    :param backup_name: name of the backup, which is that of its container
+    """
+
+    template_fields = (*ServiceOperator.template_fields, "backup_name")
+
+    def __init__(self, *, backup_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.backup_name = backup_name
+
+
+class CheckBackupOperator(_BackupOperator, LockingOperator):
+    """Checks every rule that a backup and its record have to keep, before anything is changed: edition, state, name,
     storage account and its key, name not taken, label and catalog fit for the record. Then locks the service for this
     run.
 
@@ -57,24 +86,21 @@ class CheckBackupOperator(LockingOperator):
     **Idempotency:** reads, and locks the service for this run. A name that this run has found free stays its own, so
     that the step can be cleared.
 
-    :param backup_name: name of the backup, which becomes the name of its container
     :param backup_label: a person's remark about the backup
     """
 
-    template_fields = (*LockingOperator.template_fields, "backup_name", "backup_label")
+    template_fields = (*_BackupOperator.template_fields, "backup_label")
 
-    def __init__(self, *, backup_name: str, backup_label: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, backup_label: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.backup_name = backup_name
         self.backup_label = backup_label
 
     def run_step(self, context: Context) -> CheckedBackup:
-        return flow.check_backup(self.job(context), self.backup_name, label=self.backup_label or None, hold=self.hold)
+        return flow.check_backup(self.job(context), self.backup_name, label=self.backup_label or None)
 
 
 class RecheckBatchesOperator(ServiceOperator):
-    """
-    Checks whether messages went into a batch while the service was being suspended.
+    """Checks whether messages went into a batch while the service was being suspended.
 
     XCom: the drain status; *unknown* when it is not known within the ``execution_timeout``, so that a source that hangs
     does not keep the service suspended. **Idempotency:** only reads.
@@ -111,9 +137,9 @@ class RecheckBatchesOperator(ServiceOperator):
         return status.to_dict()
 
 
-class StartBackupOperator(LockingOperator):
-    """
-    Requests a backup of a service into a new container. Where the service does not write its backup itself, exports it.
+class StartBackupOperator(_BackupOperator, LockingOperator):
+    """Requests a backup of a service into a new container. Where the service does not write its backup itself, exports
+    it.
 
     XCom: :class:`biztalk_services.model.steps.StartedBackup`.
 
@@ -121,29 +147,24 @@ class StartBackupOperator(LockingOperator):
     from the run and is never overwritten. **On retry** and when the task is cleared, a backup that was started is
     adopted, never started again: another backup takes another run.
 
-    :param backup_name: name of the backup, which becomes the name of its container
     :param quiesced: XCom of the wait until the service was quiesced; when its ``state`` is not the service's any more,
         no request is sent; when its ``etag`` is not, the service refuses
     """
 
-    template_fields = (*LockingOperator.template_fields, "backup_name", "quiesced")
+    template_fields = (*_BackupOperator.template_fields, "quiesced")
     operator_extra_links = (BackupContainerLink(),)
 
-    def __init__(self, *, backup_name: str, quiesced: Any, **kwargs: Any) -> None:
+    def __init__(self, *, quiesced: Any, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
-        self.backup_name = backup_name
         self.quiesced = quiesced
 
     def run_step(self, context: Context) -> StartedBackup:
-        return flow.start_backup(
-            self.job(context), self.backup_name, ReachedState.from_xcom(self.quiesced), hold=self.hold
-        )
+        return flow.start_backup(self.job(context), self.backup_name, ReachedState.from_xcom(self.quiesced))
 
 
-class RecordInventoryOperator(ServiceOperator):
-    """
-    Records in the catalog what a service holds: every item by kind, name and content, settings without secrets, and the
-    control numbers as far as known. Meant to run while the service is quiesced.
+class RecordInventoryOperator(_BackupOperator):
+    """Records in the catalog what a service holds: every item by kind, name and content, settings without secrets, and
+    the control numbers as far as known. Meant to run while the service is quiesced.
 
     XCom: :class:`biztalk_services.model.steps.RecordedInventory`.
 
@@ -151,45 +172,27 @@ class RecordInventoryOperator(ServiceOperator):
     named in the inventory, and the plan of a restore says so.
 
     **Idempotency:** an inventory is never overwritten; recording it again changes nothing.
-
-    :param backup_name: name of the backup
     """
-
-    template_fields = (*ServiceOperator.template_fields, "backup_name")
-
-    def __init__(self, *, backup_name: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.backup_name = backup_name
 
     def run_step(self, context: Context) -> RecordedInventory:
         return flow.record_inventory(self.job(context), self.backup_name)
 
 
-class VerifyBackupOperator(ServiceOperator):
-    """
-    Reads a backup back: every blob has to be there, with the size and hash that the backup records.
+class VerifyBackupOperator(_BackupOperator):
+    """Reads a backup back: every blob has to be there, with the size and hash that the backup records.
 
     XCom: :class:`biztalk_services.model.steps.VerifiedBackup`.
 
     **Idempotency:** only reads.
-
-    :param backup_name: name of the backup and its container
     """
-
-    template_fields = (*ServiceOperator.template_fields, "backup_name")
-
-    def __init__(self, *, backup_name: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.backup_name = backup_name
 
     def run_step(self, context: Context) -> VerifiedBackup:
         return flow.verify_backup(self.job(context), self.backup_name)
 
 
 class PublishBackupOperator(ServiceOperator):
-    """
-    Writes the backup reference into the catalog, the last step, which makes a backup valid, and pushes it. Just before
-    that the backup is read back once more, by its reference.
+    """Writes the backup reference into the catalog, the last step, which makes a backup valid, and pushes it. Just
+    before that the backup is read back once more, by its reference.
 
     XCom ``return_value``: the reference (:class:`biztalk_services.model.backup.BackupReference`); ``reference_url``:
     its URL. The asset ``biztalk-services-backups`` gets an event with the reference's place.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk import Context
 
 from biztalk_services.model.differences import differences
 from biztalk_services.provider.base import ServiceOperator
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
 
 class CompareInventoriesOperator(ServiceOperator):
-    """
-    Lists what was added, removed and changed between two backups of a service, or between a backup and the service as
-    it is now.
+    """Lists what was added, removed and changed between two backups of a service, or between a backup and the service
+    as it is now.
 
     XCom: ``same``, ``differences`` (as :meth:`biztalk_services.model.differences.Difference.to_dict`). What differs
     does not fail the step.

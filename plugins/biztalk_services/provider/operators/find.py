@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk import Context
 
 from biztalk_services.flows.find import find_services, refuse_missed_start
 from biztalk_services.provider.base import RetriedOperator
-from biztalk_services.provider.hook import driver_for
 from biztalk_services.provider.settings import Settings
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 ALL_SERVICES = "all_services"
 """XCom key: every chosen service, also those that have no backups."""
 
 
 class FindServicesOperator(RetriedOperator):
-    """
-    Finds the services of a subscription that are to be backed up.
+    """Finds the services of a subscription that are to be backed up.
 
     XCom ``return_value``: a :class:`biztalk_services.model.steps.BackupJob` for each service that may have backups,
     ready to expand a task group. XCom ``all_services``: a :class:`biztalk_services.model.steps.ChosenService` for each
@@ -33,7 +30,6 @@ class FindServicesOperator(RetriedOperator):
 
     :param services: names of the services, in a list or separated by blanks; empty: all that the configuration includes
     :param start_window_minutes: how late a scheduled run may start
-    :param conn_id: connection to the subscription
     """
 
     template_fields = (*RetriedOperator.template_fields, "services")
@@ -48,9 +44,7 @@ class FindServicesOperator(RetriedOperator):
         if run.run_type == "scheduled":
             refuse_missed_start(run.run_after, self.start_window)
         named = self.services.split() if isinstance(self.services, str) else self.services
-        chosen, jobs = find_services(
-            driver_for(self.conn_id), named=named, includes=Settings.load().includes, at=run.run_after
-        )
+        chosen, jobs = find_services(self.connect(), named=named, includes=Settings.load().includes, at=run.run_after)
         context["ti"].xcom_push(key=ALL_SERVICES, value=[each.to_xcom() for each in chosen])
         self.log.info("To be backed up: %s", ", ".join(each.service for each in jobs) or "none")
         return [each.to_xcom() for each in jobs]

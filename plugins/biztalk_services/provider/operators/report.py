@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from biztalk_services.flows.backup_report import (
-    FAILED,
-    NO_BACKUP,
-    BackupOutcome,
-    BackupsFailedError,
-    backup_outcome,
-    require_success,
-)
-from biztalk_services.flows.restore_report import (
-    FAILED as RESTORE_FAILED,
-)
-from biztalk_services.flows.restore_report import (
-    REFUSED,
-    RESTORED,
-    RestoreFailedError,
-    RestoreResults,
-    RestoreSteps,
-    record_restore,
-    restore_outcome,
-)
+from airflow.sdk import Context
+
+from biztalk_services.flows import backup_report, restore_report
+from biztalk_services.flows.backup_report import BackupOutcome, BackupsFailedError
+from biztalk_services.flows.restore_report import RestoreFailedError, RestoreResults, RestoreSteps
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.errors import BackupServiceError
@@ -33,13 +17,8 @@ from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.service import ServiceRef
 from biztalk_services.model.steps import ChosenService, ConfirmedPlan, ReachedState, decode_xcom
 from biztalk_services.provider.base import FAILURE, RetriedOperator, run_of
-from biztalk_services.provider.connections import open_archive
-from biztalk_services.provider.hook import driver_for
 from biztalk_services.provider.operators.find import ALL_SERVICES
 from biztalk_services.provider.operators.restore import DIFFERENCES, NUMBERS
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 
 class _ReportOperator(RetriedOperator):
@@ -57,19 +36,17 @@ class _ReportOperator(RetriedOperator):
         return dict(states.get(ti.run_id, {}))
 
     def release(self, ti: Any, services: Iterable[str]) -> None:
-        """Release the locks of this run. One that cannot be released expires, because its run has ended; the log says
-        so."""
+        """Release the locks of this run. One that cannot be released expires, because its run has ended."""
         try:
             for service in services:
-                open_archive(self.archive).locks.release(service, run_of(ti))
+                self.open_archive().locks.release(service, run_of(ti))
         except BackupServiceError as error:
             self.log.warning("%s", error)
 
 
 class ReportBackupsOperator(_ReportOperator):
-    """
-    Reports for each service of the run what happened; fails the run when one was not backed up or not resumed, when a
-    published reference is lost, or when there was no service.
+    """Reports for each service of the run what happened; fails the run when one was not backed up or not resumed, when
+    a published reference is lost, or when there was no service.
 
     XCom: a list of :class:`biztalk_services.flows.backup_report.BackupOutcome`, pushed before the run is failed.
 
@@ -100,16 +77,18 @@ class ReportBackupsOperator(_ReportOperator):
         outcomes = [self._outcome(ti, service, indices.get(service.service), states) for service in services]
         ti.xcom_push(key="return_value", value=[outcome.to_xcom() for outcome in outcomes])
         for outcome in outcomes:
-            log = self.log.error if outcome.outcome == FAILED else self.log.info
+            log = self.log.error if outcome.outcome == backup_report.FAILED else self.log.info
             log(outcome.sentence())
         self.release(ti, [service.name for service in services])
-        require_success(outcomes)
+        backup_report.require_success(outcomes)
 
     def _outcome(
         self, ti: Any, service: ChosenService, index: int | None, states: Mapping[str, str | None]
     ) -> BackupOutcome:
-        known = BackupOutcome(service.name, service.scope, service.region, service.edition, NO_BACKUP)
-        known = replace(known, state=self._state_now(service.service))
+        state = self._state_now(service.service)
+        known = BackupOutcome(
+            service.name, service.scope, service.region, service.edition, backup_report.NO_BACKUP, state=state
+        )
         if index is None:
             return known
 
@@ -117,7 +96,7 @@ class ReportBackupsOperator(_ReportOperator):
             return decode_xcom(ti.xcom_pull(task_ids=step, key=key, map_indexes=index))
 
         reference, quiesced, resumed = pulled(self.published), pulled(self.quiesced), pulled(self.resumed)
-        return backup_outcome(
+        return backup_report.backup_outcome(
             known,
             self.steps,
             {step: states.get(f"{step}_{index}") for step in self.steps},
@@ -126,26 +105,24 @@ class ReportBackupsOperator(_ReportOperator):
             quiesced=ReachedState.from_xcom(quiesced) if quiesced else None,
             resumed=ReachedState.from_xcom(resumed) if resumed else None,
             failure_of=lambda step: pulled(step, FAILURE),
-            archive=lambda: open_archive(self.archive),
+            archive=self.open_archive,
         )
 
     def _state_now(self, service: str) -> str | None:
         try:
-            return driver_for(self.conn_id).get_service(ServiceRef.parse(service)).state
+            return self.connect().get_service(ServiceRef.parse(service)).state
         except BackupServiceError as error:
             self.log.warning("The state of %s is unknown now: %s", service, error)
             return None
 
 
 class ReportRestoreOperator(_ReportOperator):
-    """
-    Reports what became of a restore, records it in the archive, and fails the run when it failed or was refused.
+    """Reports what became of a restore, records it in the archive, and fails the run when it failed or was refused.
 
     XCom: :class:`biztalk_services.model.steps.RestoreOutcome`, pushed before the run is failed.
 
     **Idempotency:** a record is never overwritten.
 
-    :param steps: ids of all steps, in their order
     :param changes: ids of those that change something
     :param deletions: id of a step that deletes the existing service -> that of the wait until it is deleted
     :param required: ids of those that all have to succeed before the service counts as restored
@@ -163,31 +140,30 @@ class ReportRestoreOperator(_ReportOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.changes = list(changes)
-        self.deletions = dict(deletions)
-        self.required = list(required)
+        self.restore_steps = RestoreSteps(
+            all=self.steps, changes=list(changes), deletions=dict(deletions), required=list(required)
+        )
         self.sources = dict(sources)
 
     def run_step(self, context: Context) -> None:
         ti = context["ti"]
         plan = self._pulled(ti, "plan")
-        outcome = restore_outcome(
-            RestoreSteps(all=self.steps, changes=self.changes, deletions=self.deletions, required=self.required),
+        outcome = restore_report.restore_outcome(
+            self.restore_steps,
             self.states(ti),
             self._results(context, plan),
-            driver=lambda: driver_for(self.conn_id),
-            archive=lambda: open_archive(self.archive),
+            driver=self.connect,
+            archive=self.open_archive,
             restore_dag=ti.dag_id,
             log=self.log,
         )
         ti.xcom_push(key="return_value", value=outcome.to_xcom())
-        if outcome.outcome in (RESTORED, RESTORE_FAILED):
-            run = {"dag_id": ti.dag_id, "run_id": ti.run_id}
-            when, archive = context["dag_run"].run_after, open_archive(self.archive)
-            record_restore(archive, outcome, when=when, run=run, plan=plan, log=self.log)
+        if outcome.outcome in (restore_report.RESTORED, restore_report.FAILED):
+            run, when = {"dag_id": ti.dag_id, "run_id": ti.run_id}, context["dag_run"].run_after
+            restore_report.record_restore(self.open_archive(), outcome, when=when, run=run, plan=plan, log=self.log)
         if outcome.service:
             self.release(ti, [ServiceRef.parse(outcome.service).name])
-        if outcome.outcome in (RESTORE_FAILED, REFUSED):
+        if outcome.outcome in (restore_report.FAILED, restore_report.REFUSED):
             raise RestoreFailedError(outcome.reason)
         self.log.info(outcome.reason)
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk import Context
 
 from biztalk_services.flows import restore as flow
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.plain import to_plain
-from biztalk_services.model.plan import RestorePlan
-from biztalk_services.model.steps import (
-    AdvancedNumbers,
-    ReachedState,
-    StartedOperation,
-    VerifiedRestore,
-    decode_xcom,
-)
-from biztalk_services.provider.base import LockingOperator, ServiceOperator
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from biztalk_services.model.steps import AdvancedNumbers, ReachedState, StartedOperation, VerifiedRestore, decode_xcom
+from biztalk_services.provider.base import LockingOperator, PlanOperator
 
 DIFFERENCES = "differences"
 """XCom key: what the restored service does not hold as it should; pushed before the step fails."""
@@ -29,9 +21,8 @@ NUMBERS = "numbers"
 """XCom key: control numbers, one row an agreement and kind; pushed before the step fails."""
 
 
-class DeleteServiceOperator(LockingOperator):
-    """
-    Requests the deletion of the service that a plan replaces, once; with a safety backup only while the service is
+class DeleteServiceOperator(PlanOperator, LockingOperator):
+    """Requests the deletion of the service that a plan replaces, once; with a safety backup only while the service is
     quiesced as it was when that was taken, and when the safety backup is whole.
 
     XCom: :class:`biztalk_services.model.steps.StartedOperation`.
@@ -39,35 +30,32 @@ class DeleteServiceOperator(LockingOperator):
     **Idempotency:** a deletion is never requested twice. When the response is lost, on retry, and when the task is
     cleared, the service itself shows whether it is being deleted; the step fails when it is not.
 
-    :param plan: XCom of the approved plan; the service must still have the ETag that it shows
+    :param plan: XCom of the approved plan; the service must still have the ETag in it
     :param safety_backup: XCom of the step that published its safety backup; None: it is deleted without one, as
         approved
     :param quiesced: XCom of the wait until the service was quiesced; None: it is deleted as it is
     """
 
-    template_fields = (*LockingOperator.template_fields, "plan", "safety_backup", "quiesced")
+    template_fields = (*PlanOperator.template_fields, "safety_backup", "quiesced")
 
-    def __init__(self, *, plan: Any, safety_backup: Any = None, quiesced: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *, safety_backup: Any = None, quiesced: Any = None, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
-        self.plan = plan
         self.safety_backup = safety_backup
         self.quiesced = quiesced
 
     def run_step(self, context: Context) -> StartedOperation:
-        existing, safety = RestorePlan.from_dict(self.plan).existing, decode_xcom(self.safety_backup)
+        existing, safety = self.approved_plan().existing, decode_xcom(self.safety_backup)
         return flow.delete_service(
             self.job(context),
             etag=existing.etag if existing else None,
             safety_backup=BackupReference.from_dict(safety) if safety else None,
             quiesced=ReachedState.from_xcom(self.quiesced) if self.quiesced else None,
-            hold=self.hold,
         )
 
 
-class StartRestoreOperator(LockingOperator):
-    """
-    Requests the restore of a backup as a service that does not exist. Secrets are read from their connections here, and
-    are stored nowhere else.
+class StartRestoreOperator(PlanOperator, LockingOperator):
+    """Requests the restore of a backup as a service that does not exist. Secrets are read from their connections here,
+    and are stored nowhere else.
 
     XCom: :class:`biztalk_services.model.steps.StartedOperation`.
 
@@ -75,54 +63,39 @@ class StartRestoreOperator(LockingOperator):
     this name that exists since is adopted when a restore made it; a name that is still held is requested again until
     the deadline, for there is no other way to check whether it is free.
 
-    :param plan: XCom of the approved plan
     :param name_deadline_minutes: how long to wait for the name
     """
 
-    template_fields = (*LockingOperator.template_fields, "plan")
-
-    def __init__(self, *, plan: Any, name_deadline_minutes: float = 120, **kwargs: Any) -> None:
+    def __init__(self, *, name_deadline_minutes: float = 120, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
         if name_deadline_minutes < 0:
             raise ValueError(f"name_deadline_minutes is {name_deadline_minutes}; it is 0 or more.")
-        self.plan = plan
         self.name_deadline = timedelta(minutes=name_deadline_minutes)
 
     def run_step(self, context: Context) -> StartedOperation:
-        plan = RestorePlan.from_dict(self.plan)
-        return flow.start_restore(self.job(context), plan, name_deadline=self.name_deadline, hold=self.hold)
+        return flow.start_restore(self.job(context), self.approved_plan(), name_deadline=self.name_deadline)
 
 
-class VerifyRestoreOperator(ServiceOperator):
-    """
-    Compares what a restored service holds with what was recorded at its backup.
+class VerifyRestoreOperator(PlanOperator):
+    """Compares what a restored service holds with what was recorded at its backup.
 
     XCom: :class:`biztalk_services.model.steps.VerifiedRestore`; ``differences``: a sentence each.
 
     Fails when anything is different that the request did not ask for, and when the backup has no inventory.
 
     **Idempotency:** only reads.
-
-    :param plan: XCom of the approved plan
     """
-
-    template_fields = (*ServiceOperator.template_fields, "plan")
-
-    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.plan = plan
 
     def run_step(self, context: Context) -> VerifiedRestore:
         differing: list[str] = []
         try:
-            return flow.verify_restore(self.job(context), RestorePlan.from_dict(self.plan), differing)
+            return flow.verify_restore(self.job(context), self.approved_plan(), differing)
         finally:
             context["ti"].xcom_push(key=DIFFERENCES, value=differing)
 
 
-class AdvanceControlNumbersOperator(LockingOperator):
-    """
-    Makes sure that a restored service gives out no control number that was used since its backup.
+class AdvanceControlNumbersOperator(PlanOperator, LockingOperator):
+    """Makes sure that a restored service gives out no control number that was used since its backup.
 
     XCom: :class:`biztalk_services.model.steps.AdvancedNumbers`; its rows also under ``numbers``.
 
@@ -130,20 +103,12 @@ class AdvanceControlNumbersOperator(LockingOperator):
     numbers cannot be advanced as requested.
 
     **Idempotency:** what was advanced already is not advanced again; bounds only go up.
-
-    :param plan: XCom of the approved plan
     """
-
-    template_fields = (*LockingOperator.template_fields, "plan")
-
-    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.plan = plan
 
     def run_step(self, context: Context) -> AdvancedNumbers:
         rows: list[NumberRow] = []
         try:
-            flow.advance_control_numbers(self.job(context), RestorePlan.from_dict(self.plan), rows, hold=self.hold)
+            flow.advance_control_numbers(self.job(context), self.approved_plan(), rows)
         finally:
             context["ti"].xcom_push(key=NUMBERS, value=to_plain(rows))
         return AdvancedNumbers(tuple(rows))

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk import Context
 
 from biztalk_services.flows import suspend as flow
+from biztalk_services.flows.job import Job
 from biztalk_services.flows.waits import ResumedWait
 from biztalk_services.model.errors import OperationNotAllowedError, ServiceNotFoundError
-from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.steps import ReachedState, Suspension, decode_xcom
-from biztalk_services.provider.base import AdvicePolicy, LockingOperator, ServiceOperator, failure_pushed
-from biztalk_services.provider.triggers import BoundedTrigger, PollTrigger
+from biztalk_services.provider.base import AdvicePolicy, LockingOperator, PlanOperator, ServiceOperator
 from biztalk_services.provider.waiting import Waiting
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
-
-class SuspendServiceOperator(LockingOperator):
-    """
-    Suspends a service, unless it is quiesced already. Before the request a suspension record is written; without it no
-    request is sent.
+class SuspendServiceOperator(ServiceOperator, LockingOperator):
+    """Suspends a service, unless it is quiesced already. Before the request a suspension record is written; without it
+    no request is sent.
 
     XCom: :class:`biztalk_services.model.steps.Suspension`.
 
@@ -38,7 +35,7 @@ class SuspendServiceOperator(LockingOperator):
     :param resume_within_minutes: how soon it has to be resumed, for the record
     """
 
-    template_fields = (*LockingOperator.template_fields, "backup_name")
+    template_fields = (*ServiceOperator.template_fields, "backup_name")
 
     def __init__(
         self,
@@ -57,58 +54,43 @@ class SuspendServiceOperator(LockingOperator):
 
     def run_step(self, context: Context) -> Suspension:
         return flow.suspend(
-            self.job(context),
-            backup_name=self.backup_name,
-            reason=self.reason,
-            resume_within=self.resume_within,
-            hold=self.hold,
+            self.job(context), backup_name=self.backup_name, reason=self.reason, resume_within=self.resume_within
         )
 
 
-class _ResumeOperator(Waiting, ServiceOperator):
+class _ResumeOperator(Waiting):
     """Requests a resumption where it is wanted, then waits, in one task: a teardown that only requests would be green
     before the service is resumed; this way a resumption that fails later is requested again by the next try."""
 
-    template_fields = (*ServiceOperator.template_fields, *Waiting.template_fields)
+    _wait: ResumedWait
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("retry_policy", AdvicePolicy(insist=True))
         super().__init__(**kwargs)
-        self._operation_id: str | None = None
-        self._expected: str | None = None
 
     @abstractmethod
     def suspension_of(self, context: Context) -> Suspension | None:
         """The suspension that has to be undone; None when the service is resumed for another reason."""
 
-    def execute(self, context: Context) -> dict[str, Any] | None:
-        with failure_pushed(context):
-            self._request(context)
-        return self.wait(context)
-
     def run_step(self, context: Context) -> Any:
-        return self.execute(context)
-
-    def _request(self, context: Context) -> None:
         job, suspension = self.job(context), self.suspension_of(context)
-        self._expected = job.driver.info.running_state
+        expected, operation_id = job.driver.info.running_state, None
         if suspension is None:
-            self._operation_id = flow.request_resume(job)
+            operation_id = flow.request_resume(job)
         elif suspension.suspended_by_us:
-            self._operation_id = flow.request_resume(job, suspension.operation_id)
+            operation_id = flow.request_resume(job, suspension.operation_id)
         else:
-            self._expected = suspension.found_state
-            self.log.info("%s was %s before this run; leaving it as is.", self.service, suspension.found_state)
+            expected = suspension.found_state
+            self.log.info("%s was %s before this run; leaving it as is.", self.service, expected)
+        self._wait = ResumedWait(self.service, [str(expected)], operation_id, job.run.dag_id, job.run.run_id)
+        return super().run_step(context)
 
-    def build_trigger(self, context: Context, **bounds: Any) -> BoundedTrigger:
-        ti = context["ti"]
-        wait = ResumedWait(self.service, [str(self._expected)], self._operation_id, ti.dag_id, ti.run_id)
-        return PollTrigger.of(wait, conn_id=self.conn_id, archive=self.archive, **bounds)
+    def wait_for(self, context: Context) -> ResumedWait:
+        return self._wait
 
 
 class ResumeServiceOperator(_ResumeOperator):
-    """
-    Resumes a service that was suspended by this run, and waits until it is running. The teardown of a suspension.
+    """Resumes a service that was suspended by this run, and waits until it is running. The teardown of a suspension.
 
     XCom: :class:`biztalk_services.model.steps.ReachedState`.
 
@@ -132,8 +114,7 @@ class ResumeServiceOperator(_ResumeOperator):
 
 
 class ResumeUnlessDeletedOperator(ResumeServiceOperator):
-    """
-    Resumes a service that was suspended to be replaced, when it was not deleted. The teardown of its suspension.
+    """Resumes a service that was suspended to be replaced, when it was not deleted. The teardown of its suspension.
 
     XCom: as :class:`ResumeServiceOperator`; ``state`` is null when the service is deleted, as planned.
 
@@ -149,47 +130,39 @@ class ResumeUnlessDeletedOperator(ResumeServiceOperator):
         super().__init__(**kwargs)
         self.deleted = deleted
 
-    def execute(self, context: Context) -> dict[str, Any] | None:
+    def run_step(self, context: Context) -> Any:
+        job = self.job(context)
         if deleted := decode_xcom(self.deleted):
-            return self._is_deleted(context, ReachedState.from_xcom(deleted).reached_at)
-        with failure_pushed(context):
-            job = self.job(context)
-            try:
-                service = job.service()
-            except ServiceNotFoundError:
-                return self._is_deleted(context, datetime.now(UTC))
-            if service.under_way == "delete":
-                raise OperationNotAllowedError(
-                    f"Service {self.service} is being deleted. This step is retried until that ends."
-                )
-        return super().execute(context)
+            return self._is_deleted(job, ReachedState.from_xcom(deleted).reached_at)
+        try:
+            service = job.service()
+        except ServiceNotFoundError:
+            return self._is_deleted(job, datetime.now(UTC))
+        if service.under_way == "delete":
+            raise OperationNotAllowedError(
+                f"Service {self.service} is being deleted. This step is retried until that ends."
+            )
+        return super().run_step(context)
 
-    def _is_deleted(self, context: Context, at: datetime) -> dict[str, Any]:
+    def _is_deleted(self, job: Job, at: datetime) -> ReachedState:
         self.log.info("%s is deleted, as planned.", self.service)
-        flow.close_records(self.job(context), "deleted, as planned")
-        return ReachedState(None, None, at).to_xcom()
+        flow.close_records(job, "deleted, as planned")
+        return ReachedState(None, None, at)
 
 
-class ResumeRestoredServiceOperator(_ResumeOperator):
-    """
-    Resumes a restored service, when its plan says so, and waits until it is running; otherwise makes sure that it is
+class ResumeRestoredServiceOperator(_ResumeOperator, PlanOperator):
+    """Resumes a restored service, when its plan says so, and waits until it is running; otherwise makes sure that it is
     suspended, as it arrived.
 
     XCom: :class:`biztalk_services.model.steps.ReachedState`.
 
     **Idempotency:** as :class:`ResumeServiceOperator`.
-
-    :param plan: XCom of the approved plan
     """
 
     template_fields = (*_ResumeOperator.template_fields, "plan")
 
-    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.plan = plan
-
     def suspension_of(self, context: Context) -> Suspension | None:
-        if RestorePlan.from_dict(self.plan).request.resume_afterwards:
+        if self.approved_plan().request.resume_afterwards:
             return None
         quiesced = self.job(context).driver.info.quiesced_state
         return Suspension(quiesced, False, quiesced, None)

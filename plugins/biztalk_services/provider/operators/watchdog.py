@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Context
 
 from biztalk_services.flows.watchdog import Watch, find_suspensions
 from biztalk_services.model.steps import FoundSuspension
 from biztalk_services.provider.alerts import AlertNotifier
-from biztalk_services.provider.base import request_id, run_of, run_state
-from biztalk_services.provider.connections import DEFAULT_ARCHIVE, open_archive
-from biztalk_services.provider.hook import DEFAULT_CONN_ID, driver_for
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from biztalk_services.provider.base import SubscriptionOperator, request_id, run_of, run_state
 
 
-class _WatchdogOperator(BaseOperator):
+class _WatchdogOperator(SubscriptionOperator):
     """
-    :param conn_id: connection to the subscription
-    :param archive: id of the storage connection and name of the container of the archive, with a slash between them
     :param grace_minutes: how much longer than its deadline an active run may take
     """
 
-    template_fields: Sequence[str] = ("conn_id", "archive")
-
-    def __init__(
-        self,
-        *,
-        conn_id: str = DEFAULT_CONN_ID,
-        archive: str = DEFAULT_ARCHIVE,
-        grace_minutes: float = 30,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, grace_minutes: float = 30, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if grace_minutes < 0:
             raise ValueError(f"grace_minutes is {grace_minutes}; it is 0 or more.")
-        self.conn_id = conn_id
-        self.archive = archive
         self.grace = timedelta(minutes=grace_minutes)
 
 
 class FindSuspensionsOperator(_WatchdogOperator):
-    """
-    Finds the suspensions of a subscription that have to be checked: those with an open record, except the ones whose
+    """Finds the suspensions of a subscription that have to be checked: those with an open record, except the ones whose
     run is active and has time left.
 
     XCom: a :class:`biztalk_services.model.steps.FoundSuspension` for each, ready to expand a task.
@@ -56,17 +36,14 @@ class FindSuspensionsOperator(_WatchdogOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         ti = context["ti"]
-        found, count = find_suspensions(
-            driver_for(self.conn_id), open_archive(self.archive), lambda run: run_state(ti, run), self.grace
-        )
+        found, count = find_suspensions(self.connect(), self.open_archive(), lambda run: run_state(ti, run), self.grace)
         self.log.info("%d open suspension records, %d to be checked", count, len(found))
         return [each.to_xcom() for each in found]
 
 
 class CheckSuspensionOperator(_WatchdogOperator):
-    """
-    Checks one suspension, and does what is to be done: leaves it, requests a resumption, or closes the record. It waits
-    for nothing: the next run of the watchdog sees the result.
+    """Checks one suspension, and does what is to be done: leaves it, requests a resumption, or closes the record. It
+    waits for nothing: the next run of the watchdog sees the result.
 
     Fails when a person has to check the service, also when an earlier resumption did not succeed and another one was
     requested. The first resumption, the return, and at most once an hour a failure are alerted.
@@ -89,8 +66,8 @@ class CheckSuspensionOperator(_WatchdogOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         ti = context["ti"]
         watch = Watch(
-            driver_for(self.conn_id),
-            open_archive(self.archive).suspensions,
+            self.connect(),
+            self.open_archive().suspensions,
             by=str(run_of(ti)),
             request_id=request_id(ti, "resume"),
             grace=self.grace,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, OpenNumbers, new_bounds
@@ -13,17 +12,10 @@ from biztalk_services.model.inventory import PARTNER_MANAGEMENT, Inventory
 ALL = "all"
 """Agreement and kind of open numbers of the whole service."""
 
-Key = tuple[str, str]
-"""Agreement and kind."""
-
 
 @dataclass(frozen=True)
 class Decision:
-    """What has to be done; nothing, where both are empty.
-
-    :param bounds: bounds to set.
-    :param open: what a person has to do first.
-    """
+    """What has to be done, by itself and by a person first; nothing, where both are empty."""
 
     bounds: tuple[NewBounds, ...] = ()
     open: tuple[OpenNumbers, ...] = ()
@@ -45,15 +37,15 @@ class Decision:
         :param first: the decision about the ranges as they were at the backup.
         :param restored: the service as it is now.
         """
-        now = {(place.agreement, place.kind): (place.range.lower, place.range.upper) for place in ranges_of(restored)}
+        now = {place.key: (place.range.lower, place.range.upper) for place in ranges_of(restored)}
         applied = {
-            _key(each): each
+            each.key: each
             for each in first.bounds
-            if now.get(_key(each)) == (each.lower, each.upper or each.restored.upper)
+            if now.get(each.key) == (each.lower, each.upper or each.restored.upper)
         }
         return Decision(
-            (*applied.values(), *(each for each in self.bounds if _key(each) not in applied)),
-            tuple(each for each in self.open if _key(each) not in applied),
+            (*applied.values(), *(each for each in self.bounds if each.key not in applied)),
+            tuple(each for each in self.open if each.key not in applied),
         )
 
 
@@ -61,7 +53,6 @@ def decide(restored: Inventory, uses: UseReport, *, margin: int, recorded: Inven
     """What :func:`biztalk_services.drivers.biztalk.numbers.bounds.new_bounds` says of every agreement and kind.
 
     :param restored: the restored service; before the restore, the backup (``recorded``) stands for it.
-    :param uses: what was given out since the backup.
     :param margin: numbers to leave out for what was used without being seen, from 0 on.
     :param recorded: the service at the backup; None when it was not recorded.
     """
@@ -70,20 +61,12 @@ def decide(restored: Inventory, uses: UseReport, *, margin: int, recorded: Inven
             f"The ranges of control numbers of service {restored.service} could not be read, so it is unknown whether "
             f"they repeat numbers used since the backup: {problem.rstrip('.')}."
         )
-        return Decision(open=(OpenNumbers(agreement=ALL, kind=ALL, rule="control-numbers-known", sentence=sentence),))
+        return Decision(open=(OpenNumbers(ALL, ALL, rule="control-numbers-known", sentence=sentence),))
     places = list(ranges_of(restored))
-    decided: list[NewBounds | OpenNumbers | None] = [
-        new_bounds(
-            place.range,
-            agreement=place.agreement,
-            kind=place.kind,
-            protocol=place.protocol,
-            last=recorded.last_number(place.agreement, place.kind) if recorded else None,
-            use=uses.use_of(place.agreement, place.kind),
-            margin=margin,
-        )
-        for place in places
-    ]
+    decided: list[NewBounds | OpenNumbers | None] = []
+    for place in places:
+        last = recorded.last_number(*place.key) if recorded else None
+        decided.append(new_bounds(place, last=last, use=uses.use_of(*place.key), margin=margin))
     decided += _without_range(places, uses)
     return Decision(
         tuple(each for each in decided if isinstance(each, NewBounds)),
@@ -96,25 +79,20 @@ def number_plan(
 ) -> NumberPlan:
     """The decision as a table: one row an agreement and kind that was used since the backup, or that needs a person.
 
-    :param restored: the restored service before anything was changed; before the restore, the backup.
-    :param decision: what has to be done.
-    :param used: what was given out since the backup.
-    :param recorded: inventory of the backup.
+    :param restored: before anything was changed, otherwise as in :func:`decide`.
     :param applied: whether the bounds are set.
     """
-    bounds = {_key(each): each for each in decision.bounds}
-    open_numbers = {_key(each): each for each in decision.open}
+    bounds = {each.key: each for each in decision.bounds}
+    open_numbers = {each.key: each for each in decision.open}
     rows = []
     for place in ranges_of(restored):
-        key = (place.agreement, place.kind)
-        use, blocked, needed = used.use_of(*key), open_numbers.pop(key, None), bounds.get(key)
+        use, blocked, needed = used.use_of(*place.key), open_numbers.pop(place.key, None), bounds.get(place.key)
         if blocked or needed or (use and use.used):
-            last = recorded.last_number(*key) if recorded else None
+            last = recorded.last_number(*place.key) if recorded else None
             why = blocked.sentence if blocked else needed.reason if needed else "It is beyond every number used since."
             rows.append(
                 NumberRow(
-                    agreement=place.agreement,
-                    kind=place.kind,
+                    *place.key,
                     backup=last,
                     highest=use.highest if use else None,
                     next=needed.lower if needed and applied else place.range.after(last),
@@ -122,18 +100,14 @@ def number_plan(
                     sentence=why,
                 )
             )
-    rows += _rest(open_numbers)
+    rows += [NumberRow(*key, None, None, None, False, each.sentence) for key, each in open_numbers.items()]
     return NumberPlan(tuple(rows), tuple(each.sentence for each in decision.open))
 
 
-def _rest(open_numbers: Mapping[Key, OpenNumbers]) -> Iterator[NumberRow]:
-    for (agreement, kind), each in open_numbers.items():
-        yield NumberRow(agreement, kind, None, None, None, False, each.sentence)
-
-
-def _without_range(places: list[Place], uses: UseReport) -> Iterator[OpenNumbers]:
+def _without_range(places: list[Place], uses: UseReport) -> list[OpenNumbers]:
     """Numbers used by agreements that the restored service does not have, or that generate none there."""
     known = {(place.agreement.casefold(), place.kind) for place in places}
+    missing = []
     for use in uses.uses:
         if use.used and use.key not in known:
             sentence = (
@@ -141,8 +115,5 @@ def _without_range(places: list[Place], uses: UseReport) -> Iterator[OpenNumbers
                 f"since the backup, the highest {use.highest}, but has no range for them in the restored service. "
                 "When it is created again, let it begin beyond them."
             )
-            yield OpenNumbers(agreement=use.agreement, kind=use.kind, rule="control-number-range", sentence=sentence)
-
-
-def _key(each: NewBounds | OpenNumbers) -> Key:
-    return each.agreement, each.kind
+            missing.append(OpenNumbers(use.agreement, use.kind, rule="control-number-range", sentence=sentence))
+    return missing

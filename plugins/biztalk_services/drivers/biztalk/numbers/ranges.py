@@ -9,33 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from biztalk_services.model.inventory import Inventory
+from biztalk_services.model.control_numbers import KINDS
+from biztalk_services.model.inventory import Inventory
 
 HIGHEST = 999_999_999
 """The highest bound that the settings take."""
 
 WIDTHS = {"X12": 9, "EDIFACT": 14}
-"""Characters that prefix, number and suffix may have together, by protocol."""
-
-_NAMES = {
-    "interchange": "Interchange",
-    "group": "Group",
-    "transaction_set": "TransactionSet",
-    "acknowledgement": "Acknowledgement",
-}
+"""Characters that prefix, number and suffix may have together, by protocol; of another one it is not known."""
 
 
 @dataclass(frozen=True)
 class Range:
     """A range of control numbers; the service takes the next one as :meth:`after` says.
 
-    :param lower: its lower bound.
-    :param upper: its upper bound; perhaps an unusable one, see :meth:`problem`.
-    :param prefix: what stands before each number.
-    :param suffix: what stands behind it.
+    :param upper: perhaps unusable, see :meth:`problem`.
     :param rollover: whether the upper bound is followed by the lower one; otherwise by nothing, and nothing is sent.
     """
 
@@ -50,16 +40,13 @@ class Range:
 
     @property
     def size(self) -> int:
-        """How many numbers are in it."""
         return self.upper - self.lower + 1
 
     def after(self, last: int | None) -> int | None:
         """The number that the service gives out next: the one after the last, but never one outside the range.
 
-        A last number below the range counts as none. BizTalk Server: "reset to the lower limit when out of bound".
-
-        :param last: the last one given out; None when there was none.
-        :returns: None when the range is used up.
+        A last number below the range counts as none. BizTalk Server: "reset to the lower limit when out of bound". None
+        when the range is used up.
         """
         if last is None or last < self.lower:
             return self.lower
@@ -68,10 +55,7 @@ class Range:
         return self.lower if self.rollover else None
 
     def problem(self, protocol: str) -> str | None:
-        """Why numbers cannot be taken from this range, to follow "The range"; None when they can.
-
-        :param protocol: ``X12`` or ``EDIFACT``; of another one no width is known.
-        """
+        """Why numbers cannot be taken from this range, to follow "The range"; None when they can."""
         if not 1 <= self.lower <= self.upper <= HIGHEST:
             return f"is {self}, which is not within 1 to {HIGHEST} in rising order"
         width = WIDTHS.get(protocol.upper())
@@ -80,26 +64,32 @@ class Range:
         return None
 
     def highest_upper(self, protocol: str) -> int:
-        """The highest upper bound that the field can carry beside prefix and suffix.
-
-        :param protocol: ``X12`` or ``EDIFACT``; of another one no width is known.
-        """
+        """The highest upper bound that the field can carry beside prefix and suffix."""
         digits = WIDTHS.get(protocol.upper(), 9) - len(self.prefix) - len(self.suffix)
         return min(HIGHEST, int(10 ** max(digits, 0)) - 1)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a service numbers.
-
-    :param agreement: name of the agreement.
-    :param kind: of the control number.
-    :param protocol: of the agreement, ``X12`` or ``EDIFACT``.
-    :param range: what the numbers are taken from.
-    """
+class Counter:
+    """One counter of a service: an agreement has one for each kind of control number."""
 
     agreement: str
     kind: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.agreement, self.kind
+
+    @property
+    def numbers(self) -> str:
+        """What it counts, in words."""
+        return f"{self.kind.replace('_', ' ')} control numbers"
+
+
+@dataclass(frozen=True)
+class Place(Counter):
+    """Where a service numbers: ``X12`` or ``EDIFACT``, and what the numbers are taken from."""
+
     protocol: str
     range: Range
 
@@ -115,7 +105,7 @@ def ranges_of(inventory: Inventory) -> Iterator[Place]:
         if item.kind == "protocol settings":
             kind_of_settings = str(item.attributes.get("Type") or "").removesuffix("ProtocolSettings")
             protocol = str(protocols.get(item.name) or kind_of_settings).upper()
-            for kind in _NAMES:
+            for kind in KINDS:
                 try:
                     found = range_from_settings(item.attributes, kind)
                 except ValueError:
@@ -127,8 +117,7 @@ def ranges_of(inventory: Inventory) -> Iterator[Place]:
 def range_from_settings(settings: Mapping[str, Any], kind: str) -> Range | None:
     """The range of one kind in a ``ProtocolSettings`` entity; None when it has none, for the agreement generates none.
 
-    :param settings: the entity; numbers may be text, as OData writes long ones.
-    :param kind: of the control number.
+    :param settings: numbers may be text, as OData writes long ones.
     :raises ValueError: only a part of the range is there, or of the wrong kind.
     """
     names = {part: property_name(kind, part) for part in ("LowerBound", "UpperBound", "Prefix", "Suffix", "Rollover")}
@@ -145,12 +134,8 @@ def range_from_settings(settings: Mapping[str, Any], kind: str) -> Range | None:
 
 
 def property_name(kind: str, part: str) -> str:
-    """Name of a property of ``ProtocolSettings``.
-
-    :param kind: of the control number.
-    :param part: ``LowerBound``, ``UpperBound``, ``Prefix``, ``Suffix`` or ``Rollover``.
-    """
-    return f"{_NAMES[kind]}ControlNumber{part}"
+    """Name of a property of ``ProtocolSettings``; part: ``LowerBound``, ``UpperBound``, ``Prefix``, ..."""
+    return f"{kind.title().replace('_', '')}ControlNumber{part}"
 
 
 def _number(value: Any, name: str) -> int:

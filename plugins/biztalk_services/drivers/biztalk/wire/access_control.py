@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 from biztalk_services.drivers.biztalk.errors import AccessControlError
 from biztalk_services.drivers.biztalk.wire.messages import UnreadableError
 from biztalk_services.drivers.biztalk.wire.odata import parse_odata_error
+from biztalk_services.drivers.biztalk.wire.partner_addresses import PartnerAddresses
 from biztalk_services.drivers.biztalk.wire.responses import ErrorMapping
 from biztalk_services.drivers.biztalk.wire.server import Request, Server
 from biztalk_services.drivers.biztalk.wire.transport import Response
@@ -40,44 +41,33 @@ _MAPPING = ErrorMapping(
 
 @dataclass(frozen=True)
 class Token:
-    """An access token.
-
-    :param text: value for the Authorization header of partner management; secret.
-    :param lifetime: seconds from its receipt.
-    """
+    """An access token, which is secret, and its lifetime in seconds from its receipt."""
 
     text: str = field(repr=False)
     lifetime: float
 
 
 class AccessControl:
-    """Tokens for one scope. Holds the key; not pickled.
+    """Tokens for the partner management of one service. Holds the key; not pickled.
 
-    :param server: server of the Access Control Service.
-    :param path: ``/WRAPv0.9/``, with the host name as first segment where the endpoint requires it.
-    :param namespace: Access Control Service namespace, for messages.
     :param issuer: name of the service identity (``owner``).
     :param key: its password.
-    :param scope: address of partner management.
     """
 
-    def __init__(self, server: Server, path: str, *, namespace: str, issuer: str, key: str, scope: str) -> None:
+    def __init__(self, server: Server, addresses: PartnerAddresses, *, issuer: str, key: str) -> None:
         self._server = server
         self._key = key
         self._request = Request(
             "POST",
-            path,
-            f"get a token of namespace {namespace} for {scope} as {redact(issuer, limit=64)}",
+            addresses.acs_target,
+            f"get a token of namespace {addresses.namespace} for {addresses.scope} as {redact(issuer, limit=64)}",
             {"Content-Type": "application/x-www-form-urlencoded", "Accept": "*/*"},
-            urlencode({"wrap_name": issuer, "wrap_password": key, "wrap_scope": scope}).encode("ascii"),
+            urlencode({"wrap_name": issuer, "wrap_password": key, "wrap_scope": addresses.scope}).encode("ascii"),
             encodings_of(key),
             _MAPPING,
         )
         self._token: Token | None = None
         self._valid_until = 0.0
-
-    def __repr__(self) -> str:
-        return f"<AccessControl {self._server.origin}{self._request.target}>"
 
     def token(self) -> Token:
         """The cached token, or a new one when it is missing or about to expire.

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, TypeVar
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
@@ -40,8 +39,6 @@ from biztalk_services.model.service import Operation, Service, ServiceRef
 
 DEFAULT_HOST = "management.core.windows.net"
 DEFAULT_API_VERSION = "2013-04-26"
-_PROVIDER = "biztalkservices"
-_TYPE = "biztalk"
 _NO_SERVICE = "00000000-0000-0000-0000-000000000000"
 """An ETag that matches no service."""
 
@@ -55,12 +52,9 @@ T = TypeVar("T")
 class BizTalkServicesClient:
     """Client for the BizTalk services of one subscription. A context manager; not thread-safe.
 
-    :param subscription_id: id of the subscription.
     :param credentials: management certificate that is uploaded to the subscription.
-    :param host: management host.
-    :param port: its port.
     :param ca_bundle: path or PEM text of the CAs to trust instead of the public ones.
-    :param api_version: value of ``x-ms-version``; "2012-08-01 or later" (dn232427).
+    :param api_version: "2012-08-01 or later" (dn232427).
     :param timeout: connect timeout and total response timeout, seconds.
     :raises InvalidCertificateError: the certificate is unusable or outside its validity period; nothing was sent.
     :raises InvalidAddressError: subscription id or host is invalid.
@@ -102,25 +96,21 @@ class BizTalkServicesClient:
     def __enter__(self) -> BizTalkServicesClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the connections. The client remains usable and opens new ones."""
         self._server.close()
 
-    # --- reads -------------------------------------------------------------------------------------------------------
-
     def list_services(self) -> list[Service]:
         """All BizTalk services of the subscription, over all cloud services, sorted by address.
 
-        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable.
+        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable;
+            so every read.
         """
-        services = self._read(
-            "/cloudservices", f"list the services of subscription {self.subscription_id}", parse_services
-        )
+        action = f"list the services of subscription {self.subscription_id}"
+        services = self._read("/cloudservices", action, parse_services)
         return sorted(services, key=lambda service: service.ref)
 
     def get_service(self, address: ServiceRef) -> Service:
@@ -130,7 +120,6 @@ class BizTalkServicesClient:
         read a second time, as the parts of a subscription are only eventually consistent.
 
         :raises ServiceNotFoundError: the cloud service, or the service in it, does not exist.
-        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable.
         """
         try:
             return self._get_service(address)
@@ -139,18 +128,15 @@ class BizTalkServicesClient:
         return self._get_service(address)
 
     def get_operation(self, address: ServiceRef, operation_id: str) -> Operation:
-        """Status of an operation.
-
-        Read from the service (dn232425), or from the subscription (ee460783) when the service returns 404.
+        """Status of an operation, from the service (dn232425), or the subscription (ee460783) when that returns 404.
 
         :param operation_id: return value of a change (``suspend``, ``start_backup``, ...); with or without dashes.
         :raises OperationNotFoundError: both addresses returned 404.
-        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable.
         :raises InvalidAddressError: the id is not an operation id.
         """
         bare = bare_operation_id(operation_id)
         action = f"poll operation {bare} of service {address}"
-        for target in (f"{_resource(address)}?OperationStatus/{bare}", f"/operations/{bare}"):
+        for target in (_resource(address, f"OperationStatus/{bare}"), f"/operations/{bare}"):
             try:
                 return self._read(target, action, lambda root: parse_operation(root, bare))
             except ServiceNotFoundError:
@@ -162,10 +148,7 @@ class BizTalkServicesClient:
         )
 
     def check_connection(self) -> str:
-        """One sentence about the subscription, from a real response.
-
-        :raises BackupServiceError: the connection fails; the message states the reason.
-        """
+        """One sentence about the subscription, from a real response."""
         names = ", ".join(str(service.ref) for service in self.list_services())
         sentence = (
             f"{self._server.origin} accepts the management certificate {self._credentials.subject} for subscription "
@@ -174,23 +157,21 @@ class BizTalkServicesClient:
         warning = self._credentials.expiry_warning()
         return f"{sentence} {warning}" if warning else sentence
 
-    # --- changes -----------------------------------------------------------------------------------------------------
-
     def suspend(self, address: ServiceRef, *, client_request_id: str) -> str:
         """Start suspending a service (dn232419); for a suspended service the operation succeeds without effect.
 
-        :param client_request_id: id of the request, sent as ``x-ms-client-request-id``.
+        What holds for every change:
+
+        :param client_request_id: sent as ``x-ms-client-request-id``.
         :returns: operation id, 32 hex digits.
-        :raises OutcomeUnknownError: sent, but the response was lost; check the state.
+        :raises OutcomeUnknownError: sent, but the response was lost; check operation and state.
         :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
-        target = f"{_resource(address)}?comp=suspend"
-        return self._change("POST", target, f"suspend service {address}", client_request_id)
+        return self._change("POST", _resource(address, "comp=suspend"), f"suspend service {address}", client_request_id)
 
     def resume(self, address: ServiceRef, *, client_request_id: str) -> str:
-        """Start resuming a service. Parameters, return value and errors as :meth:`suspend`."""
-        target = f"{_resource(address)}?comp=resume"
-        return self._change("POST", target, f"resume service {address}", client_request_id)
+        """Start resuming a service."""
+        return self._change("POST", _resource(address, "comp=resume"), f"resume service {address}", client_request_id)
 
     def start_backup(
         self,
@@ -204,17 +185,12 @@ class BizTalkServicesClient:
         """Start a backup into a new container (dn232427).
 
         :param store_connection_string: of the storage account, with its key; sent in the body only.
-        :param backup_name: name of backup and container.
-        :param client_request_id: id of the request.
         :param if_match: required ETag of the service, without quotes; None: any.
-        :returns: operation id, 32 hex digits.
         :raises PreconditionFailedError: the service has another ETag.
-        :raises OutcomeUnknownError: sent, but the response was lost; check operation, state and container.
-        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
         return self._change(
             "POST",
-            f"{_resource(address)}?comp=backup",
+            _resource(address, "comp=backup"),
             f"back up service {address}",
             client_request_id,
             body=backup_body(store_connection_string, backup_name),
@@ -236,18 +212,12 @@ class BizTalkServicesClient:
         The document requires ``If-Match``, which has no meaning for an unused name; the value sent matches no service,
         so that an existing service is not replaced.
 
-        :param address: address of the restored service; the name must be unused, the cloud service must exist.
+        :param address: the name must be unused, the cloud service must exist.
         :param store_connection_string: of the storage account with the backup, with its key; sent in the body only.
-        :param backup_name: name of backup and container.
-        :param values: values that override those of the backup; explicit values are validated immediately, values of
-            the backup only on use.
-        :param client_request_id: id of the request; required.
-        :returns: operation id, 32 hex digits.
+        :param client_request_id: required.
         :raises InvalidRequestError: a value is invalid; nothing was sent.
         :raises BadRequestError: the backup is unreachable or cannot be restored, or a value was rejected.
         :raises OperationNotAllowedError: a service uses the name, or the name is reserved after a deletion.
-        :raises OutcomeUnknownError: sent, but the response was lost; check whether the service exists.
-        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
         if not client_request_id.strip():
             raise InvalidRequestError(
@@ -256,7 +226,7 @@ class BizTalkServicesClient:
             )
         return self._change(
             "PUT",
-            _resource(address, proxied=False),
+            _resource(address),
             f"restore service {address}",
             client_request_id,
             body=restore_body(store_connection_string, backup_name, values),
@@ -270,19 +240,12 @@ class BizTalkServicesClient:
 
         The name stays reserved for some time after the operation has succeeded.
 
-        :param client_request_id: id of the request.
         :param if_match: required ETag of the service, without quotes; None: any.
-        :returns: operation id, 32 hex digits.
         :raises ServiceNotFoundError: the service does not exist (any more).
         :raises PreconditionFailedError: the service has another ETag.
-        :raises OutcomeUnknownError: sent, but the response was lost; check whether the service exists.
-        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
-        target = _resource(address, proxied=False)
-        action = f"delete service {address}"
+        target, action = _resource(address), f"delete service {address}"
         return self._change("DELETE", target, action, client_request_id, if_match=if_match, mapping=_DELETE)
-
-    # --- requests ----------------------------------------------------------------------------------------------------
 
     def _get_service(self, address: ServiceRef) -> Service:
         target = f"/cloudservices/{quote(address.scope, safe='')}"
@@ -363,11 +326,12 @@ _RESTORE = ErrorMapping(
 _DELETE = ErrorMapping(recheck="Check whether the service still exists")
 
 
-def _resource(address: ServiceRef, *, proxied: bool = True) -> str:
-    """Path of a service in the resource provider: POST and poll use ``~`` (dn232419, dn232425), PUT and DELETE do not
-    (dn232416, dn232344)."""
+def _resource(address: ServiceRef, query: str = "") -> str:
+    """Path of a service in the resource provider: POST and poll, which have a query, use ``~`` (dn232419, dn232425),
+    PUT and DELETE do not (dn232416, dn232344)."""
     cloud_service, name = quote(address.scope, safe=""), quote(address.name, safe="")
-    return f"/cloudservices/{cloud_service}/resources/{_PROVIDER}/{'~/' if proxied else ''}{_TYPE}/{name}"
+    proxied, query = ("~/", f"?{query}") if query else ("", "")
+    return f"/cloudservices/{cloud_service}/resources/biztalkservices/{proxied}biztalk/{name}{query}"
 
 
 def _own_version() -> str:

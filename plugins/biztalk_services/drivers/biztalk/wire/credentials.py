@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PrivateKeyTypes
-from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
     pkcs12,
 )
@@ -42,10 +40,7 @@ class ManagementCredentials:
     Certificate and key are passed as content or as path. The content of a certificate is PEM text, or PKCS#12 as base64
     text or bytes; it may include the key and the issuer chain.
 
-    :param certificate: content of the certificate.
-    :param private_key: content of the key (PEM); optional when the certificate's content includes it.
-    :param certificate_path: file with the certificate, instead of ``certificate``.
-    :param private_key_path: file with the key, instead of ``private_key``.
+    :param private_key: PEM; optional when the certificate's content includes it.
     :param passphrase: of the key or of the PKCS#12; None or empty: none.
     :raises InvalidCertificateError: missing or unreadable, wrong passphrase, or the key of another certificate.
     """
@@ -90,40 +85,27 @@ class ManagementCredentials:
         return self._certificate.subject.rfc4514_string() or "(no subject)"
 
     @property
-    def thumbprint(self) -> str:
-        """SHA-1 of the certificate in upper-case hex, as displayed in the portal."""
-        return self._certificate.fingerprint(SHA1()).hex().upper()
-
-    @property
     def valid_until(self) -> datetime:
         """End of validity, UTC."""
         return self._certificate.not_valid_after_utc
 
     def check_validity(self, now: datetime | None = None) -> None:
-        """Check the validity period.
-
-        :param now: aware time; default: current time.
-        :raises InvalidCertificateError: expired or not yet valid.
-        """
+        """:raises InvalidCertificateError: expired or not yet valid at this aware time (default: now)."""
         now = now or datetime.now(UTC)
         if now > self.valid_until:
             raise InvalidCertificateError(
                 f"The management certificate {self.subject} expired on {self.valid_until:%Y-%m-%d %H:%M} UTC. "
                 "Create a new one, upload it to the subscription and set it in the connection."
             )
-        if now < self._certificate.not_valid_before_utc:
+        valid_from = self._certificate.not_valid_before_utc
+        if now < valid_from:
             raise InvalidCertificateError(
-                f"The management certificate {self.subject} is valid only from "
-                f"{self._certificate.not_valid_before_utc:%Y-%m-%d %H:%M} "
-                "UTC. Use one that is valid now, or correct this machine's clock."
+                f"The management certificate {self.subject} is valid only from {valid_from:%Y-%m-%d %H:%M} UTC. Use "
+                "one that is valid now, or correct this machine's clock."
             )
 
     def expiry_warning(self, now: datetime | None = None, within: timedelta = timedelta(days=30)) -> str | None:
-        """A warning sentence when the certificate expires soon, else None.
-
-        :param now: aware time; default: current time.
-        :param within: remaining validity from which the warning applies.
-        """
+        """A warning sentence when no more than this validity remains at this aware time (default: now), else None."""
         left = self.valid_until - (now or datetime.now(UTC))
         if left > within:
             return None
@@ -161,11 +143,7 @@ class ManagementCredentials:
 
 
 def client_context(ca_bundle: str | Path | None = None) -> ssl.SSLContext:
-    """A client context without certificate that trusts only the CAs of the bundle.
-
-    :param ca_bundle: PEM file, CA directory or PEM text; default: the public CAs (certifi).
-    :raises InvalidCertificateError: the bundle cannot be read.
-    """
+    """A client context without certificate; parameters and errors as :meth:`ManagementCredentials.ssl_context`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     is_text = "-----BEGIN " in str(ca_bundle)
@@ -268,13 +246,8 @@ def _pkcs12(content: bytes, password: bytes | None) -> tuple[PrivateKeyTypes, li
     return key, [certificate, *others]
 
 
-def _public(key: CertificatePublicKeyTypes | PrivateKeyTypes) -> bytes:
-    public = key.public_key() if hasattr(key, "public_key") else key
-    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
 def _own_certificate_first(certificates: Sequence[x509.Certificate], key: PrivateKeyTypes) -> list[x509.Certificate]:
-    own = next((certificate for certificate in certificates if _public(certificate.public_key()) == _public(key)), None)
+    own = next((certificate for certificate in certificates if certificate.public_key() == key.public_key()), None)
     if own is None:
         subjects = ", ".join(certificate.subject.rfc4514_string() or "(no subject)" for certificate in certificates)
         raise InvalidCertificateError(

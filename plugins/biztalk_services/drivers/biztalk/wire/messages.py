@@ -17,8 +17,7 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from biztalk_services.drivers.biztalk.services import biztalk_service
-from biztalk_services.drivers.biztalk.states import canonical_state
+from biztalk_services.drivers.biztalk.states import biztalk_service, canonical_state
 from biztalk_services.model.errors import InvalidAddressError
 from biztalk_services.model.redaction import redact
 from biztalk_services.model.service import Operation, Result, Service, ServiceRef
@@ -41,9 +40,6 @@ class ErrorBody:
 
     code: str | None
     message: str | None
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def check_size(body: bytes) -> None:
@@ -107,10 +103,7 @@ def parse_operation(root: Element, operation_id: str) -> Operation:
 
 
 def parse_error(body: bytes, secrets: tuple[str, ...] = ()) -> ErrorBody:
-    """Code and message of an error body; both None for any other body. Never raises.
-
-    :param secrets: exact values to redact.
-    """
+    """Code and message of an error body, without the secrets; both None for any other body. Never raises."""
     try:
         root = parse_xml(body)
     except UnreadableError:
@@ -136,9 +129,6 @@ def bare_operation_id(operation_id: str) -> str:
     return bare
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-
 def backup_body(store_connection_string: str, backup_name: str) -> bytes:
     """The body of a backup request, as printed in dn232427 (no namespace). Contains the account key."""
     settings = Element("ServiceBackupSettings")
@@ -146,9 +136,6 @@ def backup_body(store_connection_string: str, backup_name: str) -> bytes:
     SubElement(settings, "BackupName").text = backup_name
     body: bytes = tostring(settings, encoding="utf-8", xml_declaration=True)
     return body
-
-
-# --- parts -----------------------------------------------------------------------------------------------------------
 
 
 def _tag(element: Element) -> str:

@@ -34,11 +34,7 @@ _DATE = re.compile(r"/Date\((-?\d{1,15})([+-]\d{1,4})?\)/")
 
 @dataclass(frozen=True)
 class NextPage:
-    """The next page of a list.
-
-    :param entities: the list to extend.
-    :param link: address of the page, unchecked.
-    """
+    """The next page of a list: what it extends, and its address, unchecked."""
 
     entities: list[dict[str, Any]]
     link: str
@@ -86,10 +82,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def parse_odata_error(body: bytes, secrets: tuple[str, ...] = ()) -> ErrorBody:
-    """Code and message of an error in JSON, XML or plain text; both None for any other body. Never raises.
-
-    :param secrets: exact values to redact.
-    """
+    """As :func:`parse_error`, for an error in JSON, XML or plain text."""
     try:
         root = parse_json(body)
     except UnreadableError:
@@ -174,16 +167,11 @@ def _time(text: str) -> str:
 def _is_too_deep(content: Any) -> bool:
     level = [content]
     for _ in range(MAX_NESTING):
-        level = [inner for outer in level for inner in _children(outer)]
+        inner = [list(each.values()) if isinstance(each, dict) else each for each in level]
+        level = [each for children in inner if isinstance(children, list) for each in children]
         if not level:
             return False
     return True
-
-
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _reject_constant(text: str) -> None:

@@ -25,8 +25,6 @@ _QUERY = re.compile(r"[\x21\x24-\x7e]{1,2000}")
 class PartnerAddresses:
     """Addresses of the partner management of one service and of its Access Control Service (ACS).
 
-    :param service: name of the BizTalk service.
-    :param namespace: its Access Control Service namespace.
     :param endpoint: None for the real hosts; else an origin where the name of the real host is the first path segment.
     :raises InvalidAddressError: a value is invalid in an address.
     """
@@ -51,12 +49,10 @@ class PartnerAddresses:
 
     @property
     def host(self) -> str:
-        """Host name of the service."""
         return f"{self.service}.{SERVICE_HOST}"
 
     @property
     def acs_host(self) -> str:
-        """Host name of the ACS namespace."""
         return f"{self.namespace}.{ACS_HOST}"
 
     @property
@@ -80,11 +76,7 @@ class PartnerAddresses:
         return f"http://{self.host}/{_ROOT}/"
 
     def target(self, path: str, query: str = "") -> str:
-        """Path and query of a request.
-
-        :param path: relative to the root of partner management.
-        :param query: encoded, without question mark.
-        """
+        """Path and query of a request, out of a path relative to the root, and an encoded query."""
         base = f"/{self.host}" if self.endpoint else ""
         return f"{base}/{_ROOT}/{quote(path, safe='/()')}" + (f"?{query}" if query else "")
 

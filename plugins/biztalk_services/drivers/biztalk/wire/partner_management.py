@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from biztalk_services.drivers.biztalk.errors import AccessControlError
@@ -43,10 +42,7 @@ T = TypeVar("T")
 class PartnerManagementClient:
     """Client for the partner management of one service. A context manager; not thread-safe, not pickled.
 
-    :param service: name of the BizTalk service.
-    :param namespace: its Access Control Service namespace.
     :param key: password of the namespace's service identity; sent to ACS only.
-    :param issuer: name of that identity.
     :param endpoint: None for the real hosts; else an origin (``https://127.0.0.1:18445``) where the name of the real
         host is the first path segment.
     :param ca_bundle: path or PEM text of the CAs to trust instead of the public ones.
@@ -76,14 +72,7 @@ class PartnerManagementClient:
         context = client_context(ca_bundle)
         self._server = Server(self._addresses.origin, context, timeout, handshake=_handshake)
         self._acs = Server(self._addresses.acs_origin, context, timeout, handshake=_handshake)
-        self._access = AccessControl(
-            self._acs,
-            self._addresses.acs_target,
-            namespace=namespace,
-            issuer=issuer,
-            key=key,
-            scope=self._addresses.scope,
-        )
+        self._access = AccessControl(self._acs, self._addresses, issuer=issuer, key=key)
 
     def __repr__(self) -> str:
         return f"<PartnerManagementClient {self._addresses.origin} of service {self._addresses.service}>"
@@ -94,9 +83,7 @@ class PartnerManagementClient:
     def __enter__(self) -> PartnerManagementClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -108,7 +95,6 @@ class PartnerManagementClient:
         """One sentence about a token of the Access Control Service, from a real response.
 
         :raises AccessControlError: the service issued no token.
-        :raises BackupServiceError: the service is unreachable or its response unreadable.
         """
         token = self._access.renew()
         return (
@@ -117,10 +103,7 @@ class PartnerManagementClient:
         )
 
     def all_entities(self, expand: Mapping[str, Collection[str]]) -> dict[str, list[dict[str, Any]]]:
-        """The entities of several sets, by set. Errors as :meth:`entities`.
-
-        :param expand: entity set -> links to expand.
-        """
+        """The entities of several sets, by set; entity set -> links to expand, and errors, as :meth:`entities`."""
         return {entity_set: self.entities(entity_set, expand=links) for entity_set, links in expand.items()}
 
     def entities(self, entity_set: str, *, expand: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -158,7 +141,6 @@ class PartnerManagementClient:
         :raises OutcomeUnknownError: sent, but the response was lost; read the entity again.
         :raises InvalidAddressError: the address is not an entity of this service.
         :raises InvalidRequestError: the changes are invalid.
-        :raises BackupServiceError: the request was rejected, or the service is unreachable.
         """
         path = self._addresses.path_of(entity_uri_or_set_and_id, "entity")
         headers = {**_HEADERS, "Content-Type": MEDIA_TYPE} | ({"If-Match": header_value(etag)} if etag else {})

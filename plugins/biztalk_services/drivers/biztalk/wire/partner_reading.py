@@ -35,7 +35,6 @@ class EntitySetReader:
     """Reads one entity set once.
 
     :param request: subject of error messages (``Request to https://host to read Agreements``).
-    :param fetch: requests one page.
     """
 
     def __init__(self, addresses: PartnerAddresses, request: str, fetch: FetchPage) -> None:
@@ -59,13 +58,10 @@ class EntitySetReader:
             page = self._page(pending)
             self._append(page.entities, pending)
             for following in page.next_pages:
-                if following.entities is page.entities:
-                    path, query = self._location(following.link, pending.path)
-                    queue.append(_Pending(pending.entities, path, query, pending.ids))
-                else:
-                    path, query = self._location(following.link, None)
-                    ids = {entity["@id"] for entity in following.entities}
-                    queue.append(_Pending(following.entities, path, query, ids))
+                same_list = following.entities is page.entities
+                path, query = self._location(following.link, pending.path if same_list else None)
+                ids = pending.ids if same_list else {entity["@id"] for entity in following.entities}
+                queue.append(_Pending(pending.entities if same_list else following.entities, path, query, ids))
         return entities
 
     def _page(self, pending: _Pending) -> Page:

@@ -39,10 +39,7 @@ _BY_STATUS: Mapping[int, tuple[type[BackupServiceError], str]] = {
         "Check subscription id, cloud service and service name; the service may have been deleted.",
     ),
     409: (OperationNotAllowedError, "Check the service's state and its running operations before retrying."),
-    412: (
-        PreconditionFailedError,
-        "The service has changed since its ETag was read. Read it again and decide again.",
-    ),
+    412: (PreconditionFailedError, "The service has changed since its ETag was read. Read it again and decide again."),
 }
 
 
@@ -52,7 +49,6 @@ class ErrorMapping:
 
     :param api: name of the API, for unexpected responses.
     :param recheck: instruction (without period) for finding out whether a change was executed.
-    :param successes: HTTP statuses without error.
     :param parse: (body, secrets to redact) -> code and message of the error.
     :param kinds: status -> error class, overrides the default class.
     :param remedy: (status, message of the response) -> remedy; None: default remedy.
@@ -76,7 +72,6 @@ def error_of(
 
     :param request: subject of the message (``Request to https://host to suspend service cloud/name``).
     :param change: whether the request changes something; the outcome of a failed change can be unknown.
-    :param secrets: exact values to redact.
     """
     if response.status in mapping.successes:
         return None

@@ -36,14 +36,10 @@ class RestoreValues:
     """Explicit values of a restore. None: the value of the backup is used, which the service validates only on use;
     explicit values are validated immediately. Contains secrets; not pickled.
 
-    :param edition: edition of the restored service; that of the backup or a higher one.
-    :param unit_count: scale units, 1 or more.
-    :param custom_domain_url: custom domain.
+    :param edition: that of the backup or a higher one.
     :param service_version: product version (``1.1.0``).
     :param tracking_store: ADO.NET connection string of a SQL database that no other service uses.
-    :param archive_store: connection string of the storage account for archiving.
-    :param monitoring_store: connection string of the storage account for monitoring.
-    :param acs_namespace: Access Control Service namespace.
+    :param archive_store: connection string of a storage account, as ``monitoring_store``.
     :param acs_key: password of the service identity ``owner``.
     :param certificate: SSL certificate with its key, PKCS#12 as base64 text.
     :param certificate_password: of the PKCS#12; requires ``certificate``.
@@ -63,10 +59,10 @@ class RestoreValues:
     certificate_password: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name in (each.name for each in fields(self)):
-            value = getattr(self, name)
-            if value is not None and name != "unit_count":
-                _check_text(name, value)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None and each.name != "unit_count":
+                _check_text(each.name, value)
         if self.unit_count is not None and (type(self.unit_count) is not int or self.unit_count < 1):
             raise InvalidRequestError("The unit_count of a restore must be a whole number of 1 or more; correct it.")
         if self.certificate is None and self.certificate_password is not None:
@@ -96,8 +92,7 @@ def restore_body(store_connection_string: str, backup_name: str, values: Restore
     """The body of a restore request. Contains secrets.
 
     :param store_connection_string: of the storage account with the backup, including its key.
-    :param backup_name: name of backup and container.
-    :raises InvalidRequestError: one of the two is empty or not representable in XML.
+    :raises InvalidRequestError: this or the name is empty or not representable in XML.
     """
     _check_text("store_connection_string", store_connection_string)
     _check_text("backup_name", backup_name)

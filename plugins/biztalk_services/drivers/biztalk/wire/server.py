@@ -49,10 +49,8 @@ T = TypeVar("T")
 class Request:
     """One HTTP request.
 
-    :param target: path and query, encoded.
     :param action: verb phrase for messages (``suspend service cloud/name``).
     :param secrets: exact values to redact from errors.
-    :param mapping: errors of the API.
     """
 
     method: Method
@@ -65,11 +63,8 @@ class Request:
 
 
 class Server:
-    """One HTTPS server under one TLS context.
+    """One HTTPS server; parameters as :class:`Transport`.
 
-    :param origin: ``https://host:port``.
-    :param context: TLS context with the client certificate, if any, and the trusted CAs.
-    :param timeout: connect timeout and total response timeout, seconds.
     :param handshake: reason -> clause for the error when the server rejects the client certificate: cause and remedy.
     """
 
@@ -85,9 +80,8 @@ class Server:
         self._transport.close()
 
     def read(self, request: Request, parse: Callable[[Response], T]) -> T:
-        """The parsed response; up to ``MAX_ATTEMPTS`` attempts.
+        """The response as parsed (which may raise UnreadableError); up to ``MAX_ATTEMPTS`` attempts.
 
-        :param parse: parses the response; raises UnreadableError.
         :raises BackupServiceError: the request was rejected, the server is unreachable or the response unreadable.
         """
 
@@ -125,10 +119,8 @@ class Server:
         except (NotConnectedError, CertificateRejectedError, ResponseLostError) as error:
             outcome = self._failure(request, error, change)
         else:
-            subject = self.describe(request.action)
-            outcome = (
-                error_of(subject, outcome, change=change, secrets=request.secrets, mapping=request.mapping) or outcome
-            )
+            subject, secrets = self.describe(request.action), request.secrets
+            outcome = error_of(subject, outcome, change=change, secrets=secrets, mapping=request.mapping) or outcome
         summary = f"{outcome.status} {request_id(outcome.headers)}" if isinstance(outcome, Response) else outcome
         log.debug("%s %s: %s in %.3f s", request.method, request.target, summary, monotonic() - start)
         if isinstance(outcome, BackupServiceError):

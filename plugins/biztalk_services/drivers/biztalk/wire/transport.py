@@ -63,7 +63,8 @@ class _Connection(HTTPSConnection):
         except Exception as error:
             if rejection := _certificate_rejection(error):
                 raise rejection from None
-            raise NotConnectedError(_root_cause(error), untrusted=_is_untrusted(error)) from None
+            untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+            raise NotConnectedError(_root_cause(error), untrusted=untrusted) from None
 
     def getresponse(self) -> Any:
         if isinstance(self.sock, _Socket) and self.timeout:
@@ -190,10 +191,6 @@ def _root_cause(error: BaseException) -> str:
     if any("timed out" in str(cause).lower() for cause in causes):
         return "timed out"
     return str(causes[-1]) or type(causes[-1]).__name__
-
-
-def _is_untrusted(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def _certificate_rejection(error: BaseException) -> CertificateRejectedError | None:
