@@ -317,7 +317,7 @@ def test_a_record_deleted_after_the_list_is_skipped(catalog, client, container_n
     catalog.publish(second)
     monkeypatch.setattr(Blobs, "list", list_then_delete)
     assert catalog.latest("orders") == reference()
-    assert not caplog.records
+    assert not [each for each in caplog.records if each.name.startswith("biztalk_services")]
 
 
 # --- storage that is not reached -------------------------------------------------------------------------------------

@@ -251,6 +251,7 @@ def test_a_lock_that_is_released_at_the_same_moment(locks, monkeypatch):
         b"{",
         b"\xff\xfe",
         b"[]",
+        b"[" * 100_000,
         b'"lock"',
         b"{}",
         b"null",

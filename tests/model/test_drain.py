@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from biztalk_services.model.drain import ActiveBatch, DrainStatus, DrainUnknownError
@@ -25,6 +25,8 @@ def test_sentences():
         "1 batch held 1 message at 2026-01-01 02:00:00 UTC (tracking database): "
         "Fabrikam 850/hourly (1 message, the oldest since 2026-01-01 02:00:00 UTC)."
     )
+    elsewhere = ActiveBatch("Fabrikam 850", "hourly", 1, NOW.astimezone(timezone(timedelta(hours=5))))
+    assert status(elsewhere).sentence() == one.sentence()
     unknown = DrainStatus(answer="unknown", source="s", reason="It does not respond.", checked_at=NOW)
     assert unknown.sentence() == "Batch status unknown at 2026-01-01 02:00:00 UTC (s): It does not respond."
 

@@ -6,7 +6,6 @@ Beside it may be the inventory of the service at the backup, written once too.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from biztalk_services.archive.errors import AlreadyPublishedError, NotInCatalogE
 from biztalk_services.model.backup import BackupReference, InvalidReferenceError, is_backup_name
 from biztalk_services.model.differences import differences
 from biztalk_services.model.inventory import InvalidInventoryError, Inventory
+from biztalk_services.model.plain import parsed
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +164,8 @@ class Catalog:
     def _reference(self, path: str) -> BackupReference:
         content = self._content(path)
         try:
-            reference = BackupReference.from_dict(json.loads(content))
-        except (ValueError, RecursionError):
+            reference = BackupReference.from_dict(parsed(content))
+        except ValueError:
             raise InvalidReferenceError(f"{path} in catalog {self._blobs.place} is not JSON. {_MOVE}") from None
         except InvalidReferenceError as error:
             raise InvalidReferenceError(f"{path} in catalog {self._blobs.place}: {error}") from None
@@ -178,9 +178,9 @@ class Catalog:
 
     def _quarantined(self, path: str) -> QuarantinedBackup:
         try:
-            values = json.loads(self._content(path))
+            values = parsed(self._content(path))
             return QuarantinedBackup(BackupReference.from_dict(values["reference"]), str(values["reason"]))
-        except (KeyError, TypeError, ValueError, RecursionError):
+        except (KeyError, TypeError, ValueError):
             raise InvalidReferenceError(
                 f"{path} in catalog {self._blobs.place} is not the record of a quarantined backup."
             ) from None
@@ -202,7 +202,7 @@ class Catalog:
     def _content(self, path: str) -> bytes:
         content = self._blobs.read(path)
         if content is None:
-            folder, service, name = path.removesuffix(".json").split("/")
+            folder, service, name = path.removesuffix(".json").split("/", 2)
             what, remedy = "reference to", "List the catalog to see what it has."
             if folder == _INVENTORIES:
                 what, remedy = "inventory of", "What the backup holds can only be seen in the backup itself."

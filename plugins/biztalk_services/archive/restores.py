@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from biztalk_services.archive.blobs import Blobs
+from biztalk_services.model.plain import parsed
 
 _FOLDER = "restores"
 _MOST_READ = 20
@@ -38,7 +38,7 @@ class RestoreRecords:
 def _seconds(content: bytes | None) -> float | None:
     """How long a successful restore took; None for every other record."""
     try:
-        record = json.loads(content or b"")
+        record = parsed(content or b"")
     except ValueError:
         return None
     if not isinstance(record, dict) or record.get("outcome") != "restored":

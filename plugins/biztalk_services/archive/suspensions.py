@@ -8,11 +8,11 @@ before the open one is deleted.
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 from biztalk_services.archive.blobs import Blobs
+from biztalk_services.model.plain import parsed
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run
 
@@ -41,8 +41,8 @@ class SuspensionRecords:
             if content is None:
                 continue  # closed since the folder was listed
             try:
-                records.append(SuspensionRecord.from_dict(json.loads(content)))
-            except (ValueError, RecursionError) as error:
+                records.append(SuspensionRecord.from_dict(parsed(content)))
+            except ValueError as error:
                 invalid.append(
                     f"{path} in {self._blobs.place} is not a suspension record ({error}). Check which services are "
                     "suspended, resume those that this project suspended, and delete the blob."

@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from asgiref.sync import sync_to_async
-
 from biztalk_services.flows.waits import Ending, Place, Wait
 from biztalk_services.model.errors import BackupServiceError
 
@@ -69,6 +67,8 @@ async def poll_until(
     :param deadline: moment at which it fails, aware.
     :param tolerance_seconds: how long polls in a row may fail.
     """
+    from asgiref.sync import sync_to_async  # installed with Airflow; the command line has to do without
+
     tolerance = ErrorTolerance(tolerance_seconds)
     poll = sync_to_async(wait.poll, thread_sensitive=False)
     retry_after: float | None = None

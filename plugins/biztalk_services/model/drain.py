@@ -24,7 +24,7 @@ class ActiveBatch:
     oldest: datetime | None = None
 
     def __str__(self) -> str:
-        since = f", the oldest since {self.oldest:%Y-%m-%d %H:%M:%S} UTC" if self.oldest else ""
+        since = f", the oldest since {self.oldest.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if self.oldest else ""
         return f"{self.agreement}/{self.batch} ({_count(self.messages, 'message')}{since})"
 
 

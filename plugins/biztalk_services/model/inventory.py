@@ -17,7 +17,7 @@ from typing import Any
 
 from biztalk_services.model.control_numbers import ControlNumberUse
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.model.plain import from_plain, texts_in, to_plain
+from biztalk_services.model.plain import from_plain, parsed, texts_in, to_plain
 from biztalk_services.model.redaction import HIDDEN, looks_secret
 
 SCHEMA_VERSION = 1
@@ -124,8 +124,8 @@ class Inventory:
         :raises InvalidInventoryError: it is not JSON, or as :meth:`from_dict`.
         """
         try:
-            values = json.loads(content)
-        except (ValueError, RecursionError):
+            values = parsed(content)
+        except ValueError:
             raise InvalidInventoryError("This is not an inventory: it is not JSON.") from None
         return cls.from_dict(values)
 

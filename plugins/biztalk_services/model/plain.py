@@ -84,6 +84,17 @@ def _left_out(read: Any, values: Any, where: str = "") -> Iterator[str]:
             yield from _left_out(read[name], values[name], f"{where}{name}.")
 
 
+def parsed(content: bytes | str) -> Any:
+    """The values in a JSON document.
+
+    :raises ValueError: it is not JSON, or it is nested too deeply.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def texts_in(value: Any) -> Iterator[str]:
     """Every text in plain JSON values, names included."""
     if isinstance(value, str):

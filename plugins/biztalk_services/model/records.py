@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from biztalk_services.model.plain import Plain
+from biztalk_services.model.plain import Plain, parsed
 from biztalk_services.model.run import Run
 
 
@@ -31,7 +30,7 @@ class Lock(Plain):
         return self.until <= datetime.now(UTC)
 
     def __str__(self) -> str:
-        return f"{self.run} ({self.purpose}) until {self.until:%Y-%m-%d %H:%M} UTC"
+        return f"{self.run} ({self.purpose}) until {self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Lock:
@@ -39,7 +38,7 @@ class Lock(Plain):
 
         :raises ValueError: the record is not a lock.
         """
-        lock = cls.from_dict(json.loads(content))
+        lock = cls.from_dict(parsed(content))
         if lock.until.tzinfo is None:
             raise ValueError("This is not a lock: its end has no time zone.")
         return lock

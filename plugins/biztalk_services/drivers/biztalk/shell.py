@@ -132,9 +132,13 @@ class ShellSources(Sources):
 
     def drain_status(self, name: str) -> DrainStatus:
         if file := self._arguments.batches_file:
-            return drain_status_in(file)
-        reason, checked_at = f"{_NOT_QUERIED} --batches-file", datetime.now(UTC)
-        raise DrainUnknownError(DrainStatus(answer="unknown", source="shell", reason=reason, checked_at=checked_at))
+            status = drain_status_in(file)
+        else:
+            reason, checked_at = f"{_NOT_QUERIED} --batches-file", datetime.now(UTC)
+            status = DrainStatus(answer="unknown", source="shell", reason=reason, checked_at=checked_at)
+        if status.answer == "unknown":
+            raise DrainUnknownError(status)
+        return status
 
     def control_numbers_since(self, name: str, since: datetime) -> UseReport:
         problem = f"{_NOT_QUERIED} --control-numbers-file"

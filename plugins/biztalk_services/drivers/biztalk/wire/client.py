@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -335,7 +336,7 @@ def _resource(address: ServiceRef, query: str = "") -> str:
 
 
 def _own_version() -> str:
-    try:
-        return version("biztalk-services-airflow")
-    except PackageNotFoundError:
-        return "source"
+    for wheel in ("biztalk-services-airflow", "biztalk-services-cli"):
+        with suppress(PackageNotFoundError):
+            return version(wheel)
+    return "source"
