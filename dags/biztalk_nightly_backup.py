@@ -25,7 +25,7 @@ from biztalk_services.provider.form import form
 from biztalk_services.provider.operators.find import FindServicesOperator
 from biztalk_services.provider.operators.report import ReportBackupsOperator
 from biztalk_services.provider.settings import Settings
-from biztalk_services.provider.task_groups import DEFAULT_ARGS, backup_group
+from biztalk_services.provider.task_groups import backup_group, default_args
 
 settings = Settings.load()
 
@@ -39,7 +39,7 @@ with DAG(
     max_active_runs=1,
     max_active_tasks=64,
     tags=["biztalk", "backup"],
-    default_args=DEFAULT_ARGS,
+    default_args=default_args(settings),
     on_failure_callback=AlertNotifier(subject="The nightly backup of BizTalk Services failed"),
     deadline=DeadlineAlert(
         reference=RunCreated(),
@@ -56,8 +56,6 @@ with DAG(
         task_id="find_services",
         services="{{ (params.services or []) | join(' ') }}",
         start_window_minutes=settings.start_window_minutes,
-        conn_id=settings.conn_id,
-        archive=settings.archive,
     )
     backups = backup_group(settings, find)
     report = ReportBackupsOperator(
@@ -67,8 +65,6 @@ with DAG(
         quiesced=backups.quiesced.task_id,
         resumed=backups.resume.task_id,
         published=backups.publish.task_id,
-        conn_id=settings.conn_id,
-        archive=settings.archive,
         trigger_rule="all_done",
     )
     [backups.group, backups.resume] >> report

@@ -32,7 +32,7 @@ from biztalk_services.provider.operators.restore import (
 from biztalk_services.provider.operators.suspend import ResumeRestoredServiceOperator
 from biztalk_services.provider.sensors import ServiceStateSensor
 from biztalk_services.provider.settings import Settings
-from biztalk_services.provider.task_groups import DEFAULT_ARGS, INSIST, delete_group, replace_group
+from biztalk_services.provider.task_groups import INSIST, default_args, delete_group, replace_group
 
 settings = Settings.load()
 
@@ -45,16 +45,13 @@ with DAG(
     catchup=False,
     max_active_runs=4,
     tags=["biztalk", "restore"],
-    default_args=DEFAULT_ARGS,
+    default_args=default_args(settings),
     on_failure_callback=AlertNotifier(subject="A restore of a BizTalk service failed"),
 ) as dag:
-    subscription = {"conn_id": settings.conn_id, "archive": settings.archive}
     # Only what was confirmed has an address: without the confirmation no step finds a service to change.
-    at = {"service": "{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}", **subscription}
-    lock = {"lock_minutes": settings.longest_step.total_seconds() / 60}
-    tolerance = {"error_tolerance_seconds": settings.poll_error_tolerance_seconds}
+    service = "{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}"
 
-    plan = PlanRestoreOperator(task_id="plan", **subscription)
+    plan = PlanRestoreOperator(task_id="plan")
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def unless_plan_only(params: dict) -> bool:
@@ -66,8 +63,6 @@ with DAG(
         task_id="confirm_plan",
         plan=plan.output,
         approved_hash="{{ ti.xcom_pull(task_ids='approval', key='plan_hash') }}",
-        **lock,
-        **subscription,
     )
 
     @task.branch
@@ -78,35 +73,32 @@ with DAG(
         return "replace.check_backup" if plan["safety_backup"] else "delete_without_backup.delete"
 
     way = free_the_name(plan.output)
-    check, suspend, published, delete, deleted, resume_existing = replace_group(settings, at=at, plan=plan)
-    delete_at_once, deleted_at_once = delete_group(settings, at=at, plan=plan)
+    check, suspend, published, delete, deleted, resume_existing = replace_group(settings, service=service, plan=plan)
+    delete_at_once, deleted_at_once = delete_group(settings, service=service, plan=plan)
     # Never directly behind the plan, which has succeeded also where nothing may be changed.
     name_is_free = EmptyOperator(task_id="name_is_free", trigger_rule="none_failed_min_one_success")
 
     restore = StartRestoreOperator(
         task_id="restore",
+        service=service,
         plan=plan.output,
         name_deadline_minutes=settings.name_deadline_minutes,
         retries=INSIST * 4,
-        **lock,
-        **at,
     )
     restored = ServiceStateSensor(
         task_id="wait_for_restore",
+        service=service,
         operation_id=restore.output["operation_id"],
         deadline_minutes=settings.restore_deadline_minutes,
-        **tolerance,
-        **at,
     )
-    verify = VerifyRestoreOperator(task_id="verify_restore", plan=plan.output, **at)
-    advance = AdvanceControlNumbersOperator(task_id="advance_control_numbers", plan=plan.output, **lock, **at)
+    verify = VerifyRestoreOperator(task_id="verify_restore", service=service, plan=plan.output)
+    advance = AdvanceControlNumbersOperator(task_id="advance_control_numbers", service=service, plan=plan.output)
     resume = ResumeRestoredServiceOperator(
         task_id="resume_if_requested",
+        service=service,
         plan=plan.output,
         deadline_minutes=settings.resume_deadline_minutes,
         retries=INSIST,
-        **tolerance,
-        **at,
     )
 
     plan >> unless_plan_only() >> approval >> confirm >> way >> [check, delete_at_once, name_is_free]
@@ -129,7 +121,6 @@ with DAG(
             "numbers": advance.task_id,
         },
         trigger_rule="all_done",
-        **subscription,
     )
     [resume, resume_existing, plan] >> report
 

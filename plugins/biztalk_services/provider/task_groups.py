@@ -35,15 +35,21 @@ from biztalk_services.provider.settings import Settings
 INSIST = 70
 """Tries of the steps that must not leave a service suspended: with the growing delays, more than an hour."""
 
-DEFAULT_ARGS = {
-    "owner": "biztalk",
-    "retries": 5,
-    "execution_timeout": timedelta(minutes=30),
-    "retry_delay": timedelta(seconds=2),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=1),
-}
-"""How the tasks of backups and restores are retried."""
+
+def default_args(settings: Settings) -> dict[str, Any]:
+    """What the tasks of backups and restores have in common: how they are retried, what they work with."""
+    return {
+        "owner": "biztalk",
+        "retries": 5,
+        "execution_timeout": timedelta(minutes=30),
+        "retry_delay": timedelta(seconds=2),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=1),
+        "conn_id": settings.conn_id,
+        "archive": settings.archive,
+        "lock_minutes": settings.longest_step.total_seconds() / 60,
+        "error_tolerance_seconds": settings.poll_error_tolerance_seconds,
+    }
 
 
 @dataclass(frozen=True)
@@ -88,9 +94,7 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
         # The mapped argument of the group would say the same, and draw a line from that task to every single step.
         return f"{{{{ ti.xcom_pull(task_ids='{services.task_id}')[ti.map_index]['{field}'] }}}}"
 
-    at = {"service": found("service"), "conn_id": settings.conn_id, "archive": settings.archive}
-
-    @task_group(group_id="service", default_args=_common(settings, at))
+    @task_group(group_id="service", default_args=_of(found("service")))
     def back_up_service(job: dict[str, str]) -> None:
         backup = backup_tasks(
             settings,
@@ -129,16 +133,16 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
     return BackupGroup(group, steps, **tasks)
 
 
-def replace_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator) -> tuple[BaseOperator, ...]:
+def replace_group(settings: Settings, *, service: str, plan: BaseOperator) -> tuple[BaseOperator, ...]:
     """Backs the existing service up, deletes it, and resumes it when it is not deleted. Inside the group ``replace``.
 
-    :param at: ``service``, ``conn_id`` and ``archive`` of every step
+    :param service: address of the service in every step
     :param plan: the task that made the plan
     :returns: the first task, the suspension, the one that publishes the safety backup, the deletion, the wait until the
         service is deleted, and the teardown
     """
     about = "Backs the existing service up, deletes it, and resumes it when it is not deleted."
-    with TaskGroup("replace", tooltip=about, doc_md=about, default_args=_common(settings, at)):
+    with TaskGroup("replace", tooltip=about, doc_md=about, default_args=_of(service)):
         backup = backup_tasks(
             settings,
             reason="safety backup before a restore",
@@ -165,7 +169,7 @@ def replace_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator)
     return backup.check, backup.suspend, backup.publish, delete, deleted, resume
 
 
-def delete_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator) -> tuple[BaseOperator, BaseOperator]:
+def delete_group(settings: Settings, *, service: str, plan: BaseOperator) -> tuple[BaseOperator, BaseOperator]:
     """Deletes an existing service that cannot be backed up, as approved. Inside the group ``delete_without_backup``,
     which is outside of the scope of the setup ``suspend``: what is between a setup and its teardown runs only after
     that.
@@ -173,7 +177,7 @@ def delete_group(settings: Settings, *, at: dict[str, Any], plan: BaseOperator) 
     :returns: the deletion, and the wait until the service is deleted
     """
     about = "Deletes an existing service that cannot be backed up, as approved."
-    with TaskGroup("delete_without_backup", tooltip=about, doc_md=about, default_args=_common(settings, at)):
+    with TaskGroup("delete_without_backup", tooltip=about, doc_md=about, default_args=_of(service)):
         return _delete_tasks(settings, plan)
 
 
@@ -187,7 +191,7 @@ def backup_tasks(
     drain: dict[str, Any],
     refilled_batches_policy: str,
 ) -> BackupTasks:
-    """Make the tasks of a backup, inside a task group that gives them their common arguments, and order those that
+    """Make the tasks of a backup, inside a task group that gives them their service, and order those that
     always follow each other: from the drain to the publication, with the check left in front for the caller to order.
     Between the suspension and the resumption stands nothing that could stand elsewhere.
 
@@ -265,13 +269,9 @@ def _delete_tasks(settings: Settings, plan: BaseOperator, **backed_up: Any) -> t
     return delete, deleted
 
 
-def _common(settings: Settings, at: dict[str, Any]) -> Any:
-    """Arguments that the tasks of a group have in common: a dictionary, but Airflow's groups lack the type for it."""
-    return {
-        **at,
-        "lock_minutes": settings.longest_step.total_seconds() / 60,
-        "error_tolerance_seconds": settings.poll_error_tolerance_seconds,
-    }
+def _of(service: str) -> Any:
+    """The service of the tasks of a group: a dictionary, but Airflow's groups lack the type for it."""
+    return {"service": service}
 
 
 def _value(task: BaseOperator, key: str) -> Any:
