@@ -137,7 +137,7 @@ def record_inventory(job: Job, name: str) -> RecordedInventory:
     for part, why in unread.items():
         job.log.warning("The inventory of %s lacks its %s: %s", job.ref, part, why)
     inventory, url = job.archive.catalog.record_inventory(name, inventory)
-    job.log.info("Recorded %s items of %s at %s.", len(inventory.items), job.ref, url)
+    job.log.info("Recorded %s items of %s: %s", len(inventory.items), job.ref, url)
     return RecordedInventory(len(inventory.items), unread, url, job.service().etag)
 
 
@@ -196,7 +196,7 @@ def publish_backup(
         _quarantine(job, reference, etags)
     job.log.info(job.archive.verify(reference))
     reference, url = job.archive.catalog.publish(reference)
-    job.log.info("Published the reference of %s at %s.", reference.place, url)
+    job.log.info("Published the reference of %s: %s", reference.place, url)
     return reference, url
 
 

@@ -148,7 +148,7 @@ def record_restore(
             raise
         log.warning("The restore could not be recorded: %s", error)
     else:
-        log.info("The restore is recorded at %s.", url)
+        log.info("The restore is recorded: %s", url)
 
 
 def _service_now(driver: Callable[[], Driver], plan: RestorePlan, log: Logger) -> tuple[Service | None, str | None]:
