@@ -122,6 +122,47 @@ def test_an_export_that_dies_goes_on_at_its_cursor(platform: Shop, fast_clock, m
 
 
 @exported
+def test_an_export_that_dies_before_its_first_cursor_is_stored(platform: Shop, fast_clock):
+    name = fresh("register")
+    platform.add(name, *PAGES)
+    night = Night(Run(), name, container=CONTAINER).until("service.back_up")
+    night.run.stores["service.back_up", 0].die_after_request("backup")
+    with pytest.raises(Died):
+        night.step("service.back_up")
+    del night.states["service.back_up_0"]
+    assert succeeded(night.all())
+    assert platform.reads == [(name, 0), (name, 1), (name, 2), (name, 3)]
+
+
+@exported
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_an_import_that_dies_goes_on_at_its_cursor(platform: Shop, fast_clock, monkeypatch, after):
+    name, copy = fresh("register"), fresh("copy")
+    platform.add(name, *PAGES)
+    assert succeeded(Night(Run(), name, container=CONTAINER).all())
+    restoration = Restoration(Run(), service=name, target_name=copy).until("restore")
+    if after == 0:
+        restoration.run.stores["restore", -1].die_after_request("restore")
+    advance, pieces = RegisterDriver.advance, []
+
+    def dies(self, ref, operation, account):
+        pieces.append(operation.cursor["page"])
+        if len(pieces) == after:
+            raise Died("advance")
+        return advance(self, ref, operation, account)
+
+    monkeypatch.setattr(RegisterDriver, "advance", dies)
+    with pytest.raises(Died):
+        restoration.step("restore")
+    del restoration.states["restore"]
+    restoration.all()
+    assert platform.registers[copy]["pages"] == list(PAGES)
+    assert [request for request in platform.requests if request == f"restore {copy}"] == [f"restore {copy}"] * (
+        2 if after == 0 else 1
+    )
+
+
+@exported
 def test_a_restore_of_such_a_service_under_another_name(platform: Shop, fast_clock):
     name, copy = fresh("register"), fresh("copy")
     platform.add(name, *PAGES)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 class Capability(StrEnum):
     """What not every kind of service can do."""
 
-    WRITES_ITS_BACKUP = "writes its backup"
-    """The service writes its backup itself. Otherwise the client exports it, page by page (:meth:`Driver.advance`)."""
     CONTROL_NUMBERS = "control numbers"
     """The control numbers of a restored service can be advanced."""
 
@@ -124,7 +122,8 @@ class Driver(Protocol):
     def start_backup(
         self, ref: ServiceRef, target: BackupTarget, *, request_id: str, if_match: str | None
     ) -> Operation:
-        """Request a backup into a new container.
+        """Request a backup into a new container. Where the client writes it: only return the first cursor, and change
+        nothing, so that a worker that dies here has begun nothing.
 
         :param if_match: ETag that the service must still have.
         """
@@ -165,7 +164,7 @@ class Driver(Protocol):
         """
 
     def start_restore(self, plan: RestorePlan, account: StorageAccount, *, request_id: str) -> Operation:
-        """Request the restore of a plan as a service that does not exist.
+        """Request the restore of a plan as a service that does not exist; a cursor as :meth:`start_backup`.
 
         :raises OperationNotAllowedError: the name is taken, or still held after a service was deleted.
         """

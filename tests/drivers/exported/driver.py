@@ -136,7 +136,6 @@ class RegisterDriver:
         self, ref: ServiceRef, target: BackupTarget, *, request_id: str, if_match: str | None
     ) -> Operation:
         self._shop.requests.append(f"back up {ref.name}")
-        target.account.client.create_container(target.name)
         return Operation(f"{_OURS}export", cursor={"export": target.name, "page": 0, "blobs": []})
 
     def advance(self, ref: ServiceRef, operation: Operation, account: StorageAccount) -> Operation:
@@ -183,8 +182,6 @@ class RegisterDriver:
         if name in self._shop.registers:
             raise OperationNotAllowedError(f"Register {name} exists.")
         self._shop.requests.append(f"restore {name}")
-        self._shop.add(name)
-        self._shop.registers[name]["state"] = "Paused"
         cursor = {"import": plan.backup.container, "page": 0, "pages": plan.target.settings["pages"]}
         return Operation(f"{_OURS}import", cursor=cursor)
 
@@ -222,6 +219,9 @@ class RegisterDriver:
         if page is None:
             self._write(account, cursor["export"], MANIFEST, {"service": ref.name, "blobs": cursor["blobs"]})
             return None
+        if cursor["page"] == 0:
+            with suppress(ResourceExistsError):
+                account.client.create_container(cursor["export"])
         name = f"page-{cursor['page']}.json"
         content = self._write(account, cursor["export"], name, page)
         blob = {"name": name, "size": len(content), "sha256": sha256(content).hexdigest()}
@@ -229,6 +229,9 @@ class RegisterDriver:
 
     def _import(self, ref: ServiceRef, cursor: dict[str, Any], account: StorageAccount) -> dict[str, Any] | None:
         number = cursor["page"]
+        if ref.name not in self._shop.registers:
+            self._shop.add(ref.name)
+            self._shop.registers[ref.name]["state"] = "Paused"
         if number == cursor["pages"]:
             return None
         pages = self._shop.registers[ref.name]["pages"]

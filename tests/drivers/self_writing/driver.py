@@ -15,7 +15,7 @@ from typing import Any
 
 from biztalk_services.archive.errors import BackupDamagedError
 from biztalk_services.archive.storage import StorageAccount
-from biztalk_services.drivers.base import BackupTarget, Capability, DriverInfo, RestoreProposal
+from biztalk_services.drivers.base import BackupTarget, DriverInfo, RestoreProposal
 from biztalk_services.drivers.registry import Connections, ConnectionValues
 from biztalk_services.model.backup import BackupContent, BackupReference, NotIncluded, StoredBlob
 from biztalk_services.model.checks import Check
@@ -32,7 +32,7 @@ INFO = DriverInfo(
     title="relay",
     running_state="on",
     quiesced_state="off",
-    capabilities=frozenset({Capability.WRITES_ITS_BACKUP}),
+    capabilities=frozenset(),
     not_included=(NotIncluded("messages in flight", "Messages on their way are not in it."),),
 )
 _ALLOWED: dict[str, frozenset[Verb]] = {

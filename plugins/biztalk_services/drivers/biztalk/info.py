@@ -29,7 +29,7 @@ INFO = DriverInfo(
     title="BizTalk service",
     running_state=RUNNING,
     quiesced_state=QUIESCED,
-    capabilities=frozenset({Capability.WRITES_ITS_BACKUP, Capability.CONTROL_NUMBERS}),
+    capabilities=frozenset({Capability.CONTROL_NUMBERS}),
     not_included=tuple(NotIncluded(what, why) for what, why in _NOT_INCLUDED.items()),
     overrides=tuple(each.name for each in fields(BizTalkOverrides)),
 )
