@@ -9,7 +9,7 @@ from collections.abc import Callable
 import requests
 
 POLL_SECONDS = 0.5
-ANSWER_SECONDS = 30
+RESPONSE_SECONDS = 30
 WAIT_SECONDS = 300
 
 
@@ -17,7 +17,7 @@ def back_up(session: requests.Session, service_url: str, connection_string: str,
     """
     Suspend, back up, resume.
 
-    Raises ``requests.RequestException`` when a request is refused or not answered within `ANSWER_SECONDS`, and
+    Raises ``requests.RequestException`` when a request is refused or has no response within `RESPONSE_SECONDS`, and
     ``RuntimeError`` when the service or the backup fails, or a wait takes longer than `WAIT_SECONDS`.
 
     :param session: with the management certificate and the ``x-ms-version`` header
@@ -43,14 +43,14 @@ def restore(
     """
     _suspend_and_back_up(session, service_url, connection_string, safety_backup_name)
     resource = service_url.replace("/~/", "/")
-    session.delete(resource, timeout=ANSWER_SECONDS).raise_for_status()
+    session.delete(resource, timeout=RESPONSE_SECONDS).raise_for_status()
     _await("gone", lambda: _read(session, service_url, "SubState", missing="gone"))
     body = (
         "<Resource><SchemaVersion>1.0</SchemaVersion><Plan/><IntrinsicSettings><ServiceRestoreSettings>"
         f"<BackupStoreConnectionString>{connection_string}</BackupStoreConnectionString>"
         f"<BackupName>{backup_name}</BackupName></ServiceRestoreSettings></IntrinsicSettings></Resource>"
     )
-    _await("taken", lambda: _put(session, resource, body))
+    _await("accepted", lambda: _put(session, resource, body))
     _await("Suspended", lambda: _read(session, service_url, "SubState"))
     _resume(session, service_url)
 
@@ -72,29 +72,29 @@ def _resume(session: requests.Session, service_url: str) -> None:
 
 
 def _put(session: requests.Session, url: str, body: str) -> str:
-    """``taken``, or ``held`` while the name is not free."""
+    """Return ``accepted``, or ``name in use`` while the name is not free."""
     headers = {"Content-Type": "application/xml", "x-ms-client-request-id": "bare-script"}
-    response = session.put(url, data=body, headers=headers, timeout=ANSWER_SECONDS)
+    response = session.put(url, data=body, headers=headers, timeout=RESPONSE_SECONDS)
     if response.status_code == requests.codes.conflict:
-        return "held"
+        return "name in use"
     response.raise_for_status()
-    return "taken"
+    return "accepted"
 
 
 def _post(session: requests.Session, url: str, body: str | None = None) -> str:
-    response = session.post(url, data=body, headers={"Content-Type": "application/xml"}, timeout=ANSWER_SECONDS)
+    response = session.post(url, data=body, headers={"Content-Type": "application/xml"}, timeout=RESPONSE_SECONDS)
     response.raise_for_status()
     return response.headers["x-ms-request-id"]
 
 
 def _read(session: requests.Session, url: str, element: str, missing: str | None = None) -> str:
-    response = session.get(url, timeout=ANSWER_SECONDS)
+    response = session.get(url, timeout=RESPONSE_SECONDS)
     if missing and response.status_code == requests.codes.not_found:
         return missing
     response.raise_for_status()
     found = re.search(rf"<{element}>([^<]+)<", response.text)
     if not found:
-        raise RuntimeError(f"The answer of {url} has no {element}.")
+        raise RuntimeError(f"The response of {url} has no {element}.")
     return found[1]
 
 
@@ -102,7 +102,7 @@ def _await(wanted: str, read: Callable[[], str]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while (seen := read()) != wanted:
         if "Failed" in seen:
-            raise RuntimeError(f"Waited for {wanted}, and it is {seen}.")
+            raise RuntimeError(f"The wait for {wanted} failed: the state is {seen}.")
         if time.monotonic() > deadline:
-            raise RuntimeError(f"Waited {WAIT_SECONDS} seconds for {wanted}, and it is still {seen}.")
+            raise RuntimeError(f"The wait for {wanted} timed out after {WAIT_SECONDS} s: the state is still {seen}.")
         time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The emulator of a stack as a plain script meets it: addresses, a session with the certificate, its journal."""
+"""Access to the emulator of a stack from a plain script: addresses, a session with the certificate, its journal."""
 
 from __future__ import annotations
 

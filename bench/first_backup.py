@@ -1,4 +1,4 @@
-"""From a fresh clone to the first backup, step by step, and the same again when everything stands."""
+"""From a fresh clone to the first backup, step by step, and a second backup on the running stack."""
 
 from __future__ import annotations
 

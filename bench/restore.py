@@ -19,16 +19,16 @@ DAG = "biztalk_restore"
 RUNS = 5
 PLAN_SECONDS = 120
 READING_SECONDS = 3
-MOVING = ("Suspending", "BackingUp", "Deleting", "Restoring", "Resuming")
+TRANSITIONAL = ("Suspending", "BackingUp", "Deleting", "Restoring", "Resuming")
 
 
 def measure() -> str:
     """
     Restore one service to its own name by the DAG, whose plan is approved at once, and by the bare script, in turn.
 
-    The emulator's journal is the clock: from the moment at which the living service begins to suspend to the moment at
-    which the restored one is Active, minus the time of suspend, backup, deletion, restore and resume by themselves, and
-    the time for which the emulator holds the name.
+    The emulator's journal is the clock: from the moment at which the existing service begins to suspend to the moment
+    at which the restored one is Active, minus the time of suspend, backup, deletion, restore and resume by themselves,
+    and the time for which the emulator holds the name.
     """
     overheads: dict[str, list[float]] = {"bare script": [], "DAG": []}
     with tempfile.TemporaryDirectory(prefix="biztalk-bench-") as home, Stack(Path(home), Ports.free()).up() as stack:
@@ -46,7 +46,7 @@ def measure() -> str:
 
 
 def _backup(stack: Stack) -> str:
-    """The backup that is restored again and again: taken by the nightly DAG, for a restore wants it in the catalog."""
+    """Name of the backup that all runs restore; taken by the nightly DAG, because it has to be in the catalog."""
     run_id = stack.airflow.trigger(suspension.DAG, {"services": [emulator.SERVICE]})
     _require_success(stack, suspension.DAG, run_id)
     rows = stack.airflow.xcom(suspension.DAG, run_id, "report")
@@ -87,8 +87,8 @@ def _require_success(stack: Stack, dag: str, run_id: str) -> None:
 
 def _overhead(stack: Stack, seen: int) -> float:
     moments = emulator.changes_since(stack, seen)
-    entered = {after: at for (_, after), at in moments.items() if after in MOVING}
-    left = {before: at for (before, _), at in moments.items() if before in MOVING}
-    own = sum((left[state] - entered[state] for state in MOVING), timedelta())
+    entered = {after: at for (_, after), at in moments.items() if after in TRANSITIONAL}
+    left = {before: at for (before, _), at in moments.items() if before in TRANSITIONAL}
+    own = sum((left[state] - entered[state] for state in TRANSITIONAL), timedelta())
     held = timedelta(seconds=stack.emulator.get("/settings")["name_hold_seconds"])
     return (left["Resuming"] - entered["Suspending"] - own - held).total_seconds()

@@ -72,7 +72,7 @@ class Moment(StrEnum):
     BEFORE = "before"
     WITHIN = "within"
     AFTER = "after"
-    """The work of the step is done, and Airflow does not know it yet."""
+    """The work of the step is done and not yet reported to Airflow."""
 
 
 @dataclass(frozen=True)

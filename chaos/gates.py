@@ -26,7 +26,7 @@ class Side(StrEnum):
     BEFORE = "before"
     """None of the step's work is done."""
     AFTER = "after"
-    """All of the step's work is done, and Airflow does not know it yet."""
+    """All of the step's work is done and not yet reported to Airflow."""
 
 
 class Gates:

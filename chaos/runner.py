@@ -200,7 +200,7 @@ class Runner:
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Return whether the condition was met in time; it counts as not met while a part of the stack does not answer."""
+    """Return whether the condition was met in time; it counts as not met while a part of the stack does not respond."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""The demo's last step: gives Airflow its connections to the emulator and to Azurite, and starts a first backup."""
+"""The demo's last step: imports Airflow's connections to the emulator and to Azurite, and starts a first backup."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 def main() -> None:
     connections = HOME / "connections.json"
     credentials = json.loads((HOME / "sample-credentials.json").read_text())
-    connections.write_text(json.dumps(demo_connections(ask("/health"), ask("/services"), credentials)))
+    connections.write_text(json.dumps(demo_connections(read_admin("/health"), read_admin("/services"), credentials)))
     airflow("connections", "import", "--overwrite", str(connections))
     wait_for_dag()
     # The watchdog is not paused at its creation.
@@ -32,8 +32,8 @@ def main() -> None:
 
 
 def demo_connections(health: dict, fleet: dict, credentials: dict) -> dict[str, dict]:
-    """Airflow's connections (id -> fields) from what the emulator answers to `/health` and `/services`, and from the
-    credentials of the sample services' surroundings.
+    """Airflow's connections (id -> fields) from the emulator's responses to `/health` and `/services`, and from the
+    credentials of the sample services.
     """
     tracking = {
         f"biztalk_tracking_{service['name'].lower()}": {
@@ -66,11 +66,11 @@ def demo_connections(health: dict, fleet: dict, credentials: dict) -> dict[str, 
         "biztalk_backup_storage": storage,
         f"biztalk_store_{STORAGE_ACCOUNT}": storage,
         **tracking,
-        **surroundings(credentials),
+        **service_connections(credentials),
     }
 
 
-def surroundings(credentials: dict) -> dict[str, dict]:
+def service_connections(credentials: dict) -> dict[str, dict]:
     """The connections to each service's Access Control namespace, and to its tracking database as it is used there."""
     found = {}
     for service, known in credentials["services"].items():
@@ -97,9 +97,9 @@ def surroundings(credentials: dict) -> dict[str, dict]:
 def wait_for_dag() -> None:
     """Return once Airflow has loaded the DAG; exit with one sentence and Airflow's last lines when it does not."""
     deadline = time.monotonic() + DAG_SECONDS
-    while (answer := airflow("dags", "details", DAG_ID, check=False)).returncode != 0:
+    while (details := airflow("dags", "details", DAG_ID, check=False)).returncode != 0:
         if time.monotonic() > deadline:
-            last = "\n".join(answer.stdout.strip().splitlines()[-5:])
+            last = "\n".join(details.stdout.strip().splitlines()[-5:])
             sys.exit(
                 f"Airflow has not loaded the DAG {DAG_ID} within {DAG_SECONDS} seconds; "
                 f"check the logs of airflow-dag-processor. Its last lines:\n{last}"
@@ -107,9 +107,10 @@ def wait_for_dag() -> None:
         time.sleep(POLL_SECONDS)
 
 
-def ask(path: str) -> dict:
-    with urllib.request.urlopen(ADMIN + path, timeout=10) as answer:
-        return json.load(answer)
+def read_admin(path: str) -> dict:
+    """Return the emulator's response to a GET at its admin port."""
+    with urllib.request.urlopen(ADMIN + path, timeout=10) as response:
+        return json.load(response)
 
 
 def airflow(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

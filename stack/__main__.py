@@ -43,15 +43,15 @@ def main() -> int:
 
 
 def up(stack: Stack) -> int:
-    stack.start(say)
-    say(f"Airflow is at {stack.url} (no login, this machine only). `make down` ends the stack.")
+    stack.start(print_line)
+    print_line(f"Airflow is at {stack.url} (no login, this machine only). `make down` ends the stack.")
     return 0
 
 
 def down(stack: Stack) -> int:
     ended = [name for name, process in stack.running().items() if process]
     stack.stop()
-    say(f"Ended {', '.join(ended)}." if ended else "Nothing was running.")
+    print_line(f"Ended {', '.join(ended)}." if ended else "Nothing was running.")
     return 0
 
 
@@ -60,19 +60,21 @@ def status(stack: Stack) -> int:
 
 
 def backup(stack: Stack) -> int:
-    stack.start(say)
+    stack.start(print_line)
     try:
         return run_backup(stack)
     finally:
-        say(f"\nThe stack stays up: Airflow is at {stack.url} (no login, this machine only). `make down` ends it.")
+        print_line(
+            f"\nThe stack stays up: Airflow is at {stack.url} (no login, this machine only). `make down` ends it."
+        )
 
 
 def restore(stack: Stack) -> int:
-    stack.start(say)
+    stack.start(print_line)
     return run_restore(stack)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     print(text, flush=True)
 
 

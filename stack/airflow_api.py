@@ -15,7 +15,7 @@ from urllib3.util import Retry
 
 from stack.errors import StackError
 
-ANSWER_SECONDS = 60
+RESPONSE_SECONDS = 60
 READ_RETRIES = 4
 CHANGE_TRIES = 4
 POLL_SECONDS = 0.5
@@ -27,10 +27,10 @@ COMPONENTS = {
 
 
 class AirflowApi:
-    """The REST API of an Airflow that lets everybody in as administrator.
+    """The REST API of an Airflow in which every user is an administrator without a login.
 
-    Threads may share it. Changes are requested one after another: on SQLite two at the same time can each wait for what
-    the other one holds, until the lock times out.
+    Threads may share it. Changes are requested one after another: on SQLite two at the same time can each wait for the
+    lock of the other one, until it times out.
 
     Every method raises `requests.RequestException` when Airflow cannot be reached or refuses.
     """
@@ -40,9 +40,9 @@ class AirflowApi:
         self._change = threading.Lock()
 
     def healthy(self, since: float = 0) -> bool:
-        """Whether the API and every component answer, each with a heartbeat after `since` (seconds since the epoch)."""
+        """Whether the API and every component respond, each with a heartbeat after `since` (epoch seconds)."""
         try:
-            health = _direct().get(f"{self.url}/api/v2/monitor/health", timeout=ANSWER_SECONDS).json()
+            health = _direct().get(f"{self.url}/api/v2/monitor/health", timeout=RESPONSE_SECONDS).json()
         except (requests.RequestException, ValueError):
             return False
         return health.get("metadatabase", {}).get("status") == "healthy" and all(
@@ -67,27 +67,27 @@ class AirflowApi:
         raise StackError(f"Airflow has not loaded the DAG {dag_id} within {seconds:.0f} seconds.{reasons}")
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
-        """Make a pool unless there is one of this name, which then stays as it is."""
+        """Create a pool unless there is one of this name, which is left unchanged."""
         body = {"name": name, "slots": slots, "description": description}
-        answer = self._send("POST", "/pools", json=body)
-        if answer.status_code != requests.codes.conflict:
-            answer.raise_for_status()
+        response = self._send("POST", "/pools", json=body)
+        if response.status_code != requests.codes.conflict:
+            response.raise_for_status()
 
     def trigger(self, dag_id: str, conf: dict | None = None, run_id: str | None = None) -> str:
-        """Start a run of the DAG; answers its run id."""
+        """Start a run of the DAG; returns its run id."""
         body = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})
         return self._json("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
 
     def mark_failed(self, dag_id: str, run_id: str) -> None:
-        """Mark a run as failed, as a person does; what it is doing is ended."""
+        """Mark a run as failed, as a person does; its running tasks are ended."""
         self.patch(f"/dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"})
 
     def pause(self, dag_id: str) -> None:
-        """Pause a DAG, as a person does: no step of it begins any more, also of the runs under way."""
+        """Pause a DAG, as a person does: no step of it begins any more, also of the active runs."""
         self.patch(f"/dags/{dag_id}", {"is_paused": True})
 
     def forget(self, dag_id: str, run_id: str) -> None:
-        """Delete a run and everything that Airflow knows of it."""
+        """Delete a run and all of Airflow's records of it."""
         self._send("DELETE", f"/dags/{dag_id}/dagRuns/{run_id}").raise_for_status()
 
     def run(self, dag_id: str, run_id: str) -> dict:
@@ -113,16 +113,16 @@ class AirflowApi:
                 return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """The value that a task has left, or None when it left none."""
+        """The value that a task has returned; None when it returned none."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        answer = self._send("GET", path, params={"map_index": map_index, "stringify": False})
-        if answer.status_code == requests.codes.not_found:
+        response = self._send("GET", path, params={"map_index": map_index, "stringify": False})
+        if response.status_code == requests.codes.not_found:
             return None
-        answer.raise_for_status()
-        return answer.json()["value"]
+        response.raise_for_status()
+        return response.json()["value"]
 
     def approve(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Answer a task that waits for an approval with yes."""
+        """Give the approval that a task waits for."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
         self.patch(path, {"chosen_options": ["Approve"], "params_input": {}})
 
@@ -133,45 +133,47 @@ class AirflowApi:
         return "\n".join(entry if isinstance(entry, str) else str(entry["event"]) for entry in entries)
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """The JSON answer to a GET of `/api/v2<path>`."""
+        """The JSON response to a GET of `/api/v2<path>`."""
         return self._json("GET", path, params=parameters)
 
     def patch(self, path: str, body: dict) -> Any:
-        """The JSON answer to a PATCH of `/api/v2<path>`."""
+        """The JSON response to a PATCH of `/api/v2<path>`."""
         return self._json("PATCH", path, json=body)
 
     def post(self, path: str, body: dict) -> Any:
-        """The JSON answer to a POST to `/api/v2<path>`."""
+        """The JSON response to a POST to `/api/v2<path>`."""
         return self._json("POST", path, json=body)
 
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
-        answer = self._send(method, path, **arguments)
-        answer.raise_for_status()
-        return answer.json()
+        response = self._send(method, path, **arguments)
+        response.raise_for_status()
+        return response.json()
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        """The answer; a change is requested again when Airflow's SQLite was locked (500), for then nothing was done."""
+        """The response; a change is requested again when Airflow's SQLite was locked (500): it had no effect."""
         for _ in range(CHANGE_TRIES):
             with contextlib.nullcontext() if method == "GET" else self._change:
-                answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=ANSWER_SECONDS, **arguments)
-            if method == "GET" or answer.status_code != requests.codes.server_error:
+                response = self._session.request(
+                    method, f"{self.url}/api/v2{path}", timeout=RESPONSE_SECONDS, **arguments
+                )
+            if method == "GET" or response.status_code != requests.codes.server_error:
                 break
             time.sleep(POLL_SECONDS)
-        return answer
+        return response
 
     @cached_property
     def _session(self) -> requests.Session:
         session = _direct()
-        answer = session.get(f"{self.url}/auth/token", timeout=ANSWER_SECONDS)
-        answer.raise_for_status()
-        session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        response = session.get(f"{self.url}/auth/token", timeout=RESPONSE_SECONDS)
+        response.raise_for_status()
+        session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
         return session
 
 
 def _direct() -> requests.Session:
-    """A session that leaves proxies and credentials of the environment aside: Airflow is on this machine.
+    """A session that ignores proxies and credentials of the environment: Airflow is on this machine.
 
-    Reads are tried again a few times when the machine is too busy to answer.
+    Reads are tried again a few times when the machine is too busy to respond.
     """
     session = requests.Session()
     session.trust_env = False

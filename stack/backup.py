@@ -1,4 +1,4 @@
-"""`make backup`: one run of the nightly DAG, watched to its end and checked against the emulator's own books."""
+"""`make backup`: one run of the nightly DAG, watched to its end and checked against the emulator's records."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DAG_ID = "biztalk_nightly_backup"
 
 
 def run_backup(stack: Stack) -> int:
-    """Run the DAG once and print how it goes; answers the exit code, 0 only when nothing is left to be desired.
+    """Run the DAG once and print its progress; returns the exit code, 0 only when there is no shortcoming.
 
     Raises `StackError` when the run cannot be started, or not be followed to its end.
     """
-    # What services and storage say is printed as it is: `[name]` is no markup, `:key:` no emoji.
+    # Messages of services and storage are printed unchanged: `[name]` is no markup, `:key:` no emoji.
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 200

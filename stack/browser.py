@@ -53,9 +53,9 @@ def _runs(program: Path) -> bool:
     if not program.exists():
         return False
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             [program, "--version"], env=_environment(program), capture_output=True, timeout=20, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return answer.returncode == 0
+    return result.returncode == 0

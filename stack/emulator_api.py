@@ -1,4 +1,4 @@
-"""What the stack asks the emulator, by its admin port and in its folder."""
+"""Access to the emulator by its admin port and its folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import requests
 
-ANSWER_SECONDS = 10
+RESPONSE_SECONDS = 10
 
 
 class EmulatorApi:
-    """The emulator's admin port. Methods raise `requests.RequestException` when it cannot answer."""
+    """The emulator's admin port. Methods raise `requests.RequestException` when it does not respond."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -29,7 +29,7 @@ class EmulatorApi:
         return self.get("/health")["subscription_id"]
 
     def services(self) -> list[dict]:
-        """Every service as it is now, by the emulator's own books."""
+        """Every service as it is now, by the emulator's records."""
         return self.get("/services")["services"]
 
     def tracking_databases(self) -> dict[str, Path]:
@@ -42,11 +42,11 @@ class EmulatorApi:
         return self.get(f"/services/{name}")
 
     def send(self, service: str, agreement: str, messages: int = 1) -> dict:
-        """Let messages pass through an agreement."""
+        """Send messages through an agreement."""
         return self.post(f"/services/{service}/messages", {"agreement": agreement, "messages": messages})
 
     def duplicates(self, service: str) -> list[dict]:
-        """Control numbers that a partner of the service has got twice."""
+        """Control numbers that a partner of the service received twice."""
         return self.get(f"/services/{service}/duplicates")["duplicates"]
 
     def get(self, path: str) -> Any:
@@ -62,12 +62,12 @@ class EmulatorApi:
         return self._json("DELETE", path)
 
     def _json(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self._session.request(method, f"{self.url}{path}", json=body, timeout=ANSWER_SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        response = self._session.request(method, f"{self.url}{path}", json=body, timeout=RESPONSE_SECONDS)
+        response.raise_for_status()
+        return response.json()
 
 
 def sample_credentials(home: Path) -> dict[str, dict]:
-    """What the person who provisioned the sample fleet knows, by service: keys and passwords of its surroundings."""
+    """Keys and passwords of the sample fleet by service, as the person has them who provisioned it."""
     path = home / "sample-credentials.json"
     return json.loads(path.read_text())["services"] if path.exists() else {}

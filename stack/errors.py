@@ -1,4 +1,4 @@
-"""What the stack refuses or fails to do."""
+"""The error of this package."""
 
 
 class StackError(Exception):

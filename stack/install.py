@@ -1,6 +1,6 @@
 """Installs what the stack needs below this checkout: Python packages in `.venv`, Azurite and a browser in `.local`.
 
-Runs on a bare Python 3.11 with the standard library alone; what is installed already and unchanged is left alone.
+Runs on a bare Python 3.11 with the standard library alone; what is installed and unchanged is not installed again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class InstallError(Exception):
 def main(wanted: list[str]) -> int:
     """Install `python` always, and of the Node programs (`azurite`, `chromium`) those that are named."""
     try:
-        if sys.version_info < (3, 11):  # noqa: UP036 - this is the file that says so
+        if sys.version_info < (3, 11):  # noqa: UP036 - this file reports it
             raise InstallError(
                 f"This needs Python 3.11 or newer, and python3 is {sys.version.split()[0]}; install a newer one, "
                 "or name it with PYTHON3=/path/to/python3.x."
@@ -81,7 +81,7 @@ def interpreter() -> str:
     """The Python that was named; where none was, the distribution's own of the version that runs this.
 
     A distribution builds its Python with all optimisations. One that was built on the machine, as pyenv does, has them
-    only where somebody asked for them.
+    only where they were requested.
     """
     distributed = DISTRIBUTED / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     # A distribution may leave parts of the standard library out.
@@ -101,7 +101,7 @@ def install_node_program(name: str) -> None:
         folder.mkdir(exist_ok=True)
         for file in files:
             shutil.copy(file, folder)
-        # The npm script is started by the node beside it, whatever its first line says.
+        # The npm script runs with the node beside it, not with the one of its first line.
         environment = {**os.environ, "PATH": os.pathsep.join([str(node.parent), os.environ.get("PATH", os.defpath)])}
         with step(f"Installing {name.capitalize()} with Node.js from {node.parent}"):
             run(
@@ -114,7 +114,7 @@ def install_node_program(name: str) -> None:
 
 
 def find_uv() -> str:
-    """The `uv` of this machine when it is new enough, else the locked one, put below `.local` by pip or venv."""
+    """The `uv` of this machine when it is new enough, else the locked one, installed below `.local` by pip or venv."""
     present = shutil.which("uv")
     if present and new_enough(Path(present)):
         return present
@@ -123,9 +123,9 @@ def find_uv() -> str:
         "Install one of them (on Debian and Ubuntu: `sudo apt-get install python3-venv`) or "
         f"uv {'.'.join(map(str, OLDEST_UV))} or newer, and try again."
     )
-    for way in (uv_by_pip, uv_by_venv):
+    for install_uv in (uv_by_pip, uv_by_venv):
         try:
-            program = way()
+            program = install_uv()
         except InstallError as error:
             failure = error
         else:
@@ -152,10 +152,10 @@ def uv_by_venv() -> Path:
 
 def new_enough(uv: Path) -> bool:
     try:
-        said = run([str(uv), "--version"])
+        output = run([str(uv), "--version"])
     except InstallError:
         return False
-    version = re.match(r"uv (\d+)\.(\d+)\.(\d+)", said)
+    version = re.match(r"uv (\d+)\.(\d+)\.(\d+)", output)
     return version is not None and tuple(map(int, version.groups())) >= OLDEST_UV
 
 
@@ -178,7 +178,7 @@ def attempt(command: list[str]) -> bool:
 
 
 def run(command: list[str], directory: Path = ROOT, environment: dict[str, str] | None = None) -> str:
-    """What a command prints; when it fails, an `InstallError` with the last lines of what it said."""
+    """The output of a command; when it fails, an `InstallError` with the last lines of its output."""
     name = f"`{' '.join([Path(command[0]).name, *command[1:2]])}`"
     try:
         result = subprocess.run(
@@ -194,14 +194,14 @@ def run(command: list[str], directory: Path = ROOT, environment: dict[str, str] 
     except OSError as error:
         raise InstallError(f"The installation failed: {name} cannot be run ({error.strerror}).") from None
     if result.returncode != 0:
-        said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-20:])
-        raise InstallError(f"The installation failed: {name} ended with {result.returncode}.\n{said}")
+        output = "\n".join((result.stdout + result.stderr).strip().splitlines()[-20:])
+        raise InstallError(f"The installation failed: {name} ended with {result.returncode}.\n{output}")
     return result.stdout.strip()
 
 
 @contextlib.contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """One installation at a time. The programs that it starts hold the lock too: where it is killed and they live on,
+    """One installation at a time. The programs that it starts hold the lock too: where it is killed and they still run,
     the next one waits for them."""
     with lock.open("w") as held:
         os.set_inheritable(held.fileno(), True)
@@ -227,11 +227,11 @@ def step(title: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def once(stamp: Path, files: Iterable[str | Path], extra: str = "") -> Iterator[bool]:
-    """Yield whether there is something to do: whether `files` differ from those that `stamp` remembers as installed."""
+    """Yield whether there is something to do: whether `files` differ from those that `stamp` records as installed."""
     content = hashlib.sha256(extra.encode() + b"".join(Path(file).read_bytes() for file in files)).hexdigest()
     done = stamp.exists() and stamp.read_text() == content
     if not done:
-        # What ends half-way is neither what it was nor what it was to become.
+        # An installation that ends half-way is neither the old one nor the new one.
         stamp.unlink(missing_ok=True)
     yield not done
     if not done:

@@ -11,8 +11,8 @@ from stack.airflow_api import AirflowApi
 from stack.parts import Part
 from stack.ports import Ports
 
-ANSWER_SECONDS = 5
-# Their log servers would listen on every interface; all logs lie in one folder of this machine anyway.
+RESPONSE_SECONDS = 5
+# Their log servers would listen on every interface; all logs are in one folder of this machine anyway.
 SCHEDULER = ["scheduler", "--skip-serve-logs"]
 TRIGGERER = ["triggerer", "--skip-serve-logs"]
 WORKER = ["celery", "worker", "--skip-serve-logs"]
@@ -20,7 +20,7 @@ WORKER = ["celery", "worker", "--skip-serve-logs"]
 
 @dataclass(frozen=True)
 class Layout:
-    """The simplest layout; others say what they have more.
+    """The simplest layout; others add to it.
 
     :param programs: name of a part -> arguments of the `airflow` command, in the order of their start.
     :param database: path of Airflow's database below the stack's folder.
@@ -42,7 +42,7 @@ class Layout:
         """Raise `StackError` when this machine lacks something."""
 
     def prepare(self, home: Path) -> None:
-        """Make what has to be there before the stores are started."""
+        """Create what the stores require at their start."""
 
     def store_parts(self, home: Path, ports: Ports) -> list[Part]:
         return []
@@ -52,7 +52,7 @@ class Layout:
         return settings.local_settings(home / self.database)
 
     def settings_of(self, program: str, home: Path) -> dict[str, str]:
-        """What one program has more, or instead."""
+        """Further or other settings of one program."""
         if program == "api-server":
             return settings.local_api_server_settings(home / self.database)
         return self._preloaded(program)
@@ -92,12 +92,12 @@ class Distributed(Layout):
         )
 
     def workers(self, home: Path, ports: Ports) -> set[str]:
-        """The names of the Celery workers that answer."""
+        """The names of the Celery workers that respond."""
         from celery import Celery
 
         with Celery(broker=settings.broker_url(ports, _passwords(home))) as queue:
-            answers = queue.control.ping(timeout=ANSWER_SECONDS, limit=len(self.named("worker")))
-        return {name.rpartition("@")[2] for answer in answers for name in answer}
+            responses = queue.control.ping(timeout=RESPONSE_SECONDS, limit=len(self.named("worker")))
+        return {name.rpartition("@")[2] for response in responses for name in response}
 
 
 LOCAL = Layout(

@@ -14,7 +14,7 @@ OLDEST = 20
 
 @cache
 def node() -> Path:
-    """The `node` program; `npm` stands beside it."""
+    """The `node` program; `npm` is beside it."""
     system = shutil.which("node")
     if system and (Path(system).parent / "npm").exists() and _major(system) >= OLDEST:
         return Path(system)
@@ -24,8 +24,8 @@ def node() -> Path:
 def _major(program: str) -> int:
     """The first number of its version; 0 when it does not run."""
     try:
-        answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        result = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     except OSError:
         return 0
-    version = re.match(r"v(\d+)\.", answer.stdout)
-    return int(version[1]) if answer.returncode == 0 and version else 0
+    version = re.match(r"v(\d+)\.", result.stdout)
+    return int(version[1]) if result.returncode == 0 and version else 0

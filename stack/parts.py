@@ -27,7 +27,7 @@ AZURITE_INSTALLED = ROOT / ".local/azurite/installed"
 class Part:
     """A program of the stack: its name, command line, own environment, working directory, the fields of `Ports` that
     it listens on, what it reads once at its start (folders of Python sources, and stamps of installations), as whom it
-    runs (None: as ourselves), and whether it is ready, as far as it can tell by itself.
+    runs (None: as ourselves), and whether it is ready, as far as it can be checked by itself.
     """
 
     name: str
@@ -67,7 +67,7 @@ def azurite(home: Path, ports: Ports) -> Part:
         home,
         ["azurite"],
         stamps=[AZURITE_INSTALLED, PYTHON_INSTALLED],
-        ready=lambda: _azurite_answers(ports),
+        ready=lambda: _azurite_responds(ports),
     )
 
 
@@ -115,7 +115,7 @@ def airflow_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "airflow", *arguments]
 
 
-def _azurite_answers(ports: Ports) -> bool:
+def _azurite_responds(ports: Ports) -> bool:
     session = requests.Session()
     session.trust_env = False
     try:

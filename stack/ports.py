@@ -14,7 +14,7 @@ from stack.errors import StackError
 
 HOST = "127.0.0.1"
 QUIET_PORTS = range(20000, 32768)
-"""Above the demo stack's, below those that Linux (from 32768) and macOS (from 49152) give to outgoing connections."""
+"""Above the demo stack's, below those that Linux (from 32768) and macOS (from 49152) assign to outgoing connections."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Ports:
         """The ports of the demo stack: AIRFLOW_PORT, AZURITE_PORT, EMULATOR_PORT, EMULATOR_ADMIN_PORT,
         EMULATOR_DATA_PORT, POSTGRES_PORT, REDIS_PORT, else `default`.
 
-        Raises `StackError` for a value that is no port number, or for one port asked for twice.
+        Raises `StackError` for a value that is no port number, or for one port given twice.
         """
         default, chosen = default or cls(), {}
         for field in dataclasses.fields(cls):
@@ -52,8 +52,8 @@ class Ports:
     def free(cls) -> Ports:
         """Ports that nothing listens on at the moment, for a stack beside the demo stack.
 
-        They lie below the range from which the system gives ports to connections that go out: while a part of the
-        stack is down, none of these can take its port.
+        They are below the range from which the system assigns ports to outgoing connections: while a part of the
+        stack is down, no connection can take its port.
         """
         listeners: list[socket.socket] = []
         try:

@@ -1,7 +1,7 @@
 """Background processes that outlive the command that started them, and that only their owner ends.
 
-A process is remembered by its pid together with its start time, so a pid that the system has given to another program
-is never mistaken for ours. Each one leads a session of its own; the session is how its children are found.
+A process is recorded by its pid together with its start time, so a pid that the system has given to another program
+is never taken for ours. Each one leads a session of its own; the session is how its children are found.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ class Process:
         return stat is not None and stat.started == self.started and not stat.ended
 
     def members(self) -> list[int]:
-        """The living processes of its session: itself and what it started, also after its own death.
+        """The running processes of its session: itself and what it started, also after its own end.
 
-        Where the leader is gone, only processes that still work in its directory count.
+        Where the leader has ended, only processes that still work in its directory count.
         """
         if self.boot != _boot():
             return []
@@ -110,14 +110,14 @@ class Process:
         return found
 
     def kill(self) -> None:
-        """End its whole session at once (SIGKILL), without a chance to tidy up."""
+        """End its whole session at once (SIGKILL), without a cleanup."""
         for pid in self.members():
             _signal(pid, signal.SIGKILL)
         _wait(5, lambda: not self.members())
 
 
 def stop(processes: Mapping[Process, float]) -> None:
-    """Ask processes to end (SIGTERM, in the order given); kill what is left of each after its seconds of grace."""
+    """Terminate processes (SIGTERM, in the order given); kill what is left of each after its seconds of grace."""
     for process in processes:
         if process.alive:
             _signal(process.pid, signal.SIGTERM)
@@ -162,7 +162,7 @@ def _stat(pid: int) -> _Stat | None:
 
 
 def _threads(pid: int) -> int:
-    """A killed process is a zombie as soon as its first thread is gone; the others may still hold its ports."""
+    """A killed process is a zombie as soon as its first thread has ended; the others may still hold its ports."""
     try:
         return len(list(Path(f"/proc/{pid}/task").iterdir()))
     except OSError:
@@ -186,6 +186,6 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _reap(pid: int) -> None:
-    """Collect the exit of a process that this very program started; a foreign pid is no child and is left alone."""
+    """Collect the exit of a process that this very program started; a foreign pid is no child and is ignored."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)

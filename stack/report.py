@@ -1,4 +1,4 @@
-"""What a finished run amounts to: the table at its end, and whether it counts as a success."""
+"""The result of a finished run: its table, and whether it is a success."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EDITIONS_WITH_BACKUPS = {"basic", "standard", "premium"}
 
 
 def result_table(report: Iterable[dict]) -> Table:
-    """The list that the task `report` leaves, as a table."""
+    """The list that the task `report` returns, as a table."""
     table = Table(box=None, pad_edge=False)
     for heading in ("service", "outcome", "backup", "items", "suspended", "state now"):
         table.add_column(heading, justify="right" if heading in ("items", "suspended") else "left", overflow="fold")
@@ -33,8 +33,8 @@ def result_table(report: Iterable[dict]) -> Table:
 def shortcomings(report: Iterable[dict], services: Iterable[dict]) -> list[str]:
     """Why a run is no success, one sentence each; empty: every service that can have a backup has one and is Active.
 
-    :param report: the list that the task `report` leaves.
-    :param services: the services as the emulator itself knows them after the run, whatever the report says of them.
+    :param report: the list that the task `report` returns.
+    :param services: the services after the run, by the emulator's records.
     """
     rows = {row["service"].lower(): row for row in report}
     found = []
@@ -48,6 +48,6 @@ def shortcomings(report: Iterable[dict], services: Iterable[dict]) -> list[str]:
         elif row["outcome"] != BACKED_UP or not row["backup"]:
             found.append(f"{name} was not backed up: {row['reason'] or row['outcome']}")
         if state != "Active":
-            found.append(f"{name} is {state} by the emulator's own account; it should be Active again.")
+            found.append(f"{name} is {state} by the emulator's record; it should be Active again.")
     found += [f"{row['service']} is in the report, but the emulator has no such service." for row in rows.values()]
     return found

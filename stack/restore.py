@@ -1,7 +1,7 @@
-"""`make restore`: the story of a restore without a click, on the stack that `make backup` left up.
+"""`make restore`: a restore without a click, on the stack that `make backup` left running.
 
-Traffic goes on after the backup; a sample service is restored to its own name; the plan is shown and approved; at the
-end stand the differences, the control numbers, and what the partners got twice.
+Traffic goes on after the backup; a sample service is restored to its own name; the plan is shown and approved; then
+the differences, the control numbers and the numbers that partners received twice are printed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MESSAGES = 3
 """Sent through each agreement before and after the restore."""
 
 POLLS_BEFORE_APPROVAL = 3
-"""How often the approval is seen waiting, once a second, before it is given."""
+"""Number of polls, one a second, that find the approval requested before it is given."""
 
 FORM = {
     "service": SERVICE,
@@ -34,7 +34,7 @@ FORM = {
 
 
 def run_restore(stack: Stack) -> int:
-    """Restore the sample service and print how it goes; answers the exit code, 0 only when all of it held.
+    """Restore the sample service and print its progress; returns the exit code, 0 only when there is no shortcoming.
 
     Raises `StackError` when there is no backup, or the run cannot be started or not be followed to its end.
     """
@@ -125,7 +125,7 @@ def numbers_table(rows: list[dict]) -> Table:
 
 
 def _send_traffic(stack: Stack) -> int:
-    """Let messages pass through every agreement that numbers; one with batches would hold them back."""
+    """Send messages through every agreement that numbers them and has no batches, which would collect them."""
     service = stack.emulator.service(SERVICE)
     agreements = [
         each["Name"]
@@ -138,12 +138,12 @@ def _send_traffic(stack: Stack) -> int:
 
 
 def _shortcomings(stack: Stack, known: list[dict]) -> list[str]:
-    """What the emulator's own books say against the restore.
+    """Why the restore is no success by the emulator's records, one sentence each.
 
-    :param known: control numbers that partners had got twice before it.
+    :param known: control numbers that partners had received twice before it.
     """
     state = next((each["state"] for each in stack.emulator.services() if each["name"] == SERVICE), "gone")
-    found = [] if state == "Active" else [f"{SERVICE} is {state} by the emulator's own account; it should be Active."]
+    found = [] if state == "Active" else [f"{SERVICE} is {state} by the emulator's record; it should be Active."]
     return found + [
         f"A partner got a control number twice: {each['agreement']} {each['kind']} {each['number']}."
         for each in stack.emulator.duplicates(SERVICE)

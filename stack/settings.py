@@ -1,4 +1,4 @@
-"""What Airflow gets through its environment: settings, generated secrets and connections."""
+"""Airflow's environment: settings, generated secrets and connections."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stack.ports import HOST, Ports
 # Azurite's account, published in its documentation and the same on every machine; it protects nothing.
 STORAGE_ACCOUNT = "devstoreaccount1"
 STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-# The newest storage protocol that Azurite 3.37 knows; azure-storage-blob 12.31 would ask for a newer one.
+# The newest storage protocol of Azurite 3.37; azure-storage-blob 12.31 would request a newer one.
 STORAGE_API_VERSION = "2026-06-06"
 # Name of PostgreSQL's one user, and of its one database.
 DATABASE = "airflow"
-# What biztalk_services.provider.settings calls it by default; without its pool the watchdog never runs.
+# By the default of biztalk_services.provider.settings; without its pool the watchdog never runs.
 WATCHDOG_POOL = {"name": "biztalk_watchdog", "slots": 8, "description": "The watchdog over suspended services only"}
 PRELOADED = {"AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False"}
 """For a program that tasks are forked from: it has imported what they need (biztalk_services.provider.preload)."""
@@ -99,7 +99,7 @@ def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dic
 
 def local_settings(database: Path) -> dict[str, str]:
     return {
-        # A scheduler that meets a locked database ends; the five seconds of the default are short on a busy machine.
+        # A scheduler ends when the database stays locked; the five seconds of the default are short on a busy machine.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=60),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
@@ -108,9 +108,12 @@ def local_settings(database: Path) -> dict[str, str]:
 
 def local_api_server_settings(database: Path) -> dict[str, str]:
     """
-    What the API server has instead. It commits its record of who asked for a change on its event loop: while that waits
-    for the lock of another request, the other one cannot end, and nobody is answered. It gives up soon, and who asked
-    asks again. Not sooner than this, for a task whose new state meets the lock for so long is made a failed one.
+    Other settings of the API server.
+
+    The API server commits the record of who requested a change on its event loop. While the commit waits for the lock
+    of another request, that request cannot end, and no request gets a response. The commit therefore gives up soon, and
+    the client sends its request again. A shorter time is not possible: a task whose new state waits for the lock for as
+    long is recorded as failed.
     """
     return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=5)}
 
@@ -127,7 +130,7 @@ def distributed_settings(ports: Ports, passwords: Mapping[str, str]) -> dict[str
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
         "AIRFLOW__CELERY__BROKER_URL": broker_url(ports, passwords),
-        # A process each; two workers are to leave one machine some room.
+        # Each takes a process; two workers have to share one machine with the other parts.
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
     }
 

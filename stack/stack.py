@@ -1,4 +1,4 @@
-"""The embedded stack: emulator, Azurite and Airflow on 127.0.0.1, everything it keeps in one folder."""
+"""The embedded stack: emulator, Azurite and Airflow on 127.0.0.1, with all its files in one folder."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Stack:
     :param plugins: Airflow's plugins folder.
     :param emulator_options: further options of `biztalk_emulator serve`, for example
         `["--durations", '{"backup": 0.5}']`.
-    :param airflow_settings: further `AIRFLOW__SECTION__KEY` settings; they win over the stack's own.
+    :param airflow_settings: further `AIRFLOW__SECTION__KEY` settings; they override the stack's own.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Stack:
         self.emulator = EmulatorApi(f"http://{HOST}:{ports.emulator_admin}")
         self._started: tuple[Sequence[Part], Sequence[Part]] = ([], [])
 
-    # Life
+    # Start and stop
 
-    def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
+    def start(self, show: Callable[[str], None] = lambda _: None) -> None:
         """Start what does not run, start anew what runs with old settings or old code, and wait until all is ready.
 
-        `tell` hears a short line about each step. Raises `StackError` when a port is busy or a part does not come up.
+        `show` receives a line about each step. Raises `StackError` when a port is in use or a part does not start.
         """
         with self._alone():
             self._require_layout()
@@ -93,18 +93,18 @@ class Stack:
             self._await_servers(stores)
             with self._migrating():
                 if fresh:
-                    tell(f"Starting {', '.join(part.name for part in fresh)}")
+                    show(f"Starting {', '.join(part.name for part in fresh)}")
                 self._await_servers(servers)
             airflow = self._airflow()
             fresh = self._launch(airflow)
             if fresh:
-                tell(f"Starting Airflow ({', '.join(part.name for part in fresh)})")
+                show(f"Starting Airflow ({', '.join(part.name for part in fresh)})")
             self._await_airflow()
             self.airflow.ensure_pool(**settings.WATCHDOG_POOL)
             self._started = servers, airflow
 
     def revive(self) -> None:
-        """Start what has died since :meth:`start`, just as it was, and wait until all is ready."""
+        """Start the parts that have ended since :meth:`start` with the same settings, and wait until all is ready."""
         servers, airflow = self._started
         with self._alone():
             self._launch(servers)
@@ -128,7 +128,7 @@ class Stack:
             self.stop()
 
     def kill(self, name: str) -> None:
-        """End one part at once and without warning, as a crash would."""
+        """End one part at once and without warning, as in a crash."""
         process = self._process(name)
         if process:
             process.kill()
@@ -145,7 +145,7 @@ class Stack:
         return {name: process if process and process.alive else None for name, process in processes.items()}
 
     def latest_start(self) -> Start | None:
-        """Ports and layout of the latest start, whatever this stack's are; None when no part runs any longer."""
+        """Ports and layout of the latest start, which may differ from this stack's; None when no part runs."""
         try:
             record = json.loads((self.home / STARTED).read_text())
             started = Start(Ports(**record["ports"]), LAYOUTS[record["layout"]])
@@ -158,7 +158,7 @@ class Stack:
         """The file with the output of a part."""
         return self.home / "logs" / f"{name}.log"
 
-    # What Airflow gets
+    # Airflow's environment
 
     @property
     def env(self) -> dict[str, str]:
@@ -176,7 +176,7 @@ class Stack:
 
     @property
     def connections(self) -> dict[str, dict]:
-        """Airflow's connections (id -> fields); the emulator has to run, since it knows its services."""
+        """Airflow's connections (id -> fields); the emulator has to run, because its services are read from it."""
         pki, subscription = self.home / "emulator/pki", self.emulator.subscription_id()
         tracking = {
             f"biztalk_tracking_{service.lower()}": settings.tracking_connection(database)
@@ -192,7 +192,7 @@ class Stack:
         }
 
     def _sample_connections(self, pki: Path) -> dict[str, dict]:
-        """To the surroundings of the sample services, with the credentials that the emulator wrote down."""
+        """Connections for the sample services, with the credentials in the emulator's folder."""
         found = {}
         for service, known in sample_credentials(self.home / "emulator").items():
             namespace, database = known["access_control"], known["tracking_database"]
@@ -261,7 +261,7 @@ class Stack:
         return process.ports if process and process.alive else ()
 
     def _launch(self, wanted: Sequence[Part]) -> list[Part]:
-        """Start those that do not run as they should; answers which."""
+        """Start those that do not run as they should; returns them."""
         stale = [part for part in wanted if not self._current(part)]
         self._stop([part.name for part in reversed(stale)])
         self._folder("logs")
@@ -289,7 +289,7 @@ class Stack:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Two commands at once take turns."""
+        """Run one command at a time; a second one waits."""
         with (self._folder("run") / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -309,7 +309,7 @@ class Stack:
         return self.airflow.healthy(since) and self.layout.complete(self.home, self.ports, self.airflow, since)
 
     def _await(self, name: str, ready: Callable[[], bool], watched: Iterable[str] = ()) -> None:
-        """Poll until `ready`; raise as soon as one of the parts behind it has died, or when it takes too long."""
+        """Poll until `ready`; raise as soon as one of the parts behind it has ended, or at the deadline."""
         deadline = time.monotonic() + READY_SECONDS
         while not ready():
             for part in watched or [name]:
@@ -320,7 +320,7 @@ class Stack:
             time.sleep(POLL_SECONDS)
 
     def _failure(self, name: str, what: str) -> StackError:
-        return StackError(f"The part {name} {what}; the end of {self.log(name)} says:\n{tail(self.log(name))}")
+        return StackError(f"The part {name} {what}; the last lines of {self.log(name)}:\n{tail(self.log(name))}")
 
     # Airflow's database
 

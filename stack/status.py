@@ -13,7 +13,7 @@ from stack.stack import Stack
 
 
 def show_status(stack: Stack) -> int:
-    """Print a line for each part; answers 1 when only some run, else 0."""
+    """Print a line for each part; returns 1 when only some run, else 0."""
     running = stack.running()
     table = Table(box=None, pad_edge=False)
     for heading in ("part", "state", "pid", "since", "address", "log"):

@@ -43,9 +43,9 @@ def current_steps(task_instances: Iterable[dict], whole_run: str = WHOLE_RUN) ->
     """One step a service, sorted by service, after it the task that works for all of them, if one does at the moment.
 
     Mapped task instances belong to the service that their map index stands for; its name is the rendered map index,
-    which Airflow knows as soon as one of them has begun. Before that, a service is left out.
+    which Airflow has as soon as one of them has begun. Before that, a service is left out.
 
-    :param whole_run: what to call the work that is not for one mapped service.
+    :param whole_run: name of the work that is not for one mapped service.
     """
     instances = [instance for instance in task_instances if instance["state"]]
     mapped = [instance for instance in instances if instance["map_index"] >= 0]
@@ -84,7 +84,7 @@ def _service_names(mapped: Iterable[dict]) -> dict[int, str]:
 
 
 def _step(service: str, instances: Sequence[dict]) -> Step:
-    """What is under way, else the one task that says most: what comes next, what failed, what ended last."""
+    """The active tasks, else the most informative one: the next one, the failed one, the one that ended last."""
     shown = sorted((each for each in instances if each["state"] in ACTIVE), key=_started) or [
         max(instances, key=_weight)
     ]

@@ -1,6 +1,6 @@
-"""What a distributed Airflow keeps its state in: PostgreSQL and Redis, programs of this machine, a folder for each.
+"""The stores of a distributed Airflow: PostgreSQL and Redis, programs of this machine, a folder for each.
 
-Both ask for a password and listen on 127.0.0.1 only. Where root starts them they run as an unprivileged user, because
+Both require a password and listen on 127.0.0.1 only. Where root starts them they run as an unprivileged user, because
 PostgreSQL refuses root.
 """
 
@@ -20,7 +20,7 @@ from stack.processes import as_user
 from stack.settings import DATABASE
 
 PACKAGED_POSTGRES = Path("/usr/lib/postgresql")
-ANSWER_SECONDS = 2
+RESPONSE_SECONDS = 2
 
 
 def require_programs() -> None:
@@ -47,13 +47,13 @@ def postgres_folder() -> Path | None:
 
 
 def prepare(home: Path, passwords: Mapping[str, str]) -> None:
-    """Make the folders of both below `home`, each with the password of its own name; what is there stays.
+    """Make the folders of both below `home`, each with the password of its own name; what is there is left unchanged.
 
     Raises `StackError` when their user has no way to them, or PostgreSQL's data cannot be made.
     """
-    _require_way(home)
+    _require_access(home)
     _prepare_postgres(_own_folder(home / "postgres"), passwords["postgres"])
-    # Not on the command line, which everybody on this machine can read.
+    # Not on the command line, which every user of this machine can read.
     _write_private(_own_folder(home / "redis") / "redis.conf", f"requirepass {passwords['redis']}\n")
 
 
@@ -68,7 +68,7 @@ def postgres(home: Path, ports: Ports, password: str) -> Part:
         folder,
         ["postgres"],
         user=unprivileged_user(),
-        ready=lambda: _postgres_answers(ports, password),
+        ready=lambda: _postgres_responds(ports, password),
     )
 
 
@@ -77,19 +77,25 @@ def redis(home: Path, ports: Ports, password: str) -> Part:
     command = ["redis-server", str(folder / "redis.conf"), "--bind", HOST, "--port", str(ports.redis)]
     command += ["--dir", str(folder)]
     return Part(
-        "redis", command, {}, folder, ["redis"], user=unprivileged_user(), ready=lambda: _redis_answers(ports, password)
+        "redis",
+        command,
+        {},
+        folder,
+        ["redis"],
+        user=unprivileged_user(),
+        ready=lambda: _redis_responds(ports, password),
     )
 
 
 def unprivileged_user() -> str | None:
-    """As whom the stores run where this is root; None: as the one who starts them."""
+    """The user as whom the stores run where this is root; None: the user who starts them."""
     if os.geteuid() != 0:
         return None
     return next((user.pw_name for user in pwd.getpwall() if user.pw_name == "postgres"), "nobody")
 
 
 def _prepare_postgres(folder: Path, password: str) -> None:
-    """A cluster with one database and one user; it gets its name when it is whole."""
+    """A cluster with one database and one user; its folder gets its name when it is complete."""
     if (folder / "data").exists():
         return
     unfinished, secret = folder / "unfinished", folder / "password"
@@ -111,21 +117,21 @@ def _options(**options: str | int) -> list[str]:
     return [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
 
 
-def _run(command: Sequence[str], folder: Path, said: str = "") -> None:
+def _run(command: Sequence[str], folder: Path, statements: str = "") -> None:
     user = as_user(unprivileged_user())
-    result = subprocess.run(command, cwd=folder, input=said, capture_output=True, text=True, check=False, **user)
+    result = subprocess.run(command, cwd=folder, input=statements, capture_output=True, text=True, check=False, **user)
     if result.returncode != 0:
         last = "\n".join((result.stdout + result.stderr).strip().splitlines()[-10:])
-        raise StackError(f"PostgreSQL's data cannot be made in {folder}; {Path(command[0]).name} says:\n{last}")
+        raise StackError(f"PostgreSQL's data cannot be made in {folder}; output of {Path(command[0]).name}:\n{last}")
 
 
-def _require_way(home: Path) -> None:
+def _require_access(home: Path) -> None:
     user = unprivileged_user()
     if user is None:
         return
-    look = 'for each; do [ -x "$each" ] || { echo "$each"; break; }; done'
+    script = 'for each; do [ -x "$each" ] || { echo "$each"; break; }; done'
     above = [str(folder) for folder in (*reversed(home.parents), home)]
-    command = ["sh", "-c", look, "sh", *above]
+    command = ["sh", "-c", script, "sh", *above]
     closed = subprocess.run(command, capture_output=True, text=True, check=True, **as_user(user)).stdout.strip()
     if closed:
         raise StackError(
@@ -150,22 +156,22 @@ def _write_private(path: Path, text: str) -> None:
         shutil.chown(path, user)
 
 
-def _postgres_answers(ports: Ports, password: str) -> bool:
+def _postgres_responds(ports: Ports, password: str) -> bool:
     import psycopg2
 
     account = {"user": DATABASE, "password": password, "dbname": DATABASE}
     try:
-        psycopg2.connect(host=HOST, port=ports.postgres, connect_timeout=ANSWER_SECONDS, **account).close()
+        psycopg2.connect(host=HOST, port=ports.postgres, connect_timeout=RESPONSE_SECONDS, **account).close()
     except psycopg2.OperationalError:
         return False
     return True
 
 
-def _redis_answers(ports: Ports, password: str) -> bool:
+def _redis_responds(ports: Ports, password: str) -> bool:
     from redis import Redis, RedisError
 
     try:
-        with Redis(HOST, ports.redis, password=password, socket_timeout=ANSWER_SECONDS) as client:
+        with Redis(HOST, ports.redis, password=password, socket_timeout=RESPONSE_SECONDS) as client:
             return client.ping()
     except RedisError:
         return False

@@ -1,4 +1,4 @@
-"""Follows a run to its end, for as long as there is sense in waiting."""
+"""Follows a run to its end, with a deadline."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def require_startable(airflow: AirflowApi, dag_id: str) -> None:
 
 
 def follow(airflow: AirflowApi, dag_id: str, run_id: str, show: Callable[[list[dict]], None]) -> str:
-    """The final state of a run, `success` or `failed`; meanwhile `show` hears its task instances every second.
+    """The final state of a run, `success` or `failed`; meanwhile `show` receives its task instances every second.
 
     Raises `StackError` when the run does not start (`START_SECONDS`), Airflow stays unhealthy (`UNHEALTHY_SECONDS`) or
-    the run takes too long (`RUN_SECONDS`). The run itself is left alone.
+    the run takes too long (`RUN_SECONDS`). The run itself goes on.
     """
     run, address = f"The run {run_id} of {dag_id}", f"{airflow.url}/dags/{dag_id}/runs/{run_id}"
-    began = well = time.monotonic()
+    began = last_healthy = time.monotonic()
     while True:
         try:
             state = airflow.run(dag_id, run_id)["state"]
@@ -44,8 +44,8 @@ def follow(airflow: AirflowApi, dag_id: str, run_id: str, show: Callable[[list[d
             return state
         now = time.monotonic()
         if state != "unknown" and airflow.healthy():
-            well = now
-        elif now - well > UNHEALTHY_SECONDS:
+            last_healthy = now
+        elif now - last_healthy > UNHEALTHY_SECONDS:
             raise StackError(
                 f"Airflow has not been healthy for {UNHEALTHY_SECONDS} seconds, so {run_id} is not watched any longer; "
                 "check `make status`, and start what is not running with `make up`."

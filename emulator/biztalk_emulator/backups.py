@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class BackupRunner(Runner):
     """Carries out backup operations.
 
-    The payload is written at once, the descriptor when the operation is due. Killed in between, `carry_on` does the
-    whole again from the same snapshot into the same container: it holds no descriptor yet, so nobody can take it for a
+    The payload is written at once, the descriptor when the operation is due. After a kill in between, `carry_on`
+    writes the whole again from the same snapshot into the same container: it holds no descriptor yet, so it is no
     backup.
     """
 
@@ -47,15 +47,15 @@ class BackupRunner(Runner):
         connection = parse_storage(order["connection_string"])
         container = BackupContainer(connection, name, operation_id)
         try:
-            container.claim()
-            self._tell(operation, "container", name)
+            container.create()
+            self._record(operation, "container", name)
             if container.holds(descriptor.name):
                 self._finish(operation, container, descriptor, written=True)
                 return
             container.keep_only({blob.name for blob in payload})
             for blob in payload:
                 container.write(blob)
-                self._tell(operation, "payload", name, blob)
+                self._record(operation, "payload", name, blob)
             if self._wait_until_due(operation_id):
                 self._finish(operation, container, descriptor)
         finally:
@@ -64,18 +64,18 @@ class BackupRunner(Runner):
     def _finish(
         self, operation: Operation, container: BackupContainer, descriptor: package.PackedBlob, *, written: bool = False
     ) -> None:
-        """Make the backup whole and the operation Succeeded; no descriptor stays of one that did not succeed by it."""
+        """Make the backup whole and the operation Succeeded; the descriptor of one that did not succeed is removed."""
         succeeded = False
         try:
             if not written:
                 container.write(descriptor)
-                self._tell(operation, "descriptor", container.name, descriptor)
+                self._record(operation, "descriptor", container.name, descriptor)
             succeeded = self._lifecycle.end(operation.id)
         finally:
             if not succeeded and container.delete(descriptor.name):
-                self._tell(operation, "descriptor removed", container.name, descriptor)
+                self._record(operation, "descriptor removed", container.name, descriptor)
 
-    def _tell(self, operation: Operation, event: str, container: str, blob: package.PackedBlob | None = None) -> None:
+    def _record(self, operation: Operation, event: str, container: str, blob: package.PackedBlob | None = None) -> None:
         with self._store.transaction():
             self._journal.write(
                 "blob",

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CannotStart, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
-    # Blocked in all threads and waited for in this one: a handler could be told in a thread that never runs it.
+    # Blocked in all threads and awaited in this one: the signal could reach a thread that never runs its handler.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     emulator.start()
     print(

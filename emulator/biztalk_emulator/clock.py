@@ -1,4 +1,4 @@
-"""The thread that lets time act: it ends operations whose time has come and releases due batches."""
+"""The thread that acts on time: it ends due operations and releases due batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Clock:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait until it has seen that it is to stop."""
+        """Wait until it has stopped."""
         self._thread.join(5)
 
     def _run(self) -> None:
@@ -46,7 +46,7 @@ class Clock:
                 due = self._lifecycle.store.next_due()
                 until = next_tick if due is None else min(due, next_tick)
             except Exception as error:
-                print(f"the clock met {type(error).__name__}: {error}", file=sys.stderr)
+                print(f"the clock failed with {type(error).__name__}: {error}", file=sys.stderr)
                 until = times.now() + 0.5
             self._lifecycle.changed.wait(seen, until - times.now())
 

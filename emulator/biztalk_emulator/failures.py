@@ -1,4 +1,4 @@
-"""Why an operation fails, in the terms in which both forms of operation status tell it."""
+"""Why an operation fails, in the terms in which both forms of operation status report it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class OperationFailure(Exception):
-    """Something outside the emulator did not do what an operation needs.
+    """Something outside the emulator failed an operation.
 
     :param http_code: 4xx or 5xx.
     :param code: error code of the management API, e.g. ``BadRequest``.

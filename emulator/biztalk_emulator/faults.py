@@ -56,7 +56,7 @@ MOST = 1_000_000
 
 
 class FaultError(ValueError):
-    """An order was refused; the message says why and what is possible."""
+    """An order was refused; the message has the reason and what is possible."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Faults:
         self._store = store
 
     def order(self, order: Any) -> dict[str, Any]:
-        """Take an order: ``operation``, ``service`` (optional), ``count`` (optional), ``kind`` and its parameters.
+        """Store an order: ``operation``, ``service`` (optional), ``count`` (optional), ``kind`` and its parameters.
 
         :raises FaultError: when it cannot be understood.
         """
@@ -114,7 +114,7 @@ class Faults:
             raise FaultError(f"count is a whole number from 1 to {MOST}, or null until the fault is cleared.")
         parameters = {**EFFECTS[effect], **order}
         if unknown := set(order) - set(EFFECTS[effect]):
-            raise FaultError(f"{effect} does not know {', '.join(sorted(unknown))}.")
+            raise FaultError(f"{effect} has no parameter {', '.join(sorted(unknown))}.")
         _check(parameters)
         stored = json.dumps({"kind": effect, "parameters": parameters})
         row = self._store.execute(
@@ -124,7 +124,7 @@ class Faults:
         return next(fault for fault in self.active() if fault["id"] == row.lastrowid)
 
     def active(self) -> list[dict[str, Any]]:
-        """All orders with how often each fired; one with ``remaining`` 0 has done its work."""
+        """All orders with how often each fired; one with ``remaining`` 0 has no effect any more."""
         return [
             {name: row[name] for name in ("id", "operation", "service", "remaining", "fired")}
             | {"kind": (effect := json.loads(row["effect"]))["kind"]}
@@ -133,11 +133,11 @@ class Faults:
         ]
 
     def clear(self, fault_id: int | None = None) -> int:
-        """Forget one order or all; returns how many."""
+        """Remove one order or all; returns how many."""
         return self._store.execute("DELETE FROM faults WHERE ? IS NULL OR id = ?", (fault_id, fault_id)).rowcount
 
     def find(self, request: str, service: str | None) -> Fault | None:
-        """Return the oldest order that applies to a request; `fire` tells that it was used."""
+        """Return the oldest order that applies to a request; `fire` counts its use."""
         return self._oldest(request, service, set(EFFECTS if request in STARTING else _ANY_REQUEST))
 
     def find_for_action(self, action: str, service: str) -> Fault | None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 servers, plain and with TLS, that hand each request to a function and can break an answer on purpose.
+"""HTTP/1.1 servers, plain and with TLS, that pass each request to a function and can break an answer on purpose.
 
 TLS is done by pyOpenSSL because Python's ``ssl`` ends the handshake when it cannot verify a client certificate, while
 the management API answers such a caller with 403.
@@ -33,7 +33,7 @@ DISCARD_BYTES = 16 * MAX_BODY
 
 
 class Delivery(Enum):
-    """How an answer travels."""
+    """How an answer is sent."""
 
     WHOLE = "whole"
     TRUNCATED = "truncated"
@@ -60,7 +60,7 @@ class Request:
     :param path: without query, percent-decoded.
     :param query: raw text after the question mark.
     :param headers: names in lower case.
-    :param client_certificate: what the caller presented in the TLS handshake, verified by nobody yet.
+    :param client_certificate: what the caller presented in the TLS handshake, not verified yet.
     :param unread: why the body was not read, with the status to answer; the connection ends with the answer.
     """
 
@@ -108,9 +108,9 @@ class _TlsStream(io.RawIOBase):
         except SSL.ZeroReturnError:
             return 0
         except SSL.WantReadError:
-            raise TimeoutError("The client was silent for too long.") from None
+            raise TimeoutError("The client sent nothing for too long.") from None
         except (SSL.SysCallError, SSL.Error) as error:
-            raise ConnectionResetError("The client broke the connection off.") from error
+            raise ConnectionResetError("The client closed the connection.") from error
 
     def write(self, data: Any) -> int:
         try:
@@ -118,7 +118,7 @@ class _TlsStream(io.RawIOBase):
         except (SSL.WantWriteError, SSL.WantReadError):
             raise TimeoutError("The client read nothing for too long.") from None
         except (SSL.SysCallError, SSL.Error) as error:
-            raise ConnectionResetError("The client broke the connection off.") from error
+            raise ConnectionResetError("The client closed the connection.") from error
         return len(data)
 
 
@@ -132,11 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection = self.request
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         if self.server.tls_context is None:
-            self._limit_silence(IDLE_SECONDS)
+            self._limit_idle(IDLE_SECONDS)
             self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb")
             return
         self.tls = SSL.Connection(self.server.tls_context, self.connection)
-        self._limit_silence(IDLE_SECONDS)
+        self._limit_idle(IDLE_SECONDS)
         self.tls.set_accept_state()
         stream = _TlsStream(self.tls)
         self.rfile, self.wfile = io.BufferedReader(stream), stream
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._discard()
 
     def __getattr__(self, name: str) -> Any:
-        """Answer every verb: the application knows which there are."""
+        """Answer every verb: the application decides which are valid."""
         if name.startswith("do_"):
             return self.answer
         raise AttributeError(name)
@@ -199,14 +199,14 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _discard(self) -> None:
-        """Take what a client still sends: closing before that could reset the connection and lose the answer."""
-        self._limit_silence(DISCARD_SECONDS)
+        """Read what a client still sends: closing before that could reset the connection and lose the answer."""
+        self._limit_idle(DISCARD_SECONDS)
         with suppress(ConnectionError, TimeoutError):
             left = DISCARD_BYTES
             while left > 0 and (chunk := self.rfile.read1(65536)):
                 left -= len(chunk)
 
-    def _limit_silence(self, seconds: int) -> None:
+    def _limit_idle(self, seconds: int) -> None:
         if self.tls is None:
             self.connection.settimeout(seconds)
             return
@@ -235,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing: the journal has it."""
+        """Log nothing: the journal records every request."""
 
 
 class HttpServer(ThreadingHTTPServer):
@@ -262,15 +262,15 @@ class HttpServer(ThreadingHTTPServer):
         return self.server_address[1]
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for the own name, as ``HTTPServer`` would."""
+        """Bind without a name server request for the own name, as ``HTTPServer`` would."""
         TCPServer.server_bind(self)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to serve requests."""
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
 
     def stop(self) -> None:
-        """End: no new request is taken."""
+        """Stop: no new request is accepted."""
         self.stopping.set()
         self.shutdown()
 
@@ -280,16 +280,16 @@ class HttpServer(ThreadingHTTPServer):
         print(f"{time.strftime('%H:%M:%S')} a connection ended with {kind and kind.__name__}", file=sys.stderr)
 
 
-def tls_context(certificate_chain: Path, private_key: Path, *, asks_for_certificate: bool = True) -> SSL.Context:
+def tls_context(certificate_chain: Path, private_key: Path, *, request_certificate: bool = True) -> SSL.Context:
     """Make a TLS 1.2+ server context.
 
-    :param asks_for_certificate: ask for a client certificate, and let every one pass the handshake.
+    :param request_certificate: request a client certificate, and accept every one in the handshake.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.use_certificate_chain_file(str(certificate_chain))
     context.use_privatekey_file(str(private_key))
-    if asks_for_certificate:
+    if request_certificate:
         context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)

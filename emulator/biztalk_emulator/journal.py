@@ -1,4 +1,4 @@
-"""The journal: what was asked, what was answered and what happened, in order and for good."""
+"""The journal: requests, responses and events, in order and never changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = ("request", "operation", "state", "blob", "traffic", "admin")
 
 
 class Journal:
-    """Appends to and reads from the store; an entry shares the transaction of the change it tells about."""
+    """Appends to and reads from the store; an entry shares the transaction of the change it records."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

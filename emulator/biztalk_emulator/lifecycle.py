@@ -1,4 +1,4 @@
-"""The life of services and operations: every change of state passes here, in one transaction with its journal entry."""
+"""The lifecycle of services and operations: every change of state, in one transaction with its journal entry."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Twist:
     """What fault injection does to an operation that begins.
 
     :param stuck: it never ends by itself.
-    :param forgotten: polls answer as if it had never been.
+    :param forgotten: polls respond as if it did not exist.
     :param error: it ends Failed with this error.
     """
 
@@ -49,8 +49,8 @@ def new_etag() -> str:
 class Lifecycle:
     """Begins and ends operations.
 
-    :param store: where everything is remembered.
-    :param journal: where everything is told.
+    :param store: where all state is kept.
+    :param journal: where every change is recorded.
     """
 
     def __init__(self, store: Store, journal: Journal) -> None:
@@ -66,19 +66,19 @@ class Lifecycle:
         return merged(DEFAULTS, self.store.fact("settings", {}))
 
     def change_settings(self, change: Any) -> dict[str, Any]:
-        """Apply `change`, tell of it in the journal and return all settings.
+        """Apply `change`, record it in the journal and return all settings.
 
         :raises SettingsError: for an unknown name or impossible value; nothing is changed then.
         """
         with self.store.transaction():
             settings = merged(self.settings, change)
-            self.store.remember("settings", settings)
+            self.store.save_fact("settings", settings)
             self.journal.write("admin", None, event="change settings", change=change)
         self.wake()
         return settings
 
     def wake(self) -> None:
-        """Tell those who wait for due times that something changed."""
+        """Signal to the threads that wait for due times that something changed."""
         self.changed.set()
 
     def begin(
@@ -105,12 +105,12 @@ class Lifecycle:
                 self.touch_cloud_service(service.cloud_service)
             self.store.save_service(service)
             self.store.save_operation(operation)
-            self._tell_started(operation)
-            self._tell_state(service, before if kind not in MAKING else None, operation.id)
+            self._record_started(operation)
+            self._record_state(service, before if kind not in MAKING else None, operation.id)
         return operation
 
     def begin_without_effect(self, kind: str, service: Service, *, operation_id: str) -> Operation:
-        """Record an operation that finds nothing to do and has succeeded at once."""
+        """Record an operation that has nothing to do and has succeeded at once."""
         with self.store.transaction():
             operation = self._new_operation(kind, service.cloud_service, service, operation_id, None, STRAIGHT)
             operation.status = "Succeeded"
@@ -118,8 +118,8 @@ class Lifecycle:
             service.last_operation = operation
             self.store.save_operation(operation)
             self.store.save_service(service)
-            self._tell_started(operation)
-            self._tell_ended(operation)
+            self._record_started(operation)
+            self._record_ended(operation)
         return operation
 
     def begin_on_cloud_service(self, kind: str, name: str, *, operation_id: str) -> Operation:
@@ -127,7 +127,7 @@ class Lifecycle:
         with self.store.transaction():
             operation = self._new_operation(kind, name, None, operation_id, None, STRAIGHT)
             self.store.save_operation(operation)
-            self._tell_started(operation)
+            self._record_started(operation)
         return operation
 
     def require_allowed(self, kind: str, service: Service) -> None:
@@ -144,7 +144,7 @@ class Lifecycle:
         """End a running operation: Succeeded, or Failed with `error`.
 
         :param error: ``http_code`` (4xx or 5xx), ``code``, ``message``, ``extended_code``.
-        :param outcome: what a success gives the service: ``settings``, ``content``, ``runtime``, any of them; by
+        :param outcome: what a success changes in the service: ``settings``, ``content``, ``runtime``, any of them; by
             default what the operation's payload has of these.
         :returns: False when it had ended before; nothing is changed then.
         """
@@ -161,24 +161,24 @@ class Lifecycle:
             if service:
                 before = KINDS[operation.kind].transitional
                 self._settle(service, operation, outcome or payload or {})
-                self._tell_ended(operation)
-                self._tell_state(self.store.service(service.name), before, operation.id, name=service.name)
+                self._record_ended(operation)
+                self._record_state(self.store.service(service.name), before, operation.id, name=service.name)
             else:
-                self._tell_ended(operation)
+                self._record_ended(operation)
             if payload:
                 self.store.erase_traces()
         self.wake()
         return True
 
     def force_state(self, service: Service, state: str) -> None:
-        """Put a service into a settled state, whatever the chart says; a running operation ends Failed."""
+        """Put a service into a settled state, whatever the chart allows; a running operation ends Failed."""
         with self.store.transaction():
             if service.running_operation:
                 self.end(service.running_operation.id, _CANCELLED)
                 service = self.store.service(service.name) or service
             before, service.state = service.visible_state, state
             self.store.save_service(service)
-            self._tell_state(service, before, None, forced=True)
+            self._record_state(service, before, None, forced=True)
 
     def release(self, operation: Operation) -> None:
         """Let a running operation, also a stuck one, end now."""
@@ -188,7 +188,7 @@ class Lifecycle:
         self.wake()
 
     def touch(self, service: Service) -> None:
-        """Note that the configuration of a service changed: new ETag."""
+        """Record that the configuration of a service changed: new ETag."""
         service.etag = new_etag()
         self.touch_cloud_service(service.cloud_service)
         self.store.save_service(service)
@@ -254,7 +254,7 @@ class Lifecycle:
         if succeeded and "settings" in outcome:
             self.settings_changed(service)
 
-    def _tell_started(self, operation: Operation) -> None:
+    def _record_started(self, operation: Operation) -> None:
         self.journal.write(
             "operation",
             operation.service or None,
@@ -265,7 +265,7 @@ class Lifecycle:
             log_name=KINDS[operation.kind].log_name or None,
         )
 
-    def _tell_ended(self, operation: Operation) -> None:
+    def _record_ended(self, operation: Operation) -> None:
         self.journal.write(
             "operation",
             operation.service or None,
@@ -278,7 +278,7 @@ class Lifecycle:
             error=operation.error,
         )
 
-    def _tell_state(
+    def _record_state(
         self,
         service: Service | None,
         before: str | None,
@@ -298,7 +298,7 @@ class Lifecycle:
 
 
 _UPDATED_IN_PLACE = {state_chart.START_FAILED, state_chart.STOP_FAILED, state_chart.RESTART_FAILED}
-"""An update from these mends the configuration but starts nothing."""
+"""An update in these states corrects the configuration but starts nothing."""
 
 _CANCELLED = {
     "http_code": 409,

@@ -1,4 +1,4 @@
-"""Messages in and out of services: what the state of a service lets pass, and the clock that releases batches."""
+"""Messages in and out of services: which states process them, and the release of due batches."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from biztalk_emulator.world import World
 
 
 class NotProcessing(Exception):
-    """The state of the service lets no message pass."""
+    """The service processes no messages in its state."""
 
 
 class MessageDesk:
-    """Hands messages to the business part and keeps what it changes.
+    """Passes messages to the business part and stores what it changes.
 
     :param world: where tracking databases are.
     """
@@ -57,7 +57,7 @@ class MessageDesk:
             return TrackingDatabase(path)
 
     def open_tracking(self, service: Service) -> None:
-        """Make a service's tracking database agree with what the store knows.
+        """Make a service's tracking database agree with the store.
 
         :raises TrafficRefused: the database cannot be used.
         """
@@ -102,7 +102,7 @@ class MessageDesk:
         )
 
     def release_due(self) -> None:
-        """Release every batch of every processing service whose time has come."""
+        """Release every due batch of every service that processes messages."""
         now = times.as_datetime(times.now())
         for service in self._store.services():
             if not service.processes_messages:

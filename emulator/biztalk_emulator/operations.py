@@ -64,7 +64,7 @@ ENVELOPED = frozenset({"create", "update", "scale", "service_update", "restore"}
 """Sent as PUT: the envelope's operation ends before the resource is ready (REST reference, fact 5)."""
 
 PORTAL_ACTIONS = ("start", "stop", "restart", "suspend", "resume", "disable", "enable", "sync_keys")
-"""What the portal could ask for without a body."""
+"""What the portal could request without a body."""
 
 RUNNING_THROUGH = frozenset({"update", "scale", "service_update", "sync_keys", "backup"})
 """An Active service goes on processing messages while one of these runs."""

@@ -24,7 +24,7 @@ _SERVER_VALID = timedelta(days=365)
 
 
 class ImpossibleName(ValueError):
-    """A server name that no certificate can hold; the message says which and what is possible."""
+    """A server name that no certificate can hold; the message names it and what is possible."""
 
 
 @dataclass(frozen=True)

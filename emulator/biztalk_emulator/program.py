@@ -33,7 +33,7 @@ SAMPLE_SUBSCRIPTION = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
 
 
 class CannotStart(Exception):
-    """The emulator cannot start; the message says why in one sentence."""
+    """The emulator cannot start; the message is one sentence with the reason."""
 
 
 class Emulator:
@@ -46,8 +46,8 @@ class Emulator:
         and any free one when that is 0.
     :param sample_fleet: fill an empty store with the sample subscription.
     :param sample_storage: connection string of the account that the sample's services use for monitoring and archives.
-    :param sample_copies: how many small services of one kind there are more.
-    :param settings: changes to the settings, as PATCH /settings takes them.
+    :param sample_copies: number of additional small services of one kind.
+    :param settings: changes to the settings, as PATCH /settings accepts them.
     :param server_names: further names in the server's certificate.
     :raises CannotStart: when a port is taken, a server name is impossible, or the home cannot be used or is used by
         another emulator.
@@ -96,7 +96,7 @@ class Emulator:
             self._admin = _listen(host, admin_port, admin, None)
             opened.callback(self._admin.server_close)
             data = DataApi(self._lifecycle, faults, journal, self._world)
-            context = tls_context(self.pki.server, self.pki.server_key, asks_for_certificate=False)
+            context = tls_context(self.pki.server, self.pki.server_key, request_certificate=False)
             self._data = _listen(host, default_data_port(port) if data_port is None else data_port, data, context)
             opened.callback(self._data.server_close)
             if settings:
@@ -147,7 +147,7 @@ class Emulator:
     def _prepare_subscription(self, with_sample: bool, storage: str, copies: int) -> None:
         with self._store.transaction():
             if self._store.fact(SUBSCRIPTION) is None:
-                self._store.remember(SUBSCRIPTION, SAMPLE_SUBSCRIPTION)
+                self._store.save_fact(SUBSCRIPTION, SAMPLE_SUBSCRIPTION)
                 trust(self._store, pki.load(self.pki.management.read_bytes()))
             if with_sample and not self._store.cloud_services():
                 sample = sample_fleet.sample_subscription(storage=storage, copies=copies)
@@ -156,8 +156,8 @@ class Emulator:
             self._world.introduce_once()
 
     def _fill(self, subscription: dict[str, Any]) -> None:
-        self._store.remember(SUBSCRIPTION, subscription["subscription_id"])
-        self._store.remember(REGISTERED, True)
+        self._store.save_fact(SUBSCRIPTION, subscription["subscription_id"])
+        self._store.save_fact(REGISTERED, True)
         for group in subscription["cloud_services"]:
             made = self._lifecycle.create_cloud_service(
                 group["name"], group["label"], group["description"], group["geo_region"]

@@ -25,9 +25,9 @@ STORES = ("ArchiveStoreConnectionString", "MonitoringStoreConnectionString")
 class RestoreRunner(Runner):
     """Carries out restore operations.
 
-    Nothing is done before the operation is due. Then the backup is read and judged, everything that its settings name
-    is used for the first time, and the service gets all of it in one transaction: killed before that, `carry_on` does
-    the whole again.
+    Nothing is done before the operation is due. Then the backup is read and checked, everything that its settings name
+    is used for the first time, and the service gets all of it in one transaction: after a kill before that, `carry_on`
+    does the whole again.
     """
 
     kind = "restore"
@@ -119,7 +119,7 @@ def refusals(checks: Iterable[Callable[[], None]]) -> list[OperationFailure]:
 
 
 def refusals_of_accounts(settings: dict[str, Any], names: Iterable[str]) -> list[OperationFailure]:
-    """Ask the storage accounts that these settings name; an absent or unreadable one is left out."""
+    """Check the keys of the storage accounts that these settings name; an absent or unreadable one is left out."""
     from biztalk_emulator import storage
 
     checks = []
@@ -129,7 +129,7 @@ def refusals_of_accounts(settings: dict[str, Any], names: Iterable[str]) -> list
         except ConnectionStringError:
             continue
         checks.append(
-            lambda connection=connection, name=name: storage.ask(connection, f"The storage account of {name}")
+            lambda connection=connection, name=name: storage.check_key(connection, f"The storage account of {name}")
         )
     return refusals(checks)
 

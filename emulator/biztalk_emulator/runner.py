@@ -51,7 +51,7 @@ class Runner(ABC):
         except Exception as unexpected:
             error = self._internal_error()
             if not self._stopping.is_set():
-                print(f"{self.kind} {operation_id} met {type(unexpected).__name__}", file=sys.stderr)
+                print(f"{self.kind} {operation_id} failed with {type(unexpected).__name__}", file=sys.stderr)
         if not self._stopping.is_set():
             self._lifecycle.end(operation_id, error)
 

@@ -54,7 +54,7 @@ assert set(DEFAULTS["durations"]) == set(KINDS)
 
 
 class SettingsError(ValueError):
-    """A setting was refused; the message says which and what is possible."""
+    """A setting was refused; the message names it and what is possible."""
 
 
 def merged(current: dict[str, Any], change: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Waking those who wait for the store to change."""
+"""A signal to the threads that wait for the store to change."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import threading
 
 
 class Signal:
-    """Counts changes. Read `count`, look at the store, then wait: no change in between is missed."""
+    """Counts changes. Read `count`, read the store, then wait: no change in between is missed."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self.count = 0
 
     def set(self) -> None:
-        """Tell of a change."""
+        """Signal a change."""
         with self._condition:
             self.count += 1
             self._condition.notify_all()

@@ -1,4 +1,4 @@
-"""The provisioning state chart: what may be asked of a service in which state.
+"""The provisioning state chart: which operation may be requested in which state.
 
 Source: "BizTalk Services: Provisioning Status Chart" (REST reference, section 5); states spelled as printed there.
 The columns from ``disable`` on are not in the chart; they are choices listed in the README.
@@ -57,5 +57,5 @@ _ALLOWED = {state: frozenset((_DOCUMENTED[state] + " " + _CHOSEN.get(state, ""))
 
 
 def allows(state: str, operation: str) -> bool:
-    """Tell whether `operation` may begin in the settled state `state`."""
+    """Whether `operation` may begin in the settled state `state`."""
     return operation in _ALLOWED[state]

@@ -1,6 +1,6 @@
-"""Speaking to real storage accounts: writing a backup, reading one, asking whether a key is right.
+"""Requests to real storage accounts: to write a backup, to read one, to check a key.
 
-Only who is about to speak imports this: it loads longer than all the rest of the emulator, which starts without it.
+It is imported at the first request only: it loads longer than all the rest of the emulator, which starts without it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ API_VERSION = "2026-06-06"
 OWNER = "biztalk_operation"
 """Name of the container's metadata that holds the id of the operation that made it."""
 
-_JUDGED_IN_WRITING = (StorageErrorCode.CONTAINER_ALREADY_EXISTS, StorageErrorCode.BLOB_NOT_FOUND)
-_JUDGED_IN_READING = (StorageErrorCode.CONTAINER_NOT_FOUND, StorageErrorCode.BLOB_NOT_FOUND)
+_EXPECTED_IN_WRITING = (StorageErrorCode.CONTAINER_ALREADY_EXISTS, StorageErrorCode.BLOB_NOT_FOUND)
+_EXPECTED_IN_READING = (StorageErrorCode.CONTAINER_NOT_FOUND, StorageErrorCode.BLOB_NOT_FOUND)
 
 _Result = TypeVar("_Result")
 
 
 class StorageFailure(OperationFailure):
-    """The storage account did not do what was asked."""
+    """A request to the storage account failed."""
 
 
 class BackupNotFound(StorageFailure):
@@ -42,15 +42,15 @@ class BackupNotFound(StorageFailure):
         super().__init__(404, "ResourceNotFound", "BackupNotFound", message)
 
 
-def ask(connection: StorageConnection, account: str) -> None:
-    """Ask a storage account something that it tells to those with its key only; takes at most about ten seconds.
+def check_key(connection: StorageConnection, account: str) -> None:
+    """Check the key of a storage account by a request that requires it; takes at most about ten seconds.
 
     :param account: what it is, for errors, e.g. "The storage account of MonitoringStoreConnectionString".
     :raises StorageFailure: it is not reached, or refuses the key.
     """
     service = _client(connection)
     try:
-        _guarded(service.get_account_information, account, "to tell about itself", judged=())
+        _guarded(service.get_account_information, account, "to return its account information", expected=())
     finally:
         service.close()
 
@@ -100,13 +100,13 @@ class BackupSource:
 
     @staticmethod
     def _reading(work: Callable[[], _Result]) -> _Result:
-        return _guarded(work, asked="to give the backup", judged=_JUDGED_IN_READING)
+        return _guarded(work, request="to return the backup", expected=_EXPECTED_IN_READING)
 
 
 class BackupContainer:
     """One container that one operation makes and fills.
 
-    Gives up after about ten seconds on an account that does not answer.
+    A request to an account that does not respond fails after about ten seconds.
 
     :param owner: id of the operation.
     """
@@ -117,10 +117,10 @@ class BackupContainer:
         self._service = _client(connection)
         self._container = self._service.get_container_client(name)
 
-    def claim(self) -> None:
-        """Make the container, or find that this operation made it before.
+    def create(self) -> None:
+        """Make the container; accept one that this operation made before.
 
-        :raises StorageFailure: also when it exists and is not ours.
+        :raises StorageFailure: also when it exists and another operation made it.
         """
         try:
             _guarded(lambda: self._container.create_container(metadata={OWNER: self._owner}))
@@ -137,7 +137,7 @@ class BackupContainer:
     def holds(self, blob: str) -> bool:
         """Whether a blob of that name is there.
 
-        :raises StorageFailure: when the account does not tell.
+        :raises StorageFailure: when the account refuses.
         """
         return _guarded(self._container.get_blob_client(blob).exists)
 
@@ -197,21 +197,21 @@ def _client(connection: StorageConnection) -> BlobServiceClient:
 def _guarded(
     work: Callable[[], _Result],
     account: str = _BACKUP_ACCOUNT,
-    asked: str = "to store the backup",
-    judged: tuple[str, ...] = _JUDGED_IN_WRITING,
+    request: str = "to store the backup",
+    expected: tuple[str, ...] = _EXPECTED_IN_WRITING,
 ) -> _Result:
-    """Run `work`, turning what the storage library raises into our own words: its texts may quote the request.
+    """Run `work`, replacing the messages of the storage library by our own: the library's may quote the request.
 
     :param account: which account it is about, for errors.
-    :param asked: what is asked of it, for errors.
-    :param judged: error codes that are left as they are, for the caller to judge.
+    :param request: what was requested of it, for errors.
+    :param expected: error codes that are left as they are, for the caller to handle.
     """
     try:
         return work()
     except HttpResponseError as error:
         code = getattr(error, "error_code", None)
         code = getattr(code, "value", code)
-        if code in judged:
+        if code in expected:
             raise
         if error.status_code in (401, 403):
             raise StorageFailure(
@@ -224,7 +224,7 @@ def _guarded(
             400,
             "BadRequest",
             "StorageRefused",
-            f"{account} refused {asked}: status {error.status_code}, error {code}.",
+            f"{account} refused {request}: status {error.status_code}, error {code}.",
         ) from None
     except AzureError:
         raise StorageFailure(400, "BadRequest", "StorageUnreachable", f"{account} could not be reached.") from None

@@ -1,4 +1,4 @@
-"""The emulator's memory: one SQLite file, every change durable when its transaction has ended."""
+"""The emulator's store: one SQLite file, every change durable when its transaction has ended."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Operation:
     :param due_at: when it ends; None: never by itself.
     :param planned_error: the error it will end with, by fault injection.
     :param error: ``http_code``, ``code``, ``message``, ``extended_code`` of a failed one.
-    :param forgotten: polls answer as if it had never been.
+    :param forgotten: polls respond as if it did not exist.
     :param payload: what it needs to end, secrets included; wiped when it ends.
     """
 
@@ -95,7 +95,7 @@ class Operation:
         return self.status == "InProgress"
 
     def envelope_status(self) -> str:
-        """Status as ``/operations/{id}`` tells it: a PUT succeeds there before the resource is ready, and for good."""
+        """Status as ``/operations/{id}`` reports it: a PUT succeeds before the resource is ready, and for good."""
         seen_until = times.now() if self.ended_at is None else self.ended_at
         if self.envelope_due_at is not None and self.envelope_due_at <= seen_until:
             return "Succeeded"
@@ -226,12 +226,12 @@ class Store:
     # Facts: single values.
 
     def fact(self, name: str, default: Any = None) -> Any:
-        """Return a single remembered value."""
+        """Return a single stored value."""
         rows = self.rows("SELECT value FROM facts WHERE name = ?", (name,))
         return json.loads(rows[0]["value"]) if rows else default
 
-    def remember(self, name: str, value: Any) -> None:
-        """Remember a single JSON-able value."""
+    def save_fact(self, name: str, value: Any) -> None:
+        """Store a single JSON-able value."""
         self.execute("REPLACE INTO facts (name, value) VALUES (?, ?)", (name, json.dumps(value)))
 
     # Cloud services.
@@ -296,7 +296,7 @@ class Store:
         self.execute("REPLACE INTO services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (service.key, *values))
 
     def remove_service(self, service: Service) -> None:
-        """Remove it and note when its name was given up."""
+        """Remove it and record when it was deleted."""
         self.execute("DELETE FROM services WHERE key = ?", (service.key,))
         self.execute("REPLACE INTO deleted_names VALUES (?, ?)", (service.key, times.now()))
 
@@ -331,7 +331,7 @@ class Store:
         return [_operation(row) for row in self.rows(f"SELECT * FROM operations {where} ORDER BY started_at, rowid")]
 
     def due_operations(self) -> list[Operation]:
-        """Running operations whose time has come, in the order of their time."""
+        """Running operations that are due, in the order of their time."""
         return [
             _operation(row)
             for row in self.rows(

@@ -1,7 +1,7 @@
 """What surrounds the services and is not real here: SQL databases with logins, Access Control namespaces with keys.
 
-Each is remembered with its present secret, so that a value that somebody uses can be right or wrong. Storage accounts
-are no part of it: those are really asked (:mod:`.storage`).
+Each is stored with its present secret, so that a value in a request can be right or wrong. Storage accounts are no
+part of it: those are real (:mod:`.storage`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Namespace:
 
 
 class World:
-    """Remembers databases and namespaces.
+    """Stores databases and namespaces.
 
     :param folder: where the files of the databases are.
     """
@@ -58,12 +58,12 @@ class World:
         if not self._store.fact(_INTRODUCED, False):
             for service in self._store.services():
                 self.introduce(service.settings)
-            self._store.remember(_INTRODUCED, True)
+            self._store.save_fact(_INTRODUCED, True)
 
     def introduce(self, settings: dict[str, Any], before: dict[str, Any] | None = None) -> None:
-        """Believe that what the settings of a service name exists with these secrets.
+        """Record what the settings of a service name as existing, with these secrets.
 
-        :param before: the service's settings until now; what did not change is not news.
+        :param before: the service's settings until now; what did not change is not recorded again.
         """
         before = before or {}
         text = settings.get("TrackingStoreConnectionString")
@@ -86,7 +86,7 @@ class World:
         return _database(rows[0]) if rows else None
 
     def put_database(self, name: str, user: str, password: str) -> bool:
-        """Let a database be opened by this login only; returns whether it is new."""
+        """Store a database that this login only opens; returns whether it is new."""
         known = self.database(name)
         kept = known.name if known else name
         self._store.execute("REPLACE INTO databases VALUES (?, ?, ?, ?)", (name.lower(), kept, user, password))
@@ -162,7 +162,7 @@ class World:
         return _namespace(rows[0]) if rows else None
 
     def put_namespace(self, name: str, key: str) -> bool:
-        """Let a namespace have this key only; returns whether it is new."""
+        """Store a namespace with this key only; returns whether it is new."""
         known = self.namespace(name)
         signing_key = known.signing_key if known else base64.b64encode(secrets.token_bytes(32)).decode("ascii")
         kept = known.name if known else name
@@ -170,11 +170,11 @@ class World:
         return known is None
 
     def drop_namespace(self, name: str) -> bool:
-        """Forget a namespace; False when there is none."""
+        """Remove a namespace; False when there is none."""
         return self._store.execute("DELETE FROM namespaces WHERE key = ?", (name.lower(),)).rowcount > 0
 
     def synchronized(self, settings: dict[str, Any]) -> dict[str, Any] | None:
-        """What synchronizing the keys gives a service: its settings with the present key of its namespace.
+        """What synchronizing the keys changes in a service: its settings with the present key of its namespace.
 
         None when there is nothing to change, also when the namespace is gone.
         """
@@ -184,7 +184,7 @@ class World:
         return {"settings": settings | {"AccessControlKey": namespace.key}}
 
     def check_namespace(self, name: str, key: str) -> None:
-        """Ask a namespace whether this is its key.
+        """Check that this is the key of a namespace.
 
         :raises OperationFailure: it does not exist, or has another key.
         """

@@ -9,11 +9,11 @@ from bench import bare_script
 
 
 class Session:
-    """Answers the reads one after another, the last of them for ever; ``puts`` are the answers to the PUTs. Every
-    request has to have a time limit."""
+    """Returns the responses to reads one after another, the last of them repeatedly; ``puts`` are those to PUTs. Every
+    request has to have a timeout."""
 
-    def __init__(self, *answers):
-        self._answers = list(answers)
+    def __init__(self, *responses):
+        self._responses = list(responses)
         self.sent = []
         self.puts = []
 
@@ -22,7 +22,7 @@ class Session:
         return self._response("")
 
     def get(self, url, *, timeout):
-        return self._response(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
+        return self._response(self._responses.pop(0) if len(self._responses) > 1 else self._responses[0])
 
     def delete(self, url, *, timeout):
         self.sent.append(f"delete {url}")
@@ -66,16 +66,16 @@ def test_suspend_back_up_resume():
 
 
 @pytest.mark.parametrize(
-    ("answers", "sent"),
+    ("responses", "sent"),
     [
         ([state("SuspendedFailed")], ["suspend"]),
         ([state("Suspended"), result("Failed")], ["suspend", "backup"]),
         ([state("Suspended"), result("Succeeded"), state("ResumeFailed")], ["suspend", "backup", "resume"]),
     ],
 )
-def test_a_failure_ends_the_script(answers, sent):
-    session = Session(*answers)
-    with pytest.raises(RuntimeError, match=r"Waited for \w+, and it is \w*Failed"):
+def test_a_failure_ends_the_script(responses, sent):
+    session = Session(*responses)
+    with pytest.raises(RuntimeError, match=r"wait for \w+ failed: the state is \w*Failed"):
         back_up(session)
     assert session.sent == sent
 
@@ -95,13 +95,13 @@ def restore(session):
     bare_script.restore(session, SERVICE_URL, "a connection string", "the-safety-backup", "the-backup")
 
 
-def test_a_restore_asks_until_the_name_is_free():
+def test_a_restore_is_requested_until_the_name_is_free():
     session = Session(*BACKED_UP, state("Deleting"), GONE, state("Restoring"), state("Suspended"), state("Active"))
     session.puts = [409, 409, 202]
     restore(session)
     resource = "https://127.0.0.1/biztalk/contoso"
-    asked = [f"restore {resource}"] * 3
-    assert session.sent == ["suspend", "backup", f"delete {resource}", *asked, "resume"]
+    requested = [f"restore {resource}"] * 3
+    assert session.sent == ["suspend", "backup", f"delete {resource}", *requested, "resume"]
     assert session.headers["x-ms-client-request-id"]
 
 

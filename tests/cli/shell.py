@@ -1,4 +1,4 @@
-"""The command line as a person uses it whose credentials stand in the environment, and backups for it."""
+"""The command line for a person whose credentials are in the environment, and backups for it."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Archive:
             return inventory_of(service, partners.all_entities(ENTITY_SETS), taken_at=datetime.now(UTC))
 
     def known(self, service: str = NAME) -> dict[str, Any]:
-        """What the person knows who provisioned a service."""
+        """The credentials that a person has who provisioned a service."""
         return json.loads((self.emulator.home / "sample-credentials.json").read_text())["services"][service]
 
     def published(self, taken: BackupReference, **changes: Any) -> BackupReference:

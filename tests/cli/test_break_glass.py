@@ -1,4 +1,4 @@
-"""docs/break-glass.md does what it says: its marked blocks, run from top to bottom in one shell that has no Airflow."""
+"""docs/break-glass.md works: its marked blocks, run from top to bottom in one shell that has no Airflow."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def backup(archive) -> str:
 
 @pytest.fixture(scope="module")
 def environment(archive, azurite, backup, tmp_path_factory) -> dict[str, str]:
-    """What the document asks the reader to set; Airflow cannot be imported."""
+    """The variables that the document requires; Airflow cannot be imported."""
     folder = tmp_path_factory.mktemp("without-airflow")
-    (folder / "airflow.py").write_text("raise ImportError('Airflow is gone.')\n")
+    (folder / "airflow.py").write_text("raise ImportError('Airflow is not available.')\n")
     (folder / "acs-key").write_text(archive.known()["access_control"]["key"])
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
     return (
@@ -110,7 +110,7 @@ def blocks(archive, environment, tmp_path_factory) -> dict[str, Block]:
     return blocks
 
 
-def test_every_block_stands_in_the_order_of_the_story():
+def test_the_blocks_are_in_the_expected_order():
     assert [name for name, _ in MARKED.findall(DOCUMENT.read_text())] == BLOCKS
 
 

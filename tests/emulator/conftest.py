@@ -16,7 +16,7 @@ from stack.node import node
 from tests.emulator.driver import ACCOUNT, KEY, EmulatorProcess, eventually
 
 SAMPLE_STORAGE = "AccountName=samplestores;AccountKey=a2V5IG9mIHRoZSBzYW1wbGU="
-"""Not the account that tests back up to: they look for its key where it must not be."""
+"""Not the account that tests back up to: they search for its key where it must not be."""
 
 
 @pytest.fixture(scope="package")

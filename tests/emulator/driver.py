@@ -1,4 +1,4 @@
-"""Runs emulators as processes and speaks to them over HTTPS and the admin port."""
+"""Runs emulators as processes and sends requests to them over HTTPS and the admin port."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ QUICK = (
 )
 
 
-def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Return the first true answer of `look`; fail after `seconds`."""
+def eventually(read: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Return the first true result of `read`; fail after `seconds`."""
     end = time.monotonic() + seconds
     while True:
-        answer = look()
+        answer = read()
         if answer:
             return answer
         assert time.monotonic() < end, "it did not happen in time"
@@ -69,7 +69,7 @@ class EmulatorProcess:
         return self.connect(facts["management"], facts["admin"], facts["data"])
 
     def connect(self, url: str, admin_url: str, data_url: str = "") -> EmulatorProcess:
-        """Speak to the emulator of this home, whoever started it."""
+        """Connect to the emulator of this home, whoever started it."""
         self.url = url
         self.admin_url = admin_url
         self.data_url = data_url
@@ -212,11 +212,11 @@ class EmulatorProcess:
     # Data port, without client certificate.
 
     def data(self, method: str, path: str, **how: Any) -> requests.Response:
-        """Ask the data port; `path` begins with the host."""
+        """Send a request to the data port; `path` begins with the host."""
         return self._data_session.request(method, f"{self.data_url}/{path}", timeout=20, **how)
 
-    def ask_token(self, name: str, key: str, *, namespace: str = "", **form: str) -> requests.Response:
-        """Ask the namespace of a sample service for a token that opens the service."""
+    def request_token(self, name: str, key: str, *, namespace: str = "", **form: str) -> requests.Response:
+        """Request from the namespace of a sample service a token that opens the service."""
         scope = f"http://{name}.biztalk.windows.net/default/$PartnerManagement/"
         form = {"wrap_name": "owner", "wrap_password": key, "wrap_scope": scope, **form}
         host = f"{namespace or name.lower() + 'acs'}.accesscontrol.windows.net"

@@ -25,7 +25,7 @@ TOKEN, PROTOCOL_SETTINGS = "<token>", "<id>"
 """Stand for a token that opens the service, and for the number of its first protocol settings."""
 
 PORTS = ("management", "data", "admin")
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RawRequest:
 
     :param port: one of `PORTS`.
     :param head: request line and headers, in latin-1, without the empty line behind them.
-    :param body: what follows, whatever the headers say.
+    :param body: what follows, whatever the headers state.
     """
 
     port: str
@@ -74,15 +74,15 @@ class RawAnswer:
 
     @property
     def is_of_the_emulator(self) -> bool:
-        """Whether the emulator answered, not the HTTP server below it, which says in HTML that a request is no HTTP."""
+        """Whether the emulator answered, not the HTTP server below it, whose answer to what is no HTTP is in HTML."""
         return self.status is not None and "text/html" not in self.headers.get("Content-Type", "")
 
 
 def send(emulator: EmulatorProcess, port: str, content: bytes) -> RawAnswer:
-    """Send bytes, say that there will be no more, and wait for the end of the connection."""
+    """Send bytes, end the sending side, and wait for the end of the connection."""
     url = {"management": emulator.url, "data": emulator.data_url, "admin": emulator.admin_url}[port]
     address = ("127.0.0.1", int(url.split("/")[2].rpartition(":")[2]))
-    with socket.create_connection(address, timeout=PATIENCE) as connection:
+    with socket.create_connection(address, timeout=TIMEOUT) as connection:
         if port == "admin":
             return _exchange(connection, content)
         context = ssl.create_default_context(cafile=str(emulator.home / "pki/ca.pem"))
@@ -96,7 +96,7 @@ def send_without_tls(emulator: EmulatorProcess, port: str, content: bytes) -> No
     """Send bytes to a port that expects TLS."""
     url = {"management": emulator.url, "data": emulator.data_url}[port]
     address = ("127.0.0.1", int(url.split("/")[2].rpartition(":")[2]))
-    with socket.create_connection(address, timeout=PATIENCE) as connection:
+    with socket.create_connection(address, timeout=TIMEOUT) as connection:
         _exchange(connection, content)
 
 
@@ -200,7 +200,7 @@ strange_headers = st.tuples(
 _GROUP = f"/{SUBSCRIPTION}/cloudservices/contoso-west-us"
 _RESOURCE = f"{_GROUP}/resources/biztalkservices/~/biztalk/{SERVICE}"
 _STORE = "AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint=nowhere"
-"""Impossible, so that nobody is asked."""
+"""Impossible, so that no request reaches an account."""
 
 _SETTINGS = {
     "CustomDomainUrl": "orders.example.com",

@@ -37,7 +37,7 @@ def test_health_and_index(emulator):
     assert "GET /services/{}" in emulator.admin("GET", "/")["requests"]
 
 
-def test_services_tell_all_but_secrets(emulator):
+def test_services_show_all_but_secrets(emulator):
     services = emulator.admin("GET", "/services")["services"]
     assert {service["edition"] for service in services} >= {"free", "developer", "basic", "standard", "premium"}
     for service in services:
@@ -240,15 +240,15 @@ class TestMessages:
 
 
 class TestJournal:
-    def test_tells_a_suspend_in_order(self, emulator):
+    def test_records_a_suspend_in_order(self, emulator):
         after = emulator.journal()[-1]["seq"]
         answer = emulator.act(SERVICE, "suspend", headers={"x-ms-client-request-id": "run 7"})
         emulator.operation(answer)
         emulator.reaches(SERVICE, "Suspended")
         entries = emulator.journal(after=after, service=SERVICE)
-        told = [(e["kind"], e.get("event") or e.get("after") or e.get("operation")) for e in entries]
-        assert told[:3] == [("operation", "started"), ("state", "Suspending"), ("request", "suspend")]
-        assert [each for each in told if each[0] != "request"][2:] == [("operation", "ended"), ("state", "Suspended")]
+        recorded = [(e["kind"], e.get("event") or e.get("after") or e.get("operation")) for e in entries]
+        assert recorded[:3] == [("operation", "started"), ("state", "Suspending"), ("request", "suspend")]
+        assert [e for e in recorded if e[0] != "request"][2:] == [("operation", "ended"), ("state", "Suspended")]
         request = entries[2]
         assert request["path"].endswith("/contosoorders?comp=suspend")
         assert (request["method"], request["status"], request["fault"]) == ("POST", 202, None)
@@ -262,13 +262,13 @@ class TestJournal:
         assert "secret" not in str(entry)
         assert "c2VjcmV0" not in str(entry)
 
-    def test_refused_requests_and_strangers_are_told(self, emulator):
+    def test_refused_requests_and_strangers_are_recorded(self, emulator):
         refused = emulator.request("GET", "/cloudservices/nowhere")
         with requests.Session() as stranger:
             stranger.trust_env = False
             turned_away = stranger.get(f"{emulator.url}/cloudservices", verify=emulator.session.verify, timeout=10)
-        told = [(each["request_id"], each["status"]) for each in emulator.journal(kind="request")[-2:]]
-        assert told == [(refused.headers["x-ms-request-id"], 404), (turned_away.headers["x-ms-request-id"], 403)]
+        recorded = [(each["request_id"], each["status"]) for each in emulator.journal(kind="request")[-2:]]
+        assert recorded == [(refused.headers["x-ms-request-id"], 404), (turned_away.headers["x-ms-request-id"], 403)]
 
     def test_paging(self, emulator):
         page = emulator.admin("GET", "/journal?limit=2")

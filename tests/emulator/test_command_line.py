@@ -40,7 +40,7 @@ def run(capsys):
 
 
 def test_help(run):
-    told = run("serve", "--help").out
+    printed = run("serve", "--help").out
     for name in (
         "--home",
         "--port",
@@ -52,8 +52,8 @@ def test_help(run):
         "--durations",
         "--profile",
     ):
-        assert name in told
-    assert "backup_precondition=strict-rest|chart" in told
+        assert name in printed
+    assert "backup_precondition=strict-rest|chart" in printed
 
 
 @pytest.mark.parametrize("option", ["--port", "--admin-port", "--data-port"])
@@ -129,7 +129,7 @@ def test_a_folder_that_must_not_be_written(run, tmp_path, monkeypatch):
     assert "Permission denied" in result.err
 
 
-def test_settings_of_a_start_that_failed_change_nothing_and_of_one_that_did_not_are_told(run, tmp_path):
+def test_settings_of_a_start_that_failed_change_nothing_and_of_one_that_did_not_are_recorded(run, tmp_path):
     home = tmp_path / "home"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

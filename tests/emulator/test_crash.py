@@ -128,7 +128,7 @@ def test_settings_and_faults_survive(own_emulator):
     assert own_emulator.admin("GET", "/faults")["faults"] == [fault]
 
 
-def test_killed_again_and_again_while_asked(own_emulator):
+def test_killed_again_and_again_under_requests(own_emulator):
     for _ in range(2):
         own_emulator.act(SERVICE, "suspend")
         own_emulator.kill()

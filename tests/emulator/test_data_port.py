@@ -30,7 +30,7 @@ def known(emulator) -> EmulatorProcess:
 
 
 def token(emulator, name: str = SERVICE) -> str:
-    answer = emulator.ask_token(name, KEY)
+    answer = emulator.request_token(name, KEY)
     assert answer.status_code == 200, answer.text
     return parse_qs(answer.text)["wrap_access_token"][0]
 
@@ -43,11 +43,13 @@ class Partners:
         self.root = f"{name}.biztalk.windows.net/default/$PartnerManagement"
         self.headers = {"Authorization": f'WRAP access_token="{token(emulator, name)}"', **VERBOSE}
 
-    def ask(self, path: str = "", method: str = "GET", headers: dict | None = None, **how: Any) -> requests.Response:
+    def request(
+        self, path: str = "", method: str = "GET", headers: dict | None = None, **how: Any
+    ) -> requests.Response:
         return self.emulator.data(method, f"{self.root}/{path}", headers={**self.headers, **(headers or {})}, **how)
 
     def get(self, path: str) -> Any:
-        answer = self.ask(path)
+        answer = self.request(path)
         assert answer.status_code == 200, answer.text
         return answer.json()["d"]
 
@@ -56,7 +58,7 @@ class Partners:
         return next(each["ProtocolSettings"] for each in entities if each["Name"] == agreement)
 
     def merge(self, entity: dict[str, Any], changes: dict[str, Any], **headers: str) -> requests.Response:
-        return self.ask(f"ProtocolSettings({entity['Id']})", "MERGE", json=changes, headers=headers)
+        return self.request(f"ProtocolSettings({entity['Id']})", "MERGE", json=changes, headers=headers)
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def sentence(answer: requests.Response) -> str:
 
 class TestToken:
     def test_of_the_owner(self, known):
-        answer = known.ask_token(SERVICE, KEY)
+        answer = known.request_token(SERVICE, KEY)
         form = dict(parse_qsl(answer.text))
         assert answer.headers["Content-Type"].startswith("application/x-www-form-urlencoded")
         assert form["wrap_access_token_expires_in"] == "28800"
@@ -96,7 +98,7 @@ class TestToken:
         ],
     )
     def test_refusals_are_short_texts(self, known, form, namespace, status):
-        answer = known.ask_token(SERVICE, KEY, namespace=namespace, **form)
+        answer = known.request_token(SERVICE, KEY, namespace=namespace, **form)
         assert answer.status_code == status
         if status != 200:
             assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -110,7 +112,7 @@ class TestToken:
         assert known.data("GET", "").status_code == 404
 
     def test_password_is_in_no_journal(self, known):
-        known.ask_token(SERVICE, "a-secret-that-is-wrong")
+        known.request_token(SERVICE, "a-secret-that-is-wrong")
         (entry,) = known.journal(kind="request", after=known.journal()[-2]["seq"])
         assert (entry["port"], entry["operation"], entry["status"]) == ("data", "token", 401)
         assert entry["service"] == SERVICE
@@ -119,19 +121,19 @@ class TestToken:
     def test_expires(self, known):
         known.admin("PATCH", "/settings", {"token_seconds": 1})
         partners = Partners(known)
-        assert partners.ask("Partners").status_code == 200
-        eventually(lambda: partners.ask("Partners").status_code == 401)
+        assert partners.request("Partners").status_code == 200
+        eventually(lambda: partners.request("Partners").status_code == 401)
 
     def test_outlives_a_rotated_key_and_not_its_namespace(self, known):
         partners = Partners(known)
         known.admin("PUT", f"/world/namespaces/{SERVICE}acs", {"key": "another"})
-        assert partners.ask("Partners").status_code == 200
-        assert known.ask_token(SERVICE, KEY).status_code == 401
+        assert partners.request("Partners").status_code == 200
+        assert known.request_token(SERVICE, KEY).status_code == 401
         known.admin("DELETE", f"/world/namespaces/{SERVICE}acs")
-        assert partners.ask("Partners").status_code == 401
+        assert partners.request("Partners").status_code == 401
         known.admin("PUT", f"/world/namespaces/{SERVICE}acs", {"key": KEY})
-        assert partners.ask("Partners").status_code == 401
-        assert Partners(known).ask("Partners").status_code == 200
+        assert partners.request("Partners").status_code == 401
+        assert Partners(known).request("Partners").status_code == 200
 
     def test_others_open_nothing(self, known):
         good = token(known)
@@ -209,7 +211,7 @@ class TestRead:
         assert not [name for name in as2 if "ControlNumber" in name]
 
     def test_certificates_without_keys(self, partners):
-        text = partners.ask("CertificateReferences").text
+        text = partners.request("CertificateReferences").text
         uses = {each["Use"] for each in partners.get("CertificateReferences")["results"]}
         assert uses >= {"Signing", "Decryption", "Encryption"}
         certificates = partners.emulator.admin("GET", f"/services/{SERVICE}")["content"]["certificates"]
@@ -264,7 +266,7 @@ class TestRead:
         ],
     )
     def test_what_is_not_there(self, partners, path, status):
-        answer = partners.ask(path)
+        answer = partners.request(path)
         assert answer.status_code == status
         if status != 200:
             assert sentence(answer).endswith(".")
@@ -280,7 +282,7 @@ class TestRead:
         ],
     )
     def test_verbose_json_only(self, partners, accept, status):
-        answer = partners.ask("Partners", headers={"Accept": accept})
+        answer = partners.request("Partners", headers={"Accept": accept})
         assert answer.status_code == status
         assert answer.headers["Content-Type"] == "application/json;odata=verbose;charset=utf-8"
 
@@ -296,11 +298,11 @@ class TestRead:
         emulator = partners.emulator
         for state, status in (("Suspended", 200), ("Stopped", 200), ("RestoreFailed", 404), ("CreatedFailed", 404)):
             emulator.force(SERVICE, state)
-            assert partners.ask("Partners").status_code == status
+            assert partners.request("Partners").status_code == status
         emulator.force(SERVICE, "Active")
         emulator.fault("stuck", "delete", count=1)
         emulator.request("DELETE", emulator.path(SERVICE, through=False))
-        answer = partners.ask("Partners")
+        answer = partners.request("Partners")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
@@ -344,7 +346,7 @@ class TestMerge:
         entity = partners.settings_of("Wingtip EDIFACT send")
         path, headers = f"ProtocolSettings({entity['Id']})", {"X-HTTP-Method": "MERGE", "If-Match": "*"}
         body = {"__metadata": entity["__metadata"], "Id": entity["Id"], "GroupControlNumberLowerBound": "12"}
-        assert partners.ask(path, "POST", json=body, headers=headers).status_code == 204
+        assert partners.request(path, "POST", json=body, headers=headers).status_code == 204
         assert partners.settings_of("Wingtip EDIFACT send")["GroupControlNumberLowerBound"] == "12"
 
     def test_stale_etag(self, partners):
@@ -354,7 +356,7 @@ class TestMerge:
         assert partners.settings_of(SEND) == entity
 
     @pytest.mark.parametrize(
-        ("changes", "told"),
+        ("changes", "expected"),
         [
             ({"InterchangeControlNumberLowerBound": 0}, "not within 1 to 999999999"),
             ({"InterchangeControlNumberUpperBound": 1_000_000_000}, "not within 1 to 999999999"),
@@ -371,27 +373,27 @@ class TestMerge:
             ({"Id": 5}, "cannot be changed"),
         ],
     )
-    def test_refusals_name_the_rule_and_change_nothing(self, partners, changes, told):
+    def test_refusals_name_the_rule_and_change_nothing(self, partners, changes, expected):
         entity, etag = partners.settings_of(SEND), partners.emulator.etag(SERVICE)
         answer = partners.merge(entity, changes)
         assert answer.status_code == 400
-        assert any(each in sentence(answer) for each in told.split("|"))
+        assert any(each in sentence(answer) for each in expected.split("|"))
         assert partners.settings_of(SEND) == entity
         assert partners.emulator.etag(SERVICE) == etag
 
     def test_bodies(self, partners):
         path = f"ProtocolSettings({partners.settings_of(SEND)['Id']})"
         atom = {"Content-Type": "application/atom+xml"}
-        assert partners.ask(path, "MERGE", data="<entry/>", headers=atom).status_code == 415
+        assert partners.request(path, "MERGE", data="<entry/>", headers=atom).status_code == 415
         for body in ("", "[]", "{"):
             headers = {"Content-Type": "application/json;odata=verbose"}
-            assert partners.ask(path, "MERGE", data=body, headers=headers).status_code == 400
+            assert partners.request(path, "MERGE", data=body, headers=headers).status_code == 400
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "MERGE"])
     def test_all_other_writing(self, partners, method):
         agreement = partners.get("Agreements")["results"][0]
         for path in ("Agreements", f"Agreements({agreement['Id']})", "ProtocolSettings"):
-            answer = partners.ask(path, method, json={})
+            answer = partners.request(path, method, json={})
             assert answer.status_code == 405
             assert "GET" in answer.headers["Allow"]
 
@@ -414,9 +416,9 @@ class TestMerge:
         with pytest.raises(requests.ConnectionError):
             token(emulator)
         emulator.fault("redirect", "partner_management", count=1)
-        assert partners.ask("Partners", allow_redirects=False).status_code == 307
+        assert partners.request("Partners", allow_redirects=False).status_code == 307
         emulator.fault("html", "partner_management", count=1)
-        assert "<html>" in partners.ask("Partners").text
+        assert "<html>" in partners.request("Partners").text
         partners.merge(partners.settings_of(SEND), {"GroupControlNumberLowerBound": 1})
 
 
@@ -459,7 +461,7 @@ class TestSettlingControlNumbers:
         assert all(len(row["number"]) == 9 for row in interchanges)
         assert all(row["first_at"] < row["last_at"] for row in rows)
 
-    def test_with_raised_bounds_the_next_message_uses_them_and_nobody_gets_a_number_twice(self, lost):
+    def test_with_raised_bounds_the_next_message_uses_them_and_no_partner_gets_a_number_twice(self, lost):
         emulator, used = lost
         partners = Partners(emulator)
         kinds = {"interchange": "Interchange", "group": "Group", "transaction_set": "TransactionSet"}

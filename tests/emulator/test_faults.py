@@ -1,4 +1,4 @@
-"""Every fault does what it says, as often as ordered, and no more."""
+"""Every fault has its documented effect, as often as ordered, and no more."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_status_with_retry_after(emulator):
         assert answer.headers["Retry-After"] == "7"
         assert emulator.state(SERVICE) == "Active"
     assert emulator.act(SERVICE, "suspend").status_code == 202
-    (told,) = emulator.admin("GET", "/faults")["faults"]
-    assert (told["id"], told["fired"], told["remaining"]) == (fault["id"], 2, 0)
+    (shown,) = emulator.admin("GET", "/faults")["faults"]
+    assert (shown["id"], shown["fired"], shown["remaining"]) == (fault["id"], 2, 0)
     applied = [e["fault"] for e in emulator.journal(kind="request") if e["fault"] and e["fault"]["id"] == fault["id"]]
     assert applied == [{"id": fault["id"], "kind": "status"}] * 2
 
@@ -42,8 +42,8 @@ def test_status_with_retry_after(emulator):
     ],
 )
 def test_documented_errors_that_nothing_else_raises(emulator, status, code):
-    emulator.fault("status", "list", status=status, code=code, message="Told so.")
-    assert refusal(emulator.request("GET", "/cloudservices")) == (status, code, "Told so.")
+    emulator.fault("status", "list", status=status, code=code, message="As ordered.")
+    assert refusal(emulator.request("GET", "/cloudservices")) == (status, code, "As ordered.")
 
 
 def test_reset_before_acceptance(emulator):
@@ -141,7 +141,7 @@ def test_slow(emulator):
     assert time.monotonic() - started > 0.5
 
 
-def test_slow_beyond_the_patience_of_the_client(emulator):
+def test_slow_beyond_the_timeout_of_the_client(emulator):
     emulator.fault("slow", "suspend", count=1, seconds=3)
     with pytest.raises(requests.Timeout):
         emulator.session.post(f"{emulator.url}{emulator.path(SERVICE)}?comp=suspend", timeout=0.3)
@@ -212,8 +212,8 @@ def test_any_request_of_one_service_until_cleared(emulator):
 def test_oldest_order_first(emulator):
     emulator.fault("status", "get", count=1, status=500)
     emulator.fault("status", "get", count=1, status=503)
-    asked = [emulator.request("GET", emulator.path(SERVICE)).status_code for _ in range(3)]
-    assert asked == [500, 503, 200]
+    statuses = [emulator.request("GET", emulator.path(SERVICE)).status_code for _ in range(3)]
+    assert statuses == [500, 503, 200]
 
 
 def test_no_fault_for_a_stranger(emulator):

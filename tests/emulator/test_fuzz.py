@@ -1,4 +1,4 @@
-"""No request makes the emulator fail: it answers whatever comes, and keeps what it knows unless it accepts a change.
+"""No request makes the emulator fail: it responds to every one, and keeps its state unless it accepts a change.
 
 The same requests are sent every time; ``BIZTALK_FUZZ=2000`` sends so many new bursts instead (``pytest --timeout 0``).
 """
@@ -43,42 +43,42 @@ bursts = settings(
 
 
 class Watch:
-    """Sees what an emulator knows, and that it keeps it."""
+    """Reads the state of an emulator, and checks that it keeps it."""
 
     def __init__(self, emulator: EmulatorProcess) -> None:
         self.emulator = emulator
         keys = json.loads((emulator.home / "sample-credentials.json").read_text())["services"]
-        answer = emulator.ask_token(SERVICE, keys[SERVICE]["access_control"]["key"])
+        answer = emulator.request_token(SERVICE, keys[SERVICE]["access_control"]["key"])
         (token,) = parse_qs(answer.text)["wrap_access_token"]
         headers = {"Authorization": f'WRAP access_token="{token}"', "Accept": "application/json;odata=verbose"}
         found = emulator.data("GET", f"{SERVICE_HOST}/default/$PartnerManagement/ProtocolSettings", headers=headers)
         self.placeholders = {TOKEN: token, PROTOCOL_SETTINGS: str(found.json()["d"]["results"][0]["Id"])}
-        self.look()
+        self.read()
 
-    def look(self) -> None:
-        """Remember what it knows, when everything that runs has ended."""
+    def read(self) -> None:
+        """Read its state, when everything that runs has ended."""
         for operation in self.emulator.admin("GET", "/operations")["operations"]:
             if operation["status"] == "InProgress":
                 self.emulator.raw_admin("POST", f"/operations/{operation['id']}/release")
         eventually(lambda: self.emulator.admin("GET", "/health")["running_operations"] == 0, seconds=30)
         self.emulator.admin("DELETE", "/faults")
-        self.known = self._knows()
+        self.state = self._state()
         self.newest = self.emulator.admin("GET", "/journal?limit=1")["newest"]
         (self.entry,) = self.emulator.journal(after=self.newest - 1)
 
     def check(self, *, accepted: bool) -> None:
-        """It said nothing on standard error, answers, and knows what it knew; the journal has only grown."""
+        """It wrote nothing on standard error, responds, and has the same state; the journal has only grown."""
         assert self.emulator.errors() == ""
         if accepted:
-            self.look()
-        assert self._knows() == self.known
+            self.read()
+        assert self._state() == self.state
         entry, *new = self.emulator.journal(after=self.newest - 1)
         assert entry == self.entry
         assert [each["seq"] for each in new] == [*range(self.newest + 1, self.newest + 1 + len(new))]
         assert self.emulator.request("GET", "/cloudservices").status_code == 200
         assert self.emulator.data("GET", "").status_code == 404
 
-    def _knows(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         names = [service["name"] for service in self.emulator.admin("GET", "/services")["services"]]
         known = {name: self.emulator.admin("GET", f"/services/{name}") for name in names}
         return known | {

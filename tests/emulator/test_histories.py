@@ -164,28 +164,28 @@ class Histories(RuleBasedStateMachine):
         for it in self.named:
             self.emulator.admin("PUT", f"/world/databases/{it.address.name}", {"user": "u", "password": "p"})
         self.restore(0, "beginning", How())
-        self.ask(0, "resume", How())
+        self.act(0, "resume", How())
 
     # What can be requested.
 
     @rule(service=services, verb=st.sampled_from(("suspend", "suspend", "resume", "restart")), how=circumstances)
-    def ask(self, service: int, verb: str, how: How) -> None:
+    def act(self, service: int, verb: str, how: How) -> None:
         it = self.named[service]
 
-        def ask() -> str:
+        def send() -> str:
             if verb == "restart":  # our client has no use for it
                 path = f"/cloudservices/{self.group}/resources/biztalkservices/~/biztalk/{it.address.name}?comp=restart"
                 return _send(lambda: self.emulator.request("POST", path, headers=_named_after(how.run)))
             return getattr(self.client, verb)(it.address, client_request_id=how.run)
 
-        self._ask(it, verb, how, ask, it.refusals(verb))
+        self._request(it, verb, how, send, it.refusals(verb))
 
     @rule(service=services, action=st.sampled_from(("stop", "start")), how=portal_circumstances)
-    def ask_in_the_portal(self, service: int, action: str, how: How) -> None:
+    def act_in_the_portal(self, service: int, action: str, how: How) -> None:
         it = self.named[service]
         path, order = f"/services/{it.address.name}/actions", {"action": action}
-        ask = lambda: _send(lambda: self.emulator.raw_admin("POST", path, order))  # noqa: E731
-        self._ask(it, action, replace(how, run=None), ask, it.refusals(action))
+        send = lambda: _send(lambda: self.emulator.raw_admin("POST", path, order))  # noqa: E731
+        self._request(it, action, replace(how, run=None), send, it.refusals(action))
 
     @rule(service=services, how=circumstances)
     def create(self, service: int, how: How) -> None:
@@ -195,17 +195,17 @@ class Histories(RuleBasedStateMachine):
         headers = _named_after(how.run)
         settings = {"TrackingStoreConnectionString": _tracking_store(it)}
 
-        def ask() -> str:
+        def send() -> str:
             return _send(lambda: self.emulator.create(it.address.name, group=self.group, headers=headers, **settings))
 
-        self._ask(it, "create", how, ask, refusals)
+        self._request(it, "create", how, send, refusals)
 
     @rule(service=services, night=nights, match=matches, how=circumstances)
     def back_up(self, service: int, night: str, match: str | None, how: How) -> None:
         it, name = self.named[service], f"{self.group}-{night}"
         if_match = self._etag(it, match)
 
-        def ask() -> str:
+        def send() -> str:
             return self.client.start_backup(
                 it.address,
                 store_connection_string=self.scene.storage,
@@ -214,14 +214,14 @@ class Histories(RuleBasedStateMachine):
                 if_match=if_match,
             )
 
-        self._ask(it, "backup", how, ask, it.refusals("backup", match), backup=name)
+        self._request(it, "backup", how, send, it.refusals("backup", match), backup=name)
 
     @rule(service=services, night=st.one_of(st.just("beginning"), nights), how=circumstances)
     def restore(self, service: int, night: str, how: How) -> None:
         it, name = self.named[service], night if night == "beginning" else f"{self.group}-{night}"
         refusals = it.refusals_of_making(names_are_held=self.names_are_held, when_it_is_there=OperationNotAllowedError)
 
-        def ask() -> str:
+        def send() -> str:
             return self.client.start_restore(
                 it.address,
                 store_connection_string=self.scene.storage,
@@ -231,14 +231,14 @@ class Histories(RuleBasedStateMachine):
             )
 
         refusals = refusals or self.backups.refusals(name)
-        self._ask(it, "restore", how, ask, refusals, brings=self.backups.find(name))
+        self._request(it, "restore", how, send, refusals, brings=self.backups.find(name))
 
     @rule(service=services, match=matches, how=circumstances)
     def delete(self, service: int, match: str | None, how: How) -> None:
         it = self.named[service]
         if_match = self._etag(it, match)
-        ask = lambda: self.client.delete(it.address, client_request_id=how.run, if_match=if_match)  # noqa: E731
-        self._ask(it, "delete", how, ask, it.refusals("delete", match))
+        send = lambda: self.client.delete(it.address, client_request_id=how.run, if_match=if_match)  # noqa: E731
+        self._request(it, "delete", how, send, it.refusals("delete", match))
 
     # What happens beside it.
 
@@ -284,7 +284,7 @@ class Histories(RuleBasedStateMachine):
     # What must be so at every moment.
 
     @invariant()
-    def states_are_as_the_documents_say(self) -> None:
+    def states_are_as_documented(self) -> None:
         for it in self.named:
             if it.is_there:
                 assert self.client.get_service(it.address).state == it.visible_state
@@ -306,7 +306,7 @@ class Histories(RuleBasedStateMachine):
     def services_hold_what_they_must(self) -> None:
         for it in self.named:
             if it.is_there:
-                content = self._look(it)["content"]
+                content = self._shown(it)["content"]
                 added = {each["Name"] for each in content["partners"] if each["Name"].startswith("Partner ")}
                 assert (added, _last_number(content)) == (it.content.partners, it.content.number)
 
@@ -318,24 +318,24 @@ class Histories(RuleBasedStateMachine):
 
     # How.
 
-    def _ask(
+    def _request(
         self,
         it: Named,
         verb: str,
         how: How,
-        ask: Callable[[], str],
+        send: Callable[[], str],
         refusals: Refusals,
         *,
         brings: Content | None = None,
         backup: str | None = None,
     ) -> None:
         """Send a request, and check that the response and what became of it are as the model has it."""
-        before = self._look(it)
+        before = self._shown(it)
         if how.fault:
             self.emulator.fault(how.fault, service=it.address.name, count=1)
         identifier = error = None
         try:
-            identifier = ask()
+            identifier = send()
         except BackupServiceError as raised:
             error = raised
         if how.killed and self.starts_left:
@@ -348,9 +348,9 @@ class Histories(RuleBasedStateMachine):
         )
         assert type(error) in (expected or (type(None),)), error
         if refusals or how.fault in ("status", "reset-before"):
-            assert self._look(it) == before
+            assert self._shown(it) == before
             return
-        identifier = identifier or self._look(it)["operation"]["id"]
+        identifier = identifier or self._shown(it)["operation"]["id"]
         self.accepted.append(Accepted(it.address.name, verb, how.run, identifier))
         if (verb, it.state) == ("suspend", "Suspended"):
             self.results[identifier], it.last = "Succeeded", (identifier, "Succeeded")
@@ -382,9 +382,9 @@ class Histories(RuleBasedStateMachine):
         if ended.backup and result == "Succeeded":
             self.backups.finish(ended.backup)
         if ended.brings and result == "Succeeded":
-            assert self._look(it)["content"] == ended.brings.whole
+            assert self._shown(it)["content"] == ended.brings.whole
 
-    def _look(self, it: Named) -> Any:
+    def _shown(self, it: Named) -> Any:
         """Everything that the emulator shows of a service, None when there is none."""
         answer = self.emulator.raw_admin("GET", f"/services/{it.address.name}")
         return answer.json() if answer.ok else None
@@ -421,10 +421,10 @@ class Histories(RuleBasedStateMachine):
         assert last == {it.address.name: it.state for it in self.named if it.address.name in last}
 
 
-def _send(ask: Callable[[], requests.Response]) -> str:
+def _send(send: Callable[[], requests.Response]) -> str:
     """Send what our client cannot send; result and errors are as our client's."""
     try:
-        answer = ask()
+        answer = send()
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
         raise OutcomeUnknownError("The answer was lost.") from None
     if answer.status_code in REFUSED:

@@ -45,7 +45,7 @@ def stranger(tmp_path):
     return make
 
 
-def ask_as(emulator, certificate: str | None) -> requests.Response:
+def request_as(emulator, certificate: str | None) -> requests.Response:
     session = requests.Session()
     session.trust_env, session.verify, session.cert = False, emulator.session.verify, certificate
     return session.get(f"{emulator.url}/cloudservices", headers={"x-ms-version": "2013-04-26"}, timeout=10)
@@ -53,20 +53,20 @@ def ask_as(emulator, certificate: str | None) -> requests.Response:
 
 class TestCertificate:
     def test_absent(self, emulator):
-        assert refusal(ask_as(emulator, None))[:2] == (403, "AuthenticationFailed")
+        assert refusal(request_as(emulator, None))[:2] == (403, "AuthenticationFailed")
 
     def test_unknown_until_registered_and_again_after_removal(self, emulator, stranger):
         path, pem = stranger()
-        assert refusal(ask_as(emulator, path))[:2] == (403, "AuthenticationFailed")
+        assert refusal(request_as(emulator, path))[:2] == (403, "AuthenticationFailed")
         thumbprint = emulator.admin("POST", "/certificates", {"certificate": pem})["thumbprint"]
-        assert ask_as(emulator, path).status_code == 200
+        assert request_as(emulator, path).status_code == 200
         emulator.admin("DELETE", f"/certificates/{thumbprint}")
-        assert refusal(ask_as(emulator, path))[:2] == (403, "AuthenticationFailed")
+        assert refusal(request_as(emulator, path))[:2] == (403, "AuthenticationFailed")
 
     def test_expired_though_registered(self, emulator, stranger):
         path, pem = stranger(valid_days=-1)
         emulator.admin("POST", "/certificates", {"certificate": pem})
-        assert refusal(ask_as(emulator, path))[:2] == (403, "AuthenticationFailed")
+        assert refusal(request_as(emulator, path))[:2] == (403, "AuthenticationFailed")
 
     def test_other_subscription(self, emulator):
         url = emulator.url.replace(SUBSCRIPTION, str(uuid.uuid4()))

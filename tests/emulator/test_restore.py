@@ -86,11 +86,11 @@ def error_of(emulator, name: str, answer) -> dict[str, str | None]:
     return {part: text(status, f"Error/{part}") for part in ("HttpCode", "Message", "ExtendedCode")}
 
 
-def refused(emulator, answer, *told: str) -> str:
+def refused(emulator, answer, *sentences: str) -> str:
     """The message of a restore that was refused at once."""
     status, code, message = refusal(answer)
     assert (status, code) == (400, "BadRequest"), message
-    for each in told:
+    for each in sentences:
         assert each in message
     return message
 
@@ -144,12 +144,12 @@ class TestRestored:
         emulator.release(answer)
         assert text(emulator.provider_status(name, answer), "Result") == "Succeeded"
         entries = emulator.journal(after=mark, service=name)
-        told = [
+        recorded = [
             (each["kind"], each.get("event") or each.get("after"), each.get("log_name"))
             for each in entries
             if each["kind"] not in ("request", "admin")
         ]
-        assert told == [
+        assert recorded == [
             ("operation", "started", "RestoreBizTalkService"),
             ("state", "Restoring", None),
             ("blob", "backup read", None),
@@ -187,7 +187,7 @@ class TestRestored:
         assert stored(emulator, name)["settings"] == kept
 
     def test_can_be_backed_up_resumed_and_deleted(self, emulator, storage, backups):
-        name = fresh("lives")
+        name = fresh("resumed")
         emulator.restore(name, backups[STANDARD], storage, TrackingStoreConnectionString=database_of(emulator))
         emulator.reaches(name, "Suspended")
         assert emulator.operation(emulator.back_up(name, fresh("backup"), storage)) == "Succeeded"
@@ -215,7 +215,7 @@ def certificate(*, days_ago: int = 0, password: str = "open") -> tuple[str, str]
 
 
 class TestNames:
-    def test_a_living_one(self, emulator, storage, backups):
+    def test_an_existing_one(self, emulator, storage, backups):
         status, code, message = refusal(emulator.restore(STANDARD, backups[STANDARD], storage))
         assert (status, code) == (409, "ConflictError")
         assert "delete it" in message
@@ -249,11 +249,11 @@ class TestTogether:
     def test_one_of_two_gets_the_name(self, emulator, storage, backups):
         name, tracking = fresh("twin"), database_of(emulator)
         with ThreadPoolExecutor(2) as pool:
-            asked = [
+            answers = [
                 pool.submit(emulator.restore, name, backups[STANDARD], storage, TrackingStoreConnectionString=tracking)
                 for _ in range(2)
             ]
-            assert sorted(each.result().status_code for each in asked) == [202, 409]
+            assert sorted(each.result().status_code for each in answers) == [202, 409]
         emulator.reaches(name, "Suspended")
 
     def test_the_later_of_two_on_one_tracking_database_fails(self, emulator, storage, backups):
@@ -268,22 +268,22 @@ class TestTogether:
         emulator.release(answers[1])
         assert error_of(emulator, second, answers[1])["ExtendedCode"] == "TrackingDatabaseInUse"
 
-    def test_nobody_waits_while_an_account_does_not_answer(self, emulator, backups):
+    def test_other_requests_go_on_while_an_account_does_not_respond(self, emulator, backups):
         with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
             address = f"http://127.0.0.1:{silent.getsockname()[1]}/{ACCOUNT}"
             connection = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={address}"
-            asked = pool.submit(emulator.restore, fresh("silent"), backups[STANDARD], connection)
+            pending = pool.submit(emulator.restore, fresh("silent"), backups[STANDARD], connection)
             time.sleep(0.3)
             started = time.monotonic()
             assert emulator.state(STANDARD) == "Active"
             emulator.admin("GET", "/services")
             assert time.monotonic() - started < 2
-            assert not asked.done()
-            refused(emulator, asked.result(), "could not be reached")
+            assert not pending.done()
+            refused(emulator, pending.result(), "could not be reached")
 
 
 class TestRefusedAtOnce:
-    def test_all_violations_in_one_answer(self, emulator, storage, backups):
+    def test_all_broken_rules_in_one_answer(self, emulator, storage, backups):
         answer = emulator.restore(
             "bad.name!",
             backups[PREMIUM],
@@ -312,7 +312,7 @@ class TestRefusedAtOnce:
         assert OTHER_KEY not in str(emulator.journal())
 
     @pytest.mark.parametrize(
-        ("source", "edition", "told"),
+        ("source", "edition", "sentence"),
         [
             (PREMIUM, "standard", "which is lower"),
             (STANDARD, "basic", "which is lower"),
@@ -321,8 +321,8 @@ class TestRefusedAtOnce:
             (STANDARD, "golden", "to the golden edition"),
         ],
     )
-    def test_editions(self, emulator, storage, backups, source, edition, told):
-        refused(emulator, emulator.restore(fresh("edition"), backups[source], storage, Edition=edition), told)
+    def test_editions(self, emulator, storage, backups, source, edition, sentence):
+        refused(emulator, emulator.restore(fresh("edition"), backups[source], storage, Edition=edition), sentence)
 
     def test_a_backup_of_the_developer_edition(self, emulator, storage):
         emulator.admin("PATCH", "/settings", {"profile": {"developer_backup": "yes"}})
@@ -356,8 +356,8 @@ class TestRefusedAtOnce:
         refused(emulator, answer(backup="Bad Name"), "BackupName")
         refused(emulator, answer(connection="nonsense"), "BackupStoreConnectionString")
         refused(emulator, answer(connection=storage.replace(KEY, OTHER_KEY)), "refused the account key")
-        nobody = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint=http://127.0.0.1:9/{ACCOUNT}"
-        refused(emulator, answer(connection=nobody), "could not be reached")
+        unreachable = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint=http://127.0.0.1:9/{ACCOUNT}"
+        refused(emulator, answer(connection=unreachable), "could not be reached")
         missing = fresh("backup")
         refused(emulator, answer(backup=missing), f"no container {missing}")
         half = fresh("half")
@@ -372,21 +372,21 @@ class TestRefusedAtOnce:
         tracking = database_of(emulator)
         emulator.admin("PUT", "/world/namespaces/spare", {"key": "right"})
 
-        def told(*sentences: str, **overrides):
+        def check(*sentences: str, **overrides):
             refused(emulator, emulator.restore(fresh("carried"), good, storage, **overrides), *sentences)
 
         wrong = tracking.replace("first", "second")
-        told("refused user name and password", TrackingStoreConnectionString=wrong)
+        check("refused user name and password", TrackingStoreConnectionString=wrong)
         taken = stored(emulator, STANDARD)["settings"]["TrackingStoreConnectionString"]
-        told("used by another service", TrackingStoreConnectionString=taken)
-        told("Initial Catalog", TrackingStoreConnectionString="Data Source=x")
-        told("refused the key", AccessControlNamespace="spare", AccessControlKey="wrong")
-        told("namespace spare refused the key", AccessControlNamespace="spare")
-        told("Archiving is available", ArchiveStoreConnectionString=storage)
-        told("MonitoringStoreConnectionString", MonitoringStoreConnectionString="AccountName=x")
-        told("expired", Certificate=certificate(days_ago=4 * 365))
-        told("base64", Certificate=("%%%", "open"))
-        told("ServiceVersion must be", ServiceVersion="new")
+        check("used by another service", TrackingStoreConnectionString=taken)
+        check("Initial Catalog", TrackingStoreConnectionString="Data Source=x")
+        check("refused the key", AccessControlNamespace="spare", AccessControlKey="wrong")
+        check("namespace spare refused the key", AccessControlNamespace="spare")
+        check("Archiving is available", ArchiveStoreConnectionString=storage)
+        check("MonitoringStoreConnectionString", MonitoringStoreConnectionString="AccountName=x")
+        check("expired", Certificate=certificate(days_ago=4 * 365))
+        check("base64", Certificate=("%%%", "open"))
+        check("ServiceVersion must be", ServiceVersion="new")
         assert emulator.admin("GET", "/services") == before
 
     def test_nothing_began(self, emulator, storage, backups):

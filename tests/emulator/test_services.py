@@ -107,7 +107,7 @@ class TestCreate:
         assert refusal(emulator.create(name))[:2] == (400, "BadRequest")
 
     @pytest.mark.parametrize(
-        ("settings", "told"),
+        ("settings", "sentence"),
         [
             ({"Edition": "golden"}, "Edition"),
             ({"UnitCount": "9"}, "UnitCount"),
@@ -121,10 +121,10 @@ class TestCreate:
             ({"ArchiveStoreConnectionString": "AccountName=abc;AccountKey=aGk="}, "Archiving"),
         ],
     )
-    def test_settings(self, emulator, settings, told):
+    def test_settings(self, emulator, settings, sentence):
         status, code, message = refusal(emulator.create("refused1", **settings))
         assert (status, code) == (400, "BadRequest")
-        assert told in message
+        assert sentence in message
         assert emulator.raw_admin("GET", "/services/refused1").status_code == 404
 
     def test_certificate_data_must_be_base64(self, emulator):
@@ -135,7 +135,7 @@ class TestCreate:
         path = "/cloudservices/contoso-west-us/resources/biztalkservices/biztalk/refused1"
         assert "ServiceCertificate" in refusal(emulator.request("PUT", path, data=body, headers=XML))[2]
 
-    def test_all_violations_at_once(self, emulator):
+    def test_all_broken_rules_at_once(self, emulator):
         message = refusal(emulator.create("refused1", Edition="golden", ServiceVersion=""))[2]
         assert "Edition" in message
         assert "ServiceVersion" in message

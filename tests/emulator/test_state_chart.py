@@ -1,4 +1,4 @@
-"""Every cell of the documented state chart, asked over the wire (REST reference, section 5)."""
+"""Every cell of the documented state chart, requested over the wire (REST reference, section 5)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SERVICE = "contosoorders"
 
 
 class Desk:
-    """Asks for any operation of the chart, by the management API where it has it, else by the portal."""
+    """Requests any operation of the chart, by the management API where it has it, else by the portal."""
 
     def __init__(self, emulator: EmulatorProcess, storage: str) -> None:
         self.emulator = emulator
         self.storage = storage
         self.backups = 0
 
-    def ask(self, operation: str, name: str = SERVICE):
+    def request(self, operation: str, name: str = SERVICE):
         """Return status code and refusal text."""
         if operation in ("Start", "Stop", "Disable", "Enable"):
             answer = self.emulator.raw_admin("POST", f"/services/{name}/actions", {"action": operation.lower()})
@@ -52,12 +52,12 @@ def test_row(desk, state):
             continue
         desk.emulator.force(SERVICE, state)
         operations_before = len(desk.emulator.admin("GET", "/operations")["operations"])
-        status, told = desk.ask(operation)
+        status, reason = desk.request(operation)
         if allowed:
             assert status == 202, operation
             continue
         assert status == 409, operation
-        assert told in (None, ("ConflictError", "Operation not allowed"))
+        assert reason in (None, ("ConflictError", "Operation not allowed"))
         assert desk.emulator.state(SERVICE) == state, operation
         assert len(desk.emulator.admin("GET", "/operations")["operations"]) == operations_before
 
@@ -67,7 +67,7 @@ def test_every_state_allows_delete(desk, state):
     name = f"del{len(state)}{state.replace(' ', '')[:12]}"
     desk.emulator.operation(desk.emulator.create(name))
     desk.emulator.force(name, state)
-    assert desk.ask("Delete", name)[0] == 202
+    assert desk.request("Delete", name)[0] == 202
     eventually(lambda: desk.emulator.raw_admin("GET", f"/services/{name}").status_code == 404)
 
 
@@ -78,7 +78,7 @@ def test_success_and_failure_lead_to_their_states(desk, operation):
     emulator.force(SERVICE, before)
     emulator.slow_down(operation.lower())
     emulator.admin("PATCH", "/settings", {"envelope_seconds": 0.1})
-    assert desk.ask(operation)[0] == 202
+    assert desk.request(operation)[0] == 202
     assert emulator.state(SERVICE) == transitional
     running = emulator.admin("GET", f"/services/{SERVICE}")["operation"]["id"]
     emulator.admin("POST", f"/operations/{running}/release")
@@ -86,7 +86,7 @@ def test_success_and_failure_lead_to_their_states(desk, operation):
     emulator.force(SERVICE, before)
     emulator.admin("PATCH", "/settings", {"durations": {operation.lower(): 0.1}})
     emulator.fault("operation-fails", message="Out of order.", http_code=409)
-    assert desk.ask(operation)[0] == 202
+    assert desk.request(operation)[0] == 202
     emulator.reaches(SERVICE, failed)
     answer = emulator.request("GET", emulator.path(SERVICE))
     assert text(answer, "OperationStatus/Result") == "Failed"
@@ -96,11 +96,11 @@ def test_success_and_failure_lead_to_their_states(desk, operation):
 def test_a_transitional_state_refuses_all_but_reads(desk):
     emulator = desk.emulator
     emulator.fault("stuck", "suspend", count=1)
-    assert desk.ask("Suspend")[0] == 202
+    assert desk.request("Suspend")[0] == 202
     for operation in OPERATIONS:
-        status, told = desk.ask(operation)
+        status, reason = desk.request(operation)
         assert status == 409, operation
-        assert told in (None, ("ConflictError", "Operation not allowed"))
+        assert reason in (None, ("ConflictError", "Operation not allowed"))
     assert emulator.state(SERVICE) == "Suspending"
     assert emulator.request("GET", "/cloudservices").status_code == 200
 
@@ -130,8 +130,8 @@ def test_a_failed_version_update_has_its_own_state(desk):
     emulator.reaches(SERVICE, "Service Update Failed")
 
 
-def test_an_update_mends_a_service_that_did_not_start_without_starting_it(desk):
+def test_an_update_corrects_a_service_that_did_not_start_without_starting_it(desk):
     emulator = desk.emulator
     emulator.force(SERVICE, "StartFailed")
-    assert desk.ask("Update")[0] == 202
+    assert desk.request("Update")[0] == 202
     emulator.reaches(SERVICE, "StartFailed")

@@ -133,7 +133,7 @@ def test_a_home_from_before_the_world_is_introduced_once(tmp_path):
     store.close()
 
 
-def test_who_provisioned_the_sample_knows_keys_and_passwords_and_they_open_what_they_belong_to(tmp_path):
+def test_the_keys_and_passwords_of_the_sample_open_what_they_belong_to(tmp_path):
     emulator = EmulatorProcess(tmp_path / "home", "--sample-fleet").start()
     try:
         file = emulator.home / "sample-credentials.json"
@@ -146,7 +146,7 @@ def test_who_provisioned_the_sample_knows_keys_and_passwords_and_they_open_what_
             assert users[database["database"]] == database["user"]
             assert database["server"].startswith("tcp:")
             assert database["password"]
-            answer = emulator.ask_token(service, namespace["key"], namespace=namespace["namespace"])
+            answer = emulator.request_token(service, namespace["key"], namespace=namespace["namespace"])
             assert answer.status_code == 200, answer.text
     finally:
         assert emulator.stop() == 0

@@ -184,7 +184,7 @@ def test_a_disabled_agreement_releases_nothing_until_it_is_enabled(tracking):
     assert len(traffic.release_due(service, now=NOW + seconds(99), tracking=tracking)) == 1
 
 
-def test_status_tells_what_waits_since_when_and_until_when(tracking):
+def test_status_reports_what_waits_since_when_and_until_when(tracking):
     service = service_with(send_agreement(Batches=[timeout_batch(60)]), send_agreement("b", Batches=[count_batch(2)]))
     traffic.send(service, agreement="orders", messages=2, size=10, now=NOW, tracking=tracking)
     busy, idle = batches.status(service)

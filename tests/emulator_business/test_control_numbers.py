@@ -23,7 +23,7 @@ def with_range(pattern, protocol="X12", kind="interchange"):
         ("EDIFACT", "interchange", number_range(upper=99, prefix="ABC", suffix="Z"), 42, "ABC42Z"),
     ],
 )
-def test_numbers_are_written_as_their_field_wants_them(protocol, kind, pattern, value, text):
+def test_numbers_are_written_as_their_field_requires(protocol, kind, pattern, value, text):
     assert write(protocol, kind, pattern, value) == text
 
 
@@ -51,7 +51,7 @@ def test_a_range_starts_at_its_lower_bound_and_counts_up():
     assert generated == [{"Agreement": "orders", "Kind": "interchange", "Last": 102}]
 
 
-def test_a_range_without_rollover_ends_and_says_what_to_do():
+def test_a_range_without_rollover_ends_with_a_sentence_on_what_to_do():
     agreement, generated = with_range(number_range(upper=2)), []
     draw(generated, agreement, "interchange")
     draw(generated, agreement, "interchange")
@@ -78,7 +78,7 @@ def test_kinds_and_agreements_count_for_themselves():
     assert draw(generated, one, "group").value == 2
 
 
-def test_an_agreement_without_the_range_is_told_so():
+def test_an_agreement_without_the_range_is_refused():
     with pytest.raises(ControlNumberRangeInvalid, match="has no group control number range"):
         draw([], with_range(number_range()), "group")
 

@@ -66,7 +66,7 @@ def test_any_plain_content_comes_back(partners, password):
     assert package.unpack({blob.name: blob.data for blob in packed(service)}) == service
 
 
-def test_the_descriptor_is_last_and_tells_what_the_others_are():
+def test_the_descriptor_is_last_and_lists_the_others():
     blobs = packed()
     assert blobs[-1].name == "nightly-1.txt"
     descriptor = json.loads(blobs[-1].data)
@@ -86,7 +86,7 @@ def test_the_descriptor_is_last_and_tells_what_the_others_are():
     assert package.describe(BLOBS) == descriptor
 
 
-def test_the_descriptor_tells_no_secret_and_the_payload_holds_them_all():
+def test_the_descriptor_holds_no_secret_and_the_payload_holds_them_all():
     settings = SERVICE["settings"]
     private = next(each for each in SERVICE["content"]["certificates"] if each["Kind"] == "Private")
     secrets = [settings["ServiceCertificate"]["Password"], settings["AccessControlKey"], private["Password"]]

@@ -230,13 +230,13 @@ def spoil(content, what):
         (lambda content, _: content["partners"][0].update(Profiles=[None]), "is an object"),
     ],
 )
-def test_a_spoiled_content_is_told_what_is_wrong(what, sentence):
+def test_every_problem_of_a_spoiled_content_is_named(what, sentence):
     content = deepcopy(of_edition("premium")["content"])
     spoil(content, what)
     assert [each for each in problems(content) if sentence in each]
 
 
-def test_too_much_for_an_edition_is_told():
+def test_too_much_for_an_edition_is_reported():
     content = of_edition("premium")["content"]
     assert excesses(content, edition="Developer", units=2) == [
         "The developer edition allows 1 units with 2 unit(s); there are 2."

@@ -108,7 +108,7 @@ def test_another_step_after_a_crash_replaces_the_one_that_was_taken_back(trackin
     assert tracking.query("SELECT * FROM interchange_events") == []
 
 
-def test_reconcile_takes_back_what_the_stored_document_does_not_know(tracking):
+def test_reconcile_takes_back_what_the_stored_document_does_not_have(tracking):
     service = batched_service()
     traffic.send(service, agreement="orders", messages=4, now=NOW, tracking=tracking)
     stored = deepcopy(service)
@@ -138,7 +138,7 @@ def test_a_restored_service_tracks_its_repeated_control_numbers_as_new_events(tr
     assert [row["text"] for row in numbers] == ["000000001", "000000002", "000000001"]
 
 
-def test_numbers_given_out_twice_over_all_lives_are_told(tracking):
+def test_numbers_given_out_twice_over_all_histories_are_returned(tracking):
     service = service_with(send_agreement(), receive_agreement())
     backup = deepcopy(service)
     traffic.send(service, agreement="orders", messages=2, now=NOW, tracking=tracking)
@@ -166,7 +166,7 @@ def test_reconcile_fills_a_tracking_database_made_anew(tracking, tmp_path):
     assert drained(fresh.path) == []
 
 
-def test_the_control_numbers_since_a_time_are_told_with_highest_and_latest(tracking):
+def test_the_control_numbers_since_a_time_are_returned_with_highest_and_latest(tracking):
     rolling = {
         "interchange": number_range(lower=1, upper=4, rollover=True),
         "group": number_range(),
@@ -244,7 +244,7 @@ class RandomTraffic(RuleBasedStateMachine):
         assert drained(self.tracking.path) == held(self.service)
 
     @invariant()
-    def control_numbers_rise_by_one_and_end_where_the_document_says(self):
+    def control_numbers_rise_by_one_and_end_where_the_document_does(self):
         used = {}
         for row in self.tracking.query(
             "SELECT * FROM control_number_events WHERE direction = 'generated' ORDER BY position, event_id"

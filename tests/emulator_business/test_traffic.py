@@ -144,7 +144,7 @@ def test_a_duplicate_from_the_partner_is_rejected_and_not_processed(tracking):
     assert late["rejected"] == []
 
 
-def test_a_duplicate_passes_where_nobody_looks_for_it(tracking):
+def test_a_duplicate_passes_where_it_is_not_checked(tracking):
     service = service_with(receive_agreement(DuplicateCheckDays=0))
     for _ in range(2):
         result = traffic.send(service, agreement="responses", control_number=7, now=NOW, tracking=tracking)
@@ -238,7 +238,7 @@ def test_traffic_is_deterministic_and_documents_stay_plain_json(tmp_path):
     outcomes = []
     for name in ("one", "two"):
         service = service_with(send_agreement(Batches=[count_batch(2)]), receive_agreement())
-        service["runtime"]["history"] = "life"
+        service["runtime"]["history"] = "history"
         tracking = traffic.TrackingDatabase(tmp_path / f"{name}.db")
         results = [
             traffic.send(service, agreement=agreement, messages=3, now=NOW, tracking=tracking)

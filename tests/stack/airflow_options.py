@@ -1,4 +1,4 @@
-"""Which options Airflow and its providers describe."""
+"""The options that Airflow and its providers describe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def unknown_options(variables: Iterable[str]) -> set[str]:
-    """Those of the AIRFLOW__SECTION__OPTION variables that this Airflow does not know."""
+    """Those of the AIRFLOW__SECTION__OPTION variables that this Airflow does not describe."""
     from airflow.configuration import conf
 
     known = {

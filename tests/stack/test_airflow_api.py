@@ -1,4 +1,4 @@
-"""Changes that are asked of an Airflow whose SQLite cannot stand two at once."""
+"""Changes requested from an Airflow whose SQLite does not support two at once."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from stack.ports import HOST
 
 
 class Airflow(ThreadingHTTPServer):
-    """Answers everything with an object; notes how many changes were in its hands at once.
+    """Responds to everything with an object; records the highest number of concurrent changes.
 
     ``seconds`` is how long a change takes, unless the test lets it end; ``locked``, how many of the first changes find
     the database locked.
     """
 
     def __init__(self) -> None:
-        super().__init__((HOST, 0), _Answer)
+        super().__init__((HOST, 0), _Handler)
         self.seconds = 0.0
         self.locked = 0
         self.changes = 0
@@ -34,7 +34,7 @@ class Airflow(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     def change(self) -> int:
-        """The status of the answer to a change."""
+        """The status of the response to a change."""
         with self._lock:
             self._at_once += 1
             self.changes += 1
@@ -46,7 +46,7 @@ class Airflow(ThreadingHTTPServer):
         return requests.codes.server_error if refused else requests.codes.ok
 
 
-class _Answer(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: Airflow
 
     def do_GET(self) -> None:
@@ -64,7 +64,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing is said."""
+        """Print nothing."""
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_threads_that_share_it_change_one_after_another(api, server):
     assert (runs, server.changes, server.most_at_once) == (["one"] * 3, 3, 1)
 
 
-def test_a_change_keeps_nobody_from_reading(api, server):
+def test_a_change_does_not_block_reads(api, server):
     server.seconds = 60
     assert api.get("/dags") is not None
     with ThreadPoolExecutor(1) as threads:
@@ -101,13 +101,13 @@ def test_a_change_keeps_nobody_from_reading(api, server):
         assert change.result() == "one"
 
 
-def test_a_change_that_met_the_lock_is_asked_for_again(api, server):
+def test_a_change_refused_by_the_lock_is_requested_again(api, server):
     server.locked = CHANGE_TRIES - 1
     assert api.trigger("a_dag") == "one"
     assert server.changes == CHANGE_TRIES
 
 
-def test_a_lock_that_stays_is_told(api, server):
+def test_a_lock_that_stays_is_reported(api, server):
     server.locked = CHANGE_TRIES
     with pytest.raises(requests.HTTPError, match="500"):
         api.trigger("a_dag")

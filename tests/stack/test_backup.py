@@ -1,4 +1,4 @@
-"""`make backup` from the run to its exit code, with answers that Airflow and the emulator gave."""
+"""`make backup` from the run to its exit code, with recorded responses of Airflow and the emulator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stack.backup import run_backup
 from stack.errors import StackError
 
 RECORDED = json.loads((Path(__file__).parent / "recorded/nightly_run.json").read_text())
-FOREIGN = "Storage said [/x/y] about [contoso] :smile: [red]."
+FOREIGN = "Storage reported [/x/y] about [contoso] :smile: [red]."
 
 
 def stack(report, *, state="success", paused=False):
@@ -42,12 +42,12 @@ def test_a_failed_run_ends_with_one_although_the_report_is_fine(capsys):
     assert "The run ended as failed; failed tasks: none." in capsys.readouterr().out
 
 
-def test_what_others_say_is_printed_as_it_is(capsys):
+def test_messages_of_others_are_printed_unchanged(capsys):
     row = RECORDED["report"][0] | {"outcome": "failed", "failed_step": "back_up", "reason": FOREIGN, "backup": None}
     assert run_backup(stack([row, *RECORDED["report"][1:]])) == 1
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"failed at back_up: {FOREIGN}" in said
-    assert f"was not backed up: {FOREIGN}" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"failed at back_up: {FOREIGN}" in output
+    assert f"was not backed up: {FOREIGN}" in output
 
 
 def test_a_paused_dag_is_refused_before_a_run_is_made(capsys):

@@ -1,4 +1,4 @@
-"""docker-compose.yaml: valid by the specification's schema, and whole by rules that no schema knows."""
+"""docker-compose.yaml: valid by the specification's schema, and complete by further rules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVICES = COMPOSE["services"]
 AIRFLOW = [name for name in SERVICES if name.startswith("airflow-")]
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)([^}]*)\}")
-# What must never stand in the file itself, by the end of its name.
+# What the file itself must never contain, by the end of its name.
 SECRET_NAMES = re.compile(r"(PASSWORD|SECRET|SECRET_KEY|FERNET_KEY|TOKEN|REDISCLI_AUTH)$")
 
 
@@ -118,7 +118,7 @@ def test_every_mount_exists(name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_no_secret_stands_in_the_file(name):
+def test_no_secret_is_in_the_file(name):
     for variable, value in SERVICES[name].get("environment", {}).items():
         if SECRET_NAMES.search(variable):
             assert re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", str(value)), variable
@@ -133,7 +133,7 @@ def test_the_example_explains_exactly_the_variables_in_use():
 
 
 def test_a_secret_that_is_not_set_stops_compose_with_a_hint():
-    """Whatever has no default in the example must not silently be empty."""
+    """A variable without a default in the example must not silently be empty."""
     example = (ROOT / ".env.example").read_text()
     secrets = set(re.findall(r"^([A-Z_]+)=$", example, re.MULTILINE))
     assert len(secrets) == 6
@@ -143,7 +143,7 @@ def test_a_secret_that_is_not_set_stops_compose_with_a_hint():
 
 
 def test_every_command_of_the_example_makes_a_value_that_fits():
-    """The commands are run as they stand; passwords become part of URLs, the fernet key is checked by its library."""
+    """The commands are run unchanged; passwords become part of URLs, the fernet key is checked by its library."""
     from cryptography.fernet import Fernet
 
     example = (ROOT / ".env.example").read_text()
@@ -161,7 +161,7 @@ def test_every_command_of_the_example_makes_a_value_that_fits():
         assert made[name].isalnum(), name
 
 
-def test_every_airflow_container_is_told_the_same():
+def test_every_airflow_container_has_the_same_settings():
     """One secret that differs, and tasks, logs or pages are refused with nothing but an authorization error."""
     common = COMPOSE["x-airflow"]["environment"]
     for name in [*AIRFLOW, "demo"]:
@@ -176,11 +176,11 @@ def test_airflow_knows_every_setting():
 
 
 ON_MANY_MACHINES = {
-    # Nobody is to be backed up before the connections are made.
+    # No service is backed up before the connections are made.
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
-    # For the health checks of the containers; two schedulers on one machine would want one port.
+    # For the health checks of the containers; two schedulers on one machine would need the same port.
     "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK",
 }
 ON_ONE_MACHINE = {
@@ -205,14 +205,14 @@ ON_ONE_MACHINE = {
 
 def test_the_distributed_stack_has_the_same_settings(tmp_path):
     ports = Ports()
-    told = Stack(tmp_path, ports, layout=DISTRIBUTED).core_settings()
+    settings_here = Stack(tmp_path, ports, layout=DISTRIBUTED).core_settings()
     passwords = store_passwords(tmp_path / "store-passwords.json")
     values_here = {
         "POSTGRES_PASSWORD": passwords["postgres"],
         "REDIS_PASSWORD": passwords["redis"],
-        "AIRFLOW_FERNET_KEY": told["AIRFLOW__CORE__FERNET_KEY"],
-        "AIRFLOW_API_SECRET_KEY": told["AIRFLOW__API__SECRET_KEY"],
-        "AIRFLOW_JWT_SECRET": told["AIRFLOW__API_AUTH__JWT_SECRET"],
+        "AIRFLOW_FERNET_KEY": settings_here["AIRFLOW__CORE__FERNET_KEY"],
+        "AIRFLOW_API_SECRET_KEY": settings_here["AIRFLOW__API__SECRET_KEY"],
+        "AIRFLOW_JWT_SECRET": settings_here["AIRFLOW__API_AUTH__JWT_SECRET"],
         "AIRFLOW_PORT": str(ports.airflow),
     }
     addresses_here = {
@@ -230,10 +230,10 @@ def test_the_distributed_stack_has_the_same_settings(tmp_path):
 
     environment = COMPOSE["x-airflow"]["environment"]
     assert {name: here(value) for name, value in environment.items() if name not in ON_MANY_MACHINES} == {
-        name: value for name, value in told.items() if name not in ON_ONE_MACHINE
+        name: value for name, value in settings_here.items() if name not in ON_ONE_MACHINE
     }
     assert set(environment) >= ON_MANY_MACHINES
-    assert set(told) >= ON_ONE_MACHINE
+    assert set(settings_here) >= ON_ONE_MACHINE
 
 
 def test_only_what_tasks_are_forked_from_imports_what_they_need():
@@ -246,8 +246,8 @@ def test_only_what_tasks_are_forked_from_imports_what_they_need():
 
 def test_the_distributed_stack_has_the_same_programs():
     commands = {SERVICES[name]["command"] for name in AIRFLOW if not runs_once(SERVICES[name])}
-    told = [" ".join(arguments) for arguments in DISTRIBUTED.programs.values()]
-    assert {next(command for command in commands if each.startswith(command)) for each in told} == commands
+    programs = [" ".join(arguments) for arguments in DISTRIBUTED.programs.values()]
+    assert {next(command for command in commands if each.startswith(command)) for each in programs} == commands
     assert set(SERVICES) >= set(DISTRIBUTED.stores)
 
 

@@ -53,7 +53,7 @@ def test_the_demo_makes_the_connections_of_the_embedded_stack():
     assert len(made) == 6
 
 
-def test_the_demo_asks_the_emulator_where_compose_puts_it():
+def test_the_demo_reads_the_emulators_folder_of_the_compose_file():
     compose = (ROOT / "docker-compose.yaml").read_text()
     assert f"--home, {demo().HOME}," in compose
     assert f"demo:{demo().HOME}\n" in compose

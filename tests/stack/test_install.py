@@ -1,4 +1,4 @@
-"""Installation: what is missing is said in one sentence, what is there and unchanged is left alone."""
+"""Installation: what is missing is reported in one sentence, what is installed and unchanged is kept."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_without_uv_pip_and_venv_it_names_what_to_install(install, monkeypatch, 
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(install, "attempt", lambda command: False)
     assert install.main([]) == 1
-    said = capsys.readouterr().err
-    assert "uv cannot be had here" in said
-    assert "apt-get install python3-venv" in said
-    assert len(said.splitlines()) == 1
+    output = capsys.readouterr().err
+    assert "uv cannot be had here" in output
+    assert "apt-get install python3-venv" in output
+    assert len(output.splitlines()) == 1
 
 
 def test_an_old_python_is_refused_by_its_version(install, monkeypatch, capsys):
@@ -47,7 +47,7 @@ def test_an_old_python_is_refused_by_its_version(install, monkeypatch, capsys):
     assert "needs Python 3.11 or newer, and python3 is 3.10.12" in capsys.readouterr().err
 
 
-def test_make_says_that_python_is_missing():
+def test_make_reports_that_python_is_missing():
     result = subprocess.run(
         ["make", "install", "PYTHON3=python-that-is-not-there"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -55,7 +55,7 @@ def test_make_says_that_python_is_missing():
     assert "python3 is missing; install Python 3.11 or newer" in result.stderr
 
 
-def test_a_failing_command_is_told_with_what_it_said(install):
+def test_a_failing_command_is_reported_with_its_output(install):
     with pytest.raises(install.InstallError, match=r"`sh -c` ended with 7\.\nno space left"):
         install.run(["sh", "-c", "echo no space left; exit 7"])
 
@@ -63,16 +63,16 @@ def test_a_failing_command_is_told_with_what_it_said(install):
 def test_once_runs_again_after_a_change_and_after_a_failure(install, tmp_path):
     lock, stamp = tmp_path / "lock", tmp_path / "stamp"
     lock.write_text("one")
-    answers = []
+    results = []
     for content in ("one", "one", "two", "two"):
         lock.write_text(content)
         with install.once(stamp, [lock]) as needed:
-            answers.append(needed)
-    assert answers == [True, False, True, False]
+            results.append(needed)
+    assert results == [True, False, True, False]
 
     lock.write_text("three")
     with pytest.raises(install.InstallError), install.once(stamp, [lock]):
-        raise install.InstallError("The network is gone.")
+        raise install.InstallError("The network is down.")
     with install.once(stamp, [lock]) as needed:
         assert needed
 
@@ -96,15 +96,15 @@ def test_once_takes_no_half_changed_installation_for_whole(install, tmp_path):
 )
 def test_another_version_of_python_gets_a_new_environment(install, tmp_path, monkeypatch, minor, works, made_anew):
     program(install.PYTHON, f'exec {sys.executable} "$@"' if works else "exit 1")
-    program(tmp_path / "bin/uv", f"echo uv 0.13.9; echo $1 >> {tmp_path}/asked")
+    program(tmp_path / "bin/uv", f"echo uv 0.13.9; echo $1 >> {tmp_path}/calls")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     version = collections.namedtuple("version", "major minor micro")(3, minor, 0)
     monkeypatch.setattr(install.sys, "version_info", version)
     install.install_python()
-    assert (tmp_path / "asked").read_text().split() == ["--version", *["venv"] * made_anew, "pip", "pip"]
+    assert (tmp_path / "calls").read_text().split() == ["--version", *["venv"] * made_anew, "pip", "pip"]
 
 
-def test_a_program_that_cannot_be_run_is_told_in_one_sentence(install, tmp_path):
+def test_a_program_that_cannot_be_run_is_one_sentence(install, tmp_path):
     with pytest.raises(install.InstallError, match=r"failed: `npm ci` cannot be run \(No such file or directory\)\.$"):
         install.run([str(tmp_path / "npm"), "ci"])
 
@@ -170,16 +170,16 @@ def test_the_distributions_python_is_used_unless_one_is_named(install, tmp_path,
     assert install.interpreter() == (str(distributed) if taken else sys.executable)
 
 
-def test_make_tells_of_a_python_that_was_named(tmp_path):
-    named = program(tmp_path / "python3", f"echo $PYTHON3 >> {tmp_path}/told")
+def test_make_passes_on_a_python_that_was_named(tmp_path):
+    named = program(tmp_path / "python3", f"echo $PYTHON3 >> {tmp_path}/python")
     for make in (["make", "install", f"PYTHON3={named}"], ["make", "install"]):
         subprocess.run(make, cwd=ROOT, env={"PATH": f"{tmp_path}:{os.defpath}"}, check=True)
-    assert (tmp_path / "told").read_text().splitlines() == [str(named), ""]
+    assert (tmp_path / "python").read_text().splitlines() == [str(named), ""]
 
 
 @pytest.fixture
 def python(install, tmp_path, monkeypatch):
-    """A `python3` that writes down its arguments, and whose pip makes a program `uv`; PATH is without one."""
+    """A `python3` that records its arguments, and whose pip makes a program `uv`; PATH is without one."""
     script = """echo "$@" >> calls
 case "$3" in install) test ! -f broken || { echo hashes do not match >&2; exit 1; }
     mkdir -p .local/uv/bin; printf '#!/bin/sh\\necho uv 0.13.9\\n' > .local/uv/bin/uv; chmod +x .local/uv/bin/uv;;
@@ -197,7 +197,7 @@ def test_the_locked_uv_is_checked_against_its_hash(install, python):
     assert f"--require-hashes --requirement {ROOT / 'stack/uv-requirements.txt'}" in pip_install
 
 
-def test_a_pip_that_fails_is_told_with_what_it_said(install, python):
+def test_a_pip_that_fails_is_reported_with_its_output(install, python):
     (python / "broken").touch()
     with pytest.raises(install.InstallError, match=r"`python3 -m` ended with 1\.\nhashes do not match"):
         install.find_uv()

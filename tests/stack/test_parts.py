@@ -1,4 +1,4 @@
-"""Parts: what takes a new start to take effect is seen."""
+"""Parts: changes that require a new start are detected."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 STUBBORN = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('stubborn', flush=True); time.sleep(60)",
 ]
-# Starts a child that leaves its process group, as Airflow's scheduler does, and tells its pid.
+# Starts a child that leaves its process group, as Airflow's scheduler does, and prints its pid.
 PARENT = [
     sys.executable,
     "-c",
@@ -32,7 +32,7 @@ PARENT = [
 ]
 
 
-# Ends what it has started when it is done.
+# Ends in order and prints so.
 ORDERLY = [
     sys.executable,
     "-c",
@@ -63,18 +63,18 @@ def start(tmp_path):
         process.kill()
 
 
-def said(tmp_path) -> str:
+def output(tmp_path) -> str:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         text = (tmp_path / "log").read_text()
         if text.endswith("\n"):
             return text.strip()
         time.sleep(0.02)
-    raise AssertionError("The process has not said anything.")
+    raise AssertionError("The process has not printed anything.")
 
 
 def runs(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
+    """Whether a process exists and is no zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
@@ -99,7 +99,7 @@ def test_an_unreadable_record_is_no_process(tmp_path, content):
 
 
 def test_a_foreign_process_with_the_recorded_pid_is_left_alone(start):
-    """The pid of a part that has died may belong to anybody by now: its start time tells."""
+    """The pid of a part that has ended may belong to another process by now; the start time distinguishes them."""
     foreign = subprocess.Popen(SLEEP, start_new_session=True)
     time.sleep(2 / os.sysconf("SC_CLK_TCK"))
     try:
@@ -124,7 +124,7 @@ def test_a_record_from_before_a_reboot_touches_nothing(start):
 
 def test_stop_ends_children_that_left_the_process_group(start, tmp_path):
     process = start(PARENT)
-    child = int(said(tmp_path))
+    child = int(output(tmp_path))
     assert set(process.members()) == {process.pid, child}
     stop({process: 5})
     assert not runs(child)
@@ -132,7 +132,7 @@ def test_stop_ends_children_that_left_the_process_group(start, tmp_path):
 
 def test_stop_ends_orphans_of_a_crashed_leader(start, tmp_path):
     process = start(PARENT)
-    child = int(said(tmp_path))
+    child = int(output(tmp_path))
     os.kill(process.pid, signal.SIGKILL)
     deadline = time.monotonic() + 5
     while process.alive and time.monotonic() < deadline:
@@ -145,16 +145,16 @@ def test_stop_ends_orphans_of_a_crashed_leader(start, tmp_path):
     assert not runs(child)
 
 
-def test_what_does_not_listen_is_killed_after_its_grace(start, tmp_path):
+def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(start, tmp_path):
     process = start(STUBBORN)
-    assert said(tmp_path) == "deaf"
+    assert output(tmp_path) == "stubborn"
     began = time.monotonic()
     stop({process: 0.5})
     assert not process.alive
     assert 0.5 <= time.monotonic() - began < 3
 
 
-def test_who_is_asked_to_end_stops_what_he_has_started():
+def test_a_terminated_program_stops_what_it_has_started():
     with subprocess.Popen(ORDERLY, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "started\n"
         process.terminate()
@@ -170,7 +170,7 @@ def test_a_killed_server_is_gone_only_when_its_port_is_free(start, tmp_path):
         "print(listener.getsockname()[1], flush=True); time.sleep(60)"
     )
     process = start([sys.executable, "-c", server])
-    port = int(said(tmp_path))
+    port = int(output(tmp_path))
     process.kill()
     assert not process.alive
     socket.create_server(("127.0.0.1", port)).close()

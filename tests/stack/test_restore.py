@@ -1,4 +1,4 @@
-"""`make restore` from the traffic to its exit code, with answers as Airflow and the emulator give them."""
+"""`make restore` from the traffic to its exit code, with responses as of Airflow and the emulator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPORT = {
     "differences": [],
     "numbers": [ROW],
     "approved_by": "ada",
-    "reason": "All is well.",
+    "reason": "Nothing failed.",
 }
 AGREEMENTS = [
     {"Name": "Northwind X12 send", "Protocol": "X12", "Batches": []},
@@ -38,7 +38,7 @@ def instance(task_id: str, state: str) -> dict:
 
 
 class Airflow:
-    """Runs the restore in a few looks, in which it waits for a person."""
+    """Runs the restore within a few polls, in which it waits for a person."""
 
     url = "http://127.0.0.1:1"
 
@@ -46,7 +46,7 @@ class Airflow:
         self.report, self.state, self.paused = report, state, paused
         self.approved: list[str] = []
         self.forms: list[dict] = []
-        self._looks = iter(["running"] * 4 + [state])
+        self._polls = iter(["running"] * 4 + [state])
 
     def wait_for_dag(self, dag_id: str) -> None: ...
 
@@ -58,7 +58,7 @@ class Airflow:
         return "run-1"
 
     def run(self, dag_id: str, run_id: str) -> dict:
-        return {"state": next(self._looks)}
+        return {"state": next(self._polls)}
 
     def healthy(self) -> bool:
         return True
@@ -107,14 +107,14 @@ def restored(report=None, states=("Active", "Active"), duplicates=((), ()), **ai
 
 def test_a_good_run_shows_and_approves_the_plan_and_exits_0(capsys):
     code, stack = restored()
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert code == 0
     assert stack.airflow.approved == ["approval"]
     assert stack.airflow.forms[0]["existing_service_policy"] == "replace"
-    assert said.index("of this restore") < said.index("Approving this plan")
-    assert "none" in said
-    assert "1419" in said
-    assert "Approved by ada." in said
+    assert output.index("of this restore") < output.index("Approving this plan")
+    assert "none" in output
+    assert "1419" in output
+    assert "Approved by ada." in output
 
 
 def test_traffic_goes_through_unbatched_agreements_only():
@@ -123,26 +123,26 @@ def test_traffic_goes_through_unbatched_agreements_only():
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "sentence"),
     [
         ({"state": "failed", "report": REPORT | {"reason": "The name is not free."}}, "The name is not free."),
         ({"report": REPORT | {"differences": ["Partner Fabrikam was removed."]}}, "Partner Fabrikam was removed."),
         ({"report": REPORT | {"numbers": []}}, "No control number was advanced"),
-        ({"states": ("Active", "Suspended")}, "is Suspended by the emulator's own account"),
+        ({"states": ("Active", "Suspended")}, "is Suspended by the emulator's record"),
         (
             {"duplicates": ((), (TWICE,))},
             "A partner got a control number twice: Northwind X12 send interchange 000001318.",
         ),
     ],
-    ids=["failed", "different", "unsettled", "suspended", "twice"],
+    ids=["failed", "different", "not advanced", "suspended", "twice"],
 )
-def test_what_is_left_to_be_desired_is_told_and_ends_with_one(how, said, capsys):
+def test_a_shortcoming_is_printed_and_ends_with_one(how, sentence, capsys):
     code, _ = restored(**how)
     assert code == 1
-    assert said in " ".join(capsys.readouterr().out.split())
+    assert sentence in " ".join(capsys.readouterr().out.split())
 
 
-def test_what_came_twice_before_is_not_laid_at_its_door():
+def test_numbers_received_twice_before_are_no_shortcoming():
     assert restored(duplicates=((TWICE,), (TWICE,)))[0] == 0
 
 

@@ -1,4 +1,4 @@
-"""A run as it is shown: its steps, its table and its exit code, from answers that Airflow and the emulator gave."""
+"""A run as it is shown: its steps, its table and its exit code, from recorded responses of Airflow and the emulator."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_failed_task_is_shown_although_others_end_later():
     assert failed_tasks(broken) == ["back_up (contosoeurope)"]
 
 
-def test_a_retry_that_is_due_is_told():
+def test_a_retry_that_is_due_is_shown():
     retried = copy.deepcopy(CHECKING)
     for instance in retried:
         if instance["task_id"] == "service.check_backup":
@@ -79,7 +79,7 @@ def test_a_retry_that_is_due_is_told():
 # Display
 
 
-def test_the_live_table_tells_service_step_state_and_since_when():
+def test_the_live_table_has_service_step_state_and_since_when():
     since = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
     table = text(steps_table([Step("contoso", "back_up", "waiting", since)], now=since.replace(second=42)))
     assert table.splitlines()[0].split() == ["service", "step", "state", "since"]
@@ -133,7 +133,7 @@ def test_the_result_table_has_a_row_for_every_service():
     assert "no backup in this edition" in lines["contosodev"]
 
 
-def test_the_result_table_tells_what_failed():
+def test_the_result_table_has_what_failed():
     row = RECORDED["report"][0] | {
         "outcome": "failed",
         "failed_step": "back_up",
@@ -168,7 +168,7 @@ def test_a_run_without_fault_has_no_shortcomings():
 def test_an_inactive_service_counts_whatever_the_report_has():
     services = changed(RECORDED["services"], "contosonordic", state="Suspended")
     (fault,) = shortcomings(RECORDED["report"], services)
-    assert "contosonordic is Suspended by the emulator's own account" in fault
+    assert "contosonordic is Suspended by the emulator's record" in fault
 
 
 @pytest.mark.parametrize(

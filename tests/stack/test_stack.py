@@ -1,4 +1,4 @@
-"""A start that fails leaves nothing behind that nobody would end."""
+"""A start that fails leaves no process running."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 @pytest.fixture
 def stack(tmp_path, monkeypatch):
-    """A stack whose servers sleep, and whose migration does too; `migrations` are the processes of the latter."""
+    """A stack whose servers and migration sleep; `migrations` are the processes of the latter."""
     made = Stack(tmp_path, Ports.free())
     made.migrations = []
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis: what is missing is said with how to get it; what is made is closed to others."""
+"""PostgreSQL and Redis: what is missing is reported with how to install it; files are readable by their user only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSWORDS = {"postgres": "a-secret-of-postgres", "redis": "a-secret-of-redis"}
 
 @pytest.fixture
 def nothing_installed(tmp_path, monkeypatch):
-    """A machine without either; answers its folder of programs, which is on the PATH."""
+    """A machine without either; returns its folder of programs, which is on the PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(stores, "PACKAGED_POSTGRES", tmp_path / "packaged")
     return tmp_path
@@ -80,7 +80,7 @@ def test_root_runs_them_as_another_user_who_needs_access(tmp_path):
     assert not list(home.iterdir())
 
 
-def test_no_password_stands_on_a_command_line():
+def test_no_password_is_on_a_command_line():
     parts = [stores.postgres(Path("/home"), Ports(), "a-secret"), stores.redis(Path("/home"), Ports(), "a-secret")]
     assert not [part for part in parts if re.search("a-secret", " ".join(part.command))]
 

@@ -1,4 +1,4 @@
-"""Following a run: to its end, and no longer than is sensible."""
+"""Following a run to its end, with a deadline."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from stack.errors import StackError
 
 
 class Airflow:
-    """Answers `states` one after another, the last of them for ever; an exception among them is raised."""
+    """Returns `states` one after another, the last of them repeatedly; an exception among them is raised."""
 
     url = "http://127.0.0.1:1"
 
-    def __init__(self, *states, well=True):
+    def __init__(self, *states, healthy=True):
         self._states = itertools.chain(states, itertools.repeat(states[-1]))
-        self.healthy = lambda: well
+        self.healthy = lambda: healthy
 
     def run(self, dag_id, run_id):
         state = next(self._states)
@@ -32,7 +32,7 @@ class Airflow:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that passes only by sleeping; answers how many seconds have passed."""
+    """Time that passes only by sleeping; returns how many seconds have passed."""
     passed = [0.0]
 
     class Clock:
@@ -41,7 +41,7 @@ def clock(monkeypatch):
         @staticmethod
         def sleep(seconds):
             passed[0] += seconds
-            assert passed[0] < 2 * watch.RUN_SECONDS, "waits without an end"
+            assert passed[0] < 2 * watch.RUN_SECONDS, "waits without a deadline"
 
     monkeypatch.setattr(watch, "time", Clock)
     return passed
@@ -58,9 +58,9 @@ def test_a_run_is_followed_to_its_end(clock, end):
     assert len(shown) == 3
 
 
-def test_an_api_server_that_is_gone_for_a_moment_is_waited_for(clock):
-    gone = requests.ConnectionError("refused")
-    assert follow(Airflow("running", gone, requests.Timeout("slow"), gone, "running", "success")) == "success"
+def test_an_api_server_that_is_down_for_a_moment_is_waited_for(clock):
+    refused = requests.ConnectionError("refused")
+    assert follow(Airflow("running", refused, requests.Timeout("slow"), refused, "running", "success")) == "success"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_an_api_server_that_is_gone_for_a_moment_is_waited_for(clock):
     [
         (Airflow("queued"), watch.START_SECONDS, "has not started within 300 seconds; another run"),
         (Airflow("running"), watch.RUN_SECONDS, "is still running after 60 minutes; it goes on, see http"),
-        (Airflow("running", well=False), watch.UNHEALTHY_SECONDS, "has not been healthy for 120 seconds"),
+        (Airflow("running", healthy=False), watch.UNHEALTHY_SECONDS, "has not been healthy for 120 seconds"),
         (Airflow(requests.ConnectionError("refused")), watch.UNHEALTHY_SECONDS, "has not been healthy for 120 seconds"),
     ],
 )

@@ -14,13 +14,13 @@ from tests.system.world import World
 
 
 def canaries_of(world: World) -> set[bytes]:
-    """Every secret in each spelling in which it might be written down."""
+    """Every secret in each spelling in which it may be stored."""
     spellings = [(text, quote(text, safe=""), json.dumps(text)[1:-1]) for text in secrets(world)]
     return {spelling.encode() for each in spellings for spelling in each}
 
 
 def secrets(world: World) -> Iterator[str]:
-    """The account key, our private key, those of Airflow and its stores, what services know, what tests made up."""
+    """The account key, our private key, the secrets of Airflow, of its stores, of the services and of the tests."""
     yield STORAGE_KEY
     yield from (line for line in key_file(world).splitlines() if line and not line.startswith("-"))
     for file in ("secrets.json", "store-passwords.json"):
@@ -40,8 +40,8 @@ def key_file(world: World) -> str:
     return (world.stack.home / "emulator/pki/management.key").read_text()
 
 
-def found(canaries: set[bytes], places: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Places in which a secret is; the secret itself is not returned."""
+def leaks(canaries: set[bytes], places: Iterable[tuple[str, bytes]]) -> list[str]:
+    """The places that contain a secret, without the secret."""
     return [name for name, content in places if any(canary in content for canary in canaries)]
 
 

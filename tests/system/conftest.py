@@ -17,17 +17,17 @@ from stack.parts import ROOT
 from stack.settings import access_control_connection
 from tests.emulator.driver import EmulatorProcess
 from tests.system.services import (
-    AT_ONCE,
-    DELETED,
-    LEFT,
-    MARKED,
+    DELETED_RUN,
+    ENDED_RUN,
+    FAILED_RUN,
+    MAX_CONCURRENT,
     NAMESPACE,
     NAMESPACE_KEY,
-    PAUSED,
+    PAUSED_DAG,
     PROVING_GROUND,
-    RESTORED,
+    RESTORE_SERVICE,
 )
-from tests.system.troubles import be_strict_about_messages, meet_troubles
+from tests.system.troubles import run_night_with_faults, run_strict_night
 from tests.system.world import Night, World, until
 
 # Seconds by kind of operation: long enough that every transitional state can be seen, short enough for a test.
@@ -37,7 +37,7 @@ DURATIONS |= {"restore": 2.0}
 SETTINGS = {
     **LOW_CPU,
     "AIRFLOW__BIZTALK_SERVICES__EXCLUDE": "proving-*",
-    "AIRFLOW__BIZTALK_SERVICES__MAX_CONCURRENT_BACKUPS": str(AT_ONCE),
+    "AIRFLOW__BIZTALK_SERVICES__MAX_CONCURRENT_BACKUPS": str(MAX_CONCURRENT),
     "AIRFLOW__BIZTALK_SERVICES__DRAIN_ERROR_TOLERANCE_SECONDS": "3",
     "AIRFLOW__BIZTALK_SERVICES__POLL_ERROR_TOLERANCE_SECONDS": "5",
     "AIRFLOW__BIZTALK_SERVICES__SUSPEND_DEADLINE_MINUTES": "1",
@@ -49,7 +49,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="package")
 def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A running stack with the sample fleet and the proving ground, shared by all tests; all it keeps is pytest's."""
+    """A running stack with the sample fleet and the proving ground, shared by all tests, in pytest's folder."""
     home, dags = tmp_path_factory.mktemp("stack"), tmp_path_factory.mktemp("dags")
     for folder in (ROOT / "dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -73,21 +73,21 @@ def world(airflow_stack: Stack) -> World:
 
 @pytest.fixture(scope="package")
 def good_night(world: World, abandoned: int) -> Night:
-    """A night without troubles, of all services that the configuration includes; the first after Airflow's death."""
+    """A night without troubles, of all services that the configuration includes; the first after Airflow was killed."""
     return world.night()
 
 
 @pytest.fixture(scope="package")
 def next_night(world: World, good_night: Night) -> Night:
-    """The night after it for one service, by hand: its tracking database is away, a person says that it is drained."""
+    """The night after it for one service, by hand: without tracking database; a person confirms that it is drained."""
     with world.without_tracking("contosoorders"):
         return world.night(["CONTOSOORDERS"], batches_are_empty=True, label="before the change of Monday")
 
 
 @pytest.fixture(scope="package")
 def troubled(world: World) -> tuple[Night, list[dict[str, Any]]]:
-    """The night of troubles, and the faults that were ordered for it with how often each happened."""
-    return meet_troubles(world)
+    """The night with faults, and the faults that were requested for it with the number of times each happened."""
+    return run_night_with_faults(world)
 
 
 @pytest.fixture(scope="package")
@@ -97,25 +97,25 @@ def troubled_night(troubled: tuple[Night, list[dict[str, Any]]]) -> Night:
 
 @pytest.fixture(scope="package")
 def strict_night(world: World, good_night: Night) -> Iterator[Future[Night]]:
-    """A night that is strict about messages, and backs up what is restored afterwards. It begins now, and what happens
-    to others may happen meanwhile."""
+    """A night that fails on refilled batches, and backs up what is restored afterwards. It begins now; runs of other
+    services may be active meanwhile."""
     pki = world.stack.home / "emulator/pki"
     access = access_control_connection(world.stack.ports, pki, NAMESPACE, NAMESPACE_KEY)
     world.connection(f"biztalk_acs_{NAMESPACE}", access)
     with ThreadPoolExecutor(1) as threads:
-        yield threads.submit(be_strict_about_messages, world)
+        yield threads.submit(run_strict_night, world)
 
 
 @pytest.fixture(scope="package")
 def abandoned(world: World) -> int:
     """Runs leave four services suspended: one run ends, one is marked as failed while it works, one has ended and is
-    deleted, and the DAG of one is paused. Then all of Airflow is killed, and started again. Number of the journal's
-    last entry before. What follows takes minutes: request it early, check it late."""
+    deleted, and the DAG of one is paused. Then all of Airflow is killed, and started again. The value is the number
+    of the journal's last entry before. The resumptions take minutes: request it early, check it late."""
     before = world.last_seq()
-    world.leave_suspended("is_paused", PAUSED)
+    world.leave_suspended("is_paused", PAUSED_DAG)
     world.airflow.pause("is_paused")
-    ended, deleted = (world.leave_suspended("leaves_suspended", service) for service in (LEFT, DELETED))
-    working = world.leave_suspended("works_for_an_hour", MARKED)
+    ended, deleted = (world.leave_suspended("leaves_suspended", service) for service in (ENDED_RUN, DELETED_RUN))
+    working = world.leave_suspended("works_for_an_hour", FAILED_RUN)
     for run_id in (ended, deleted):
         assert world.airflow.wait_run("leaves_suspended", run_id) == "success"
     world.airflow.forget("leaves_suspended", deleted)
@@ -129,19 +129,19 @@ def abandoned(world: World) -> int:
         world.stack.kill(part)
         del running[part]
     world.stack.start()
-    assert running.items() <= world.stack.running().items(), "a start leaves alone what runs"
+    assert running.items() <= world.stack.running().items(), "a start does not restart what runs"
     return before
 
 
 def build_proving_ground(home: Path) -> None:
-    """Create the services on which things go wrong, before Airflow gets the connections to the tracking databases."""
+    """Create the services that fail, before Airflow gets the connections to the tracking databases."""
     home.mkdir(parents=True)
     emulator = EmulatorProcess(home, "--sample-fleet").start()
     try:
         emulator.admin("PATCH", "/settings", {"name_hold_seconds": 0})
         for name in PROVING_GROUND:
             namespace = {"AccessControlNamespace": NAMESPACE, "AccessControlKey": NAMESPACE_KEY}
-            answer = emulator.create(name, Edition="basic", **(namespace if name == RESTORED else {}))
+            answer = emulator.create(name, Edition="basic", **(namespace if name == RESTORE_SERVICE else {}))
             assert answer.status_code == 202, answer.text
         for name in PROVING_GROUND:
             emulator.reaches(name, "Active")
@@ -150,7 +150,7 @@ def build_proving_ground(home: Path) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Look for secrets last, when everything else has left its traces; give the first test of a night time for it."""
+    """Search for secrets last, after all other tests; allow the first test of a night its time."""
     items.sort(key=lambda item: item.path.name == "test_no_secret_anywhere.py")
     for item in items:
         if item.path.parent == Path(__file__).parent:

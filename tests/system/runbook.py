@@ -26,24 +26,24 @@ AGREEMENT, CHANGED = "Tailspin X12 send", "changed after the backup"
 class Block:
     """A block that was run.
 
-    :param said: what it printed
-    :param done: operations that the emulator began meanwhile, on the service and on the drill's
+    :param output: its output
+    :param operations: operations that the emulator began meanwhile, on the service and on the drill's
     :param state: state of the service after it
     """
 
-    said: str
-    done: list[str]
+    output: str
+    operations: list[str]
     state: str | None
 
     @property
     def lines(self) -> list[str]:
-        return self.said.splitlines()
+        return self.output.splitlines()
 
 
 def follow(world: World, folder: Path) -> dict[str, Block]:
     """Every marked block, after it was run.
 
-    Since the backup of which the runbook is about, the service has sent messages, and one of its partners was changed.
+    Since the backup that the runbook restores, the service has sent messages, and one of its partners was changed.
 
     :param folder: for the shell
     """
@@ -56,15 +56,15 @@ def follow(world: World, folder: Path) -> dict[str, Block]:
     try:
         for name, text in MARKED.findall(RUNBOOK.read_text()):
             before = world.last_seq()
-            said = shell.run(name, text)
-            found[name] = Block(said, operations_since(world, before), world.state(SERVICE))
+            output = shell.run(name, text)
+            found[name] = Block(output, operations_since(world, before), world.state(SERVICE))
     finally:
         shell.close()
     return found
 
 
 def environment(world: World, drill_connection: str, folder: Path) -> dict[str, str]:
-    """What the runbook asks the reader to set."""
+    """The variables that the runbook requires."""
     management, access = world.stack.connections["biztalk_default"], sample_credentials(world.stack.home / "emulator")
     namespace, key = (access[SERVICE]["access_control"][part] for part in ("namespace", "key"))
     (folder / "key").write_text(key)

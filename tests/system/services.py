@@ -1,4 +1,4 @@
-"""Services of the tests: the sample fleet, and the proving ground on which things go wrong, one service a story."""
+"""Services of the tests: the sample fleet, and the proving ground, whose services fail in one way each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ CLOUD_SERVICE = "contoso-west-us"
 WITH_BACKUPS = ("contosoorders", "ContosoRetail", "contosonordic", "contosoeurope")
 WITHOUT_BACKUPS = ("contosodev", "contosotrial")
 
-SURVIVES = {
+RESPONSE_FAULTS = {
     "proving-reset": "reset-after",
     "proving-truncated": "truncated",
     "proving-html": "html",
@@ -15,9 +15,9 @@ SURVIVES = {
     "proving-malformed": "malformed-xml",
     "proving-bomb": "entity-bomb",
 }
-"""Service -> how every answer to a change of it is spoiled, once, after the change was carried out."""
+"""Service -> the fault of the response to each change of it, once, after the change was carried out."""
 
-STORIES = (
+FAULTY_SERVICES = (
     "proving-412-suspend",
     "proving-412-backup",
     "proving-susp-fails",
@@ -29,18 +29,23 @@ STORIES = (
     "proving-deleted",
     "proving-suspended",
 )
-"""Each has a trouble of its own, some two. Those with a 1 take longest; their names give them the first turns."""
+"""Each has a fault of its own, some two. Those with a 1 take longest; by their names they get the first slots."""
 
-RESTORED = "proving-restore"
+RESTORE_SERVICE = "proving-restore"
 NAMESPACE, NAMESPACE_KEY = "provingrestoreacs", "YSBrZXkgdGhhdCBpcyBtYWRlIHVwIGZvciBhIHRlc3Q="
 """The service that is restored, its Access Control namespace, and the key of that."""
 
-AT_ONCE = 12
+MAX_CONCURRENT = 12
 """How many services are backed up at the same time."""
 
-LEFT, MARKED, DELETED, PAUSED = "proving-left", "proving-marked", "proving-deleted-run", "proving-paused"
-ABANDONED = (LEFT, MARKED, DELETED, PAUSED)
+ENDED_RUN, FAILED_RUN, DELETED_RUN, PAUSED_DAG = (
+    "proving-left",
+    "proving-marked",
+    "proving-deleted-run",
+    "proving-paused",
+)
+WATCHDOG_SERVICES = (ENDED_RUN, FAILED_RUN, DELETED_RUN, PAUSED_DAG)
 """Each is left suspended by a run: one that has ended, one that a person marks as failed, one that a person deletes,
 and one whose DAG a person pauses."""
 
-PROVING_GROUND = (*SURVIVES, *STORIES, "proving-storage", RESTORED, *ABANDONED)
+PROVING_GROUND = (*RESPONSE_FAULTS, *FAULTY_SERVICES, "proving-storage", RESTORE_SERVICE, *WATCHDOG_SERVICES)

@@ -1,4 +1,4 @@
-"""Connections that do not work: each says in one sentence what is wrong with it, at the first step, once."""
+"""Connections that do not work: the first step reports the reason in one sentence, once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ QUERIES = {
 
 @pytest.fixture(scope="module")
 def logs(world: World, tmp_path_factory) -> dict[str, str]:
-    """State and log of the step that used a connection, state and batch report of that with a query; by their name."""
+    """State and log of the step with a connection, state and batch report of the step with a query; by their name."""
     before = world.last_seq()
     world.secrets.add(SIGNATURE)
     described = management(world, tmp_path_factory.mktemp("certificates")) | storage(world)

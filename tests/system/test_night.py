@@ -10,7 +10,7 @@ import pytest
 
 from stack.settings import STORAGE_ACCOUNT
 from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
-from tests.system.world import CATALOG, DAG_ID, DONE, World, fits_descriptor
+from tests.system.world import BACKUP_OPERATIONS, CATALOG, DAG_ID, World, fits_descriptor
 
 FIELDS = {
     "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
@@ -29,7 +29,7 @@ def test_the_report_lists_exactly_the_configured_services(good_night):
 
 @pytest.mark.parametrize("name", WITH_BACKUPS)
 def test_each_service_is_suspended_backed_up_resumed_once(good_night, name):
-    assert good_night.operations(name) == DONE
+    assert good_night.operations(name) == BACKUP_OPERATIONS
     assert [good_night.responses(name, operation) for operation in ("suspend", "backup", "resume")] == [[202]] * 3
 
 
@@ -112,8 +112,8 @@ def test_a_cleared_step_runs_again_and_so_does_the_report(good_night, world):
         for each in world.airflow.task_instances(DAG_ID, good_night.run_id)
         if (each["state"], each["try_number"]) == ("success", 2)
     }
-    everybody = {(f"service.{step}", each) for step in ("suspend", "resume") for each in range(len(WITH_BACKUPS))}
-    assert again == {("service.back_up", index), ("report", -1)} | everybody
+    of_all_services = {(f"service.{step}", each) for step in ("suspend", "resume") for each in range(len(WITH_BACKUPS))}
+    assert again == {("service.back_up", index), ("report", -1)} | of_all_services
     operations = world.emulator.journal(after=before, kind="operation")
     assert [entry for entry in operations if entry["service"] in WITH_BACKUPS] == []
 
@@ -121,7 +121,7 @@ def test_a_cleared_step_runs_again_and_so_does_the_report(good_night, world):
 def test_the_next_night_backs_up_only_the_chosen_service(next_night, world):
     assert next_night.state == "success"
     assert set(next_night.report) == {"contosoorders"}
-    assert next_night.operations("contosoorders") == DONE
+    assert next_night.operations("contosoorders") == BACKUP_OPERATIONS
     assert next_night.operations("contosonordic") == []
     assert next_night.reference("contosoorders")["label"] == "before the change of Monday"
     backup = next_night.backup("contosoorders")

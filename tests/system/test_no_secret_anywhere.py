@@ -1,4 +1,4 @@
-"""After everything else: no secret has left its connection. (conftest puts this file last.)"""
+"""After all other tests: no secret is stored outside its connection. (conftest puts this file last.)"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.canaries import canaries_of, database_rows, found, log_files
+from tests.system.canaries import canaries_of, database_rows, leaks, log_files
 from tests.system.world import CATALOG, World
 
 
@@ -19,14 +19,14 @@ def canaries(world: World) -> set[bytes]:
 
 @pytest.fixture(scope="module", autouse=True)
 def traces(good_night, troubled_night) -> None:
-    """There is something to look through, even when this file runs alone."""
+    """The traces exist even when this file runs alone."""
 
 
-def test_there_are_secrets_to_look_for(world, canaries):
+def test_there_are_secrets_to_search_for(world, canaries):
     store = (world.stack.home / "emulator/emulator.db").read_bytes()
     assert len(canaries) > 50
-    assert found(canaries, [("the emulator's own store", store)])
-    assert found(canaries, [("a backup", b"".join(payload(world)))])
+    assert leaks(canaries, [("the emulator's own store", store)])
+    assert leaks(canaries, [("a backup", b"".join(payload(world)))])
 
 
 def test_no_secret_in_any_log(world, canaries):
@@ -35,33 +35,33 @@ def test_no_secret_in_any_log(world, canaries):
     assert any(
         re.search(rb"Requested backup \S+ of contoso-west-us/proving-html: operation", content) for _, content in logs
     )
-    assert found(canaries, logs) == []
+    assert leaks(canaries, logs) == []
 
 
 def test_no_secret_in_any_table_of_airflows_database(world, canaries):
     rows = list(database_rows(world))
     kept = {"xcom", "rendered_task_instance_fields", "task_state_store", "dag_run", "serialized_dag", "asset_event"}
     assert kept < {table for table, _ in rows}
-    assert found(canaries, rows) == []
+    assert leaks(canaries, rows) == []
 
 
 def test_no_secret_in_the_arguments_of_triggers(world, canaries):
     assert any("proving-1-bkup-stuck" in arguments for arguments in world.triggers_seen)
-    assert found(canaries, [("trigger", arguments.encode()) for arguments in world.triggers_seen]) == []
+    assert leaks(canaries, [("trigger", arguments.encode()) for arguments in world.triggers_seen]) == []
 
 
 def test_no_secret_in_the_catalog_and_in_descriptors(world, canaries):
     entries = list(world.content(CATALOG).items())
     assert len(entries) > 10
-    assert found(canaries, entries) == []
+    assert leaks(canaries, entries) == []
     descriptors = [(name, world.content(name).get(f"{name}.txt", b"")) for name in world.containers() - {CATALOG}]
     assert any(content for _, content in descriptors)
-    assert found(canaries, descriptors) == []
+    assert leaks(canaries, descriptors) == []
 
 
 def test_no_secret_in_the_emulators_journal(world, canaries):
     journal = json.dumps(world.emulator.journal()).encode()
-    assert found(canaries, [("journal", journal)]) == []
+    assert leaks(canaries, [("journal", journal)]) == []
 
 
 def payload(world: World) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ FORM = {
         "When a message enters a batch while the service is being suspended": "record the possible loss",
     },
 }
-PATIENCE = 30_000
+WAIT_MILLISECONDS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def screenshots(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[BrowserContext]:
-    """One browser with one cache: it loads once what all pages are made of."""
+    """One browser with one cache: it loads the common files of all pages once."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**launch_options())
         yield browser.new_context(viewport={"width": 1600, "height": 1100})
@@ -50,19 +50,19 @@ def browser() -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(request, browser, world, screenshots) -> Iterator[Page]:
     """A page that sends requests to the stack only, without errors in its console; a picture of its end is kept."""
-    complaints, elsewhere = [], []
+    errors, foreign_requests = [], []
     page = browser.new_page()
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.set_default_timeout(WAIT_MILLISECONDS)
+    expect.set_options(timeout=WAIT_MILLISECONDS)
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     own = (world.stack.url, "data:", "blob:")
-    page.on("request", lambda request: request.url.startswith(own) or elsewhere.append(request.url))
+    page.on("request", lambda request: request.url.startswith(own) or foreign_requests.append(request.url))
     yield page
     page.screenshot(path=screenshots / f"{request.node.name}.png")
     page.close()
-    assert complaints == []
-    assert elsewhere == []
+    assert errors == []
+    assert foreign_requests == []
 
 
 def test_the_graph_shows_the_steps_of_a_service(page, world, good_night):

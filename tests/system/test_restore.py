@@ -13,11 +13,11 @@ from playwright.sync_api import sync_playwright
 
 from stack.browser import launch_options
 from stack.settings import storage_connection
-from tests.system.services import ABANDONED, RESTORED
+from tests.system.services import RESTORE_SERVICE, WATCHDOG_SERVICES
 from tests.system.world import CATALOG, RESTORE, Night, Restoration, World
 
 COPY = "contosocopy"
-A_FEW = 2
+CONCURRENT_PLANS = 2
 """Refused ones at the same time; the others happen beside them."""
 
 OTHER_KEY = "bm90IHRoZSBrZXkgb2YgdGhpcyBhY2NvdW50IGF0IGFsbCwgYnV0IG1hZGUgdXAgZm9yIGEgdGVzdA=="
@@ -28,16 +28,16 @@ OTHER_KEY = "bm90IHRoZSBrZXkgb2YgdGhpcyBhY2NvdW50IGF0IGFsbCwgYnV0IG1hZGUgdXAgZm9
 
 @pytest.fixture(scope="module")
 def copied(world: World, good_night: Night) -> Restoration:
-    """A backup restored beside its service, into a higher edition; the emulator dies while it is at it."""
+    """A backup restored beside its service, into a higher edition; the emulator is killed meanwhile."""
 
-    def emulator_dies(run_id: str) -> None:
+    def kill_emulator(run_id: str) -> None:
         world.reaches(COPY, "Restoring")
         world.stack.kill("emulator")
         world.stack.revive()
 
     return world.restoration(
         "contosoeurope",
-        [world.approve, emulator_dies],
+        [world.approve, kill_emulator],
         backup=good_night.backup("contosoeurope"),
         target_name=COPY,
         edition="premium",
@@ -82,12 +82,12 @@ def test_the_plan_lists_the_risk_of_unchanged_numbers(copied):
 
 # The others, beside each other.
 
-Stories = dict[Callable, Future]
+Runs = dict[Callable, Future]
 
 
 @pytest.fixture(scope="module")
-def stories(world: World, copied: Restoration, request: pytest.FixtureRequest) -> Iterator[Stories]:
-    """What becomes of each. Nothing dies any more, so that the night of other services may begin as well."""
+def concurrent_runs(world: World, copied: Restoration, request: pytest.FixtureRequest) -> Iterator[Runs]:
+    """The concurrent restores. No process is killed any more, so that the night of other services may begin as well."""
     night = request.getfixturevalue("strict_night")
     with ThreadPoolExecutor() as threads:
         yield {
@@ -124,24 +124,24 @@ def refused_forms(world: World) -> dict[str, tuple[dict[str, Any], list[str]]]:
 
 
 def refuse(world: World) -> dict[str, tuple[Restoration, list[str]]]:
-    """The plan of each refuses it; with all that it has to say."""
+    """Restores whose plans are refused, each with the expected sentences of its report."""
     forms = refused_forms(world)
-    with ThreadPoolExecutor(A_FEW) as threads:
+    with ThreadPoolExecutor(CONCURRENT_PLANS) as threads:
         runs = {name: threads.submit(world.restoration, **form) for name, (form, _) in forms.items()}
         return {name: (run.result(), forms[name][1]) for name, run in runs.items()}
 
 
 @pytest.fixture(scope="module")
-def refused(stories: Stories) -> dict[str, tuple[Restoration, list[str]]]:
-    return stories[refuse].result()
+def refused(concurrent_runs: Runs) -> dict[str, tuple[Restoration, list[str]]]:
+    return concurrent_runs[refuse].result()
 
 
 @pytest.mark.parametrize("name", ["exists", "three rules", "unknown", "key", "no connection"])
 def test_a_plan_with_blocking_issues_is_refused(refused, name):
-    run, said = refused[name]
+    run, sentences = refused[name]
     assert run.state == "failed"
     assert run.report["outcome"] == "refused"
-    assert [sentence for sentence in said if sentence not in run.report["reason"]] == []
+    assert [sentence for sentence in sentences if sentence not in run.report["reason"]] == []
     assert "nothing was changed" in run.report["reason"].casefold()
     assert run.steps["plan"] == "failed"
     for service in ("contosoorders", "short"):
@@ -152,7 +152,7 @@ def test_a_plan_with_blocking_issues_is_refused(refused, name):
 
 
 def leave_unapproved(world: World) -> dict[str, Restoration]:
-    """Restores of a living service to its own name that do not come to a change."""
+    """Restores of an existing service to its own name that end before any change."""
     form = {"service": "contosoorders", "existing_service_policy": "replace"}
 
     def reject(run_id: str) -> None:
@@ -171,15 +171,15 @@ def leave_unapproved(world: World) -> dict[str, Restoration]:
     }
     with ThreadPoolExecutor(len(cases)) as threads:
         runs = {
-            name: threads.submit(world.restoration, stories=stories, **form, **more)
-            for name, (stories, more) in cases.items()
+            name: threads.submit(world.restoration, actions=actions, **form, **more)
+            for name, (actions, more) in cases.items()
         }
         return {name: run.result() for name, run in runs.items()}
 
 
 @pytest.fixture(scope="module")
-def unapproved(stories: Stories) -> dict[str, Restoration]:
-    return stories[leave_unapproved].result()
+def unapproved(concurrent_runs: Runs) -> dict[str, Restoration]:
+    return concurrent_runs[leave_unapproved].result()
 
 
 def approve_in_browser(world: World, run_id: str, service: str) -> None:
@@ -228,30 +228,34 @@ def test_a_change_after_the_plan_stops_the_run(unapproved):
 
 
 def fail_late(world: World, night: Future[Night]) -> tuple[Restoration, Restoration]:
-    """A stored value is changed after everything was checked: the known issue. And the restore that undoes it.
+    """A stored value is changed after everything was checked: the known issue. Then the restore that undoes it.
 
     :param night: with a backup of the service
-    :returns: the restore that failed, and the one with the form that it gives
+    :returns: the restore that failed, and the one with its undo form
     """
-    assert night.result().backup(RESTORED)
-    database = world.service(RESTORED)["settings"]["TrackingStoreConnectionString"]
+    assert night.result().backup(RESTORE_SERVICE)
+    database = world.service(RESTORE_SERVICE)["settings"]["TrackingStoreConnectionString"]
     name = re.search("Initial Catalog=([^;]+)", database)[1]
     login = next(each for each in world.emulator.admin("GET", "/world")["databases"] if each["name"] == name)
 
     def login_changes(run_id: str) -> None:
         world.approve(run_id)
-        world.await_entry(RESTORED, event="ended", operation="delete")
+        world.await_entry(RESTORE_SERVICE, event="ended", operation="delete")
         world.emulator.admin("PUT", f"/world/databases/{name}", {"user": login["user"], "password": "another-one"})
 
-    failed = world.restoration(RESTORED, [login_changes], existing_service_policy="replace", control_numbers="report")
-    world.emulator.admin("PUT", f"/world/databases/{name}", {"user": login["user"], "password": f"hidden-{RESTORED}"})
+    failed = world.restoration(
+        RESTORE_SERVICE, [login_changes], existing_service_policy="replace", control_numbers="report"
+    )
+    world.emulator.admin(
+        "PUT", f"/world/databases/{name}", {"user": login["user"], "password": f"hidden-{RESTORE_SERVICE}"}
+    )
     form = failed.report["undo_form"]
-    return failed, world.restoration(stories=[world.approve], **form)
+    return failed, world.restoration(actions=[world.approve], **form)
 
 
 @pytest.fixture(scope="module")
-def failed_late(stories: Stories) -> tuple[Restoration, Restoration]:
-    return stories[fail_late].result()
+def failed_late(concurrent_runs: Runs) -> tuple[Restoration, Restoration]:
+    return concurrent_runs[fail_late].result()
 
 
 def test_a_failure_after_the_deletion_reports_the_undo_form(failed_late):
@@ -261,15 +265,15 @@ def test_a_failure_after_the_deletion_reports_the_undo_form(failed_late):
     assert failed.report["safety_backup"] in failed.report["reason"]
     assert failed.report["undo_form"]["backup"] == failed.report["safety_backup"].rpartition("/")[2]
     assert json.dumps(failed.report["undo_form"]) in failed.report["reason"]
-    assert failed.responses(RESTORED, "delete") == [202]
+    assert failed.responses(RESTORE_SERVICE, "delete") == [202]
 
 
 def test_the_undo_form_restores_what_was_deleted(failed_late, world):
     _, back = failed_late
     assert back.report["outcome"] == "restored", back.report
-    assert world.state(RESTORED) == "Suspended"
+    assert world.state(RESTORE_SERVICE) == "Suspended"
 
 
 def test_no_lock_is_left_on_a_service_whose_run_has_ended(refused, unapproved, failed_late, world):
     locks = map(re.compile(r"claims/([^/]+)\.json").fullmatch, world.written(CATALOG))
-    assert {lock[1] for lock in locks if lock} <= set(ABANDONED)
+    assert {lock[1] for lock in locks if lock} <= set(WATCHDOG_SERVICES)

@@ -1,4 +1,4 @@
-"""The restore runbook does what it says."""
+"""The restore runbook works."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def blocks(world: World, good_night: Night, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def report(blocks) -> dict[str, Any]:
-    """What the run says of itself in the end."""
-    return json.loads(blocks["follow"].said.partition("\n}")[0] + "}")
+    """The report of the run."""
+    return json.loads(blocks["follow"].output.partition("\n}")[0] + "}")
 
 
 @pytest.fixture(scope="module")
 def record(blocks, world: World) -> dict[str, Any]:
-    """What the catalog keeps of the restore."""
+    """The record of the restore in the catalog."""
     (kept,) = world.catalog("restores", SERVICE).values()
     return kept
 
@@ -45,7 +45,7 @@ def backup(good_night: Night) -> str:
     return good_night.backup(SERVICE)
 
 
-def test_every_block_stands_in_the_order_of_the_story():
+def test_the_blocks_are_in_the_expected_order():
     assert [name for name, _ in MARKED.findall(RUNBOOK.read_text())] == ORDER
 
 
@@ -57,34 +57,34 @@ def test_its_commands_need_only_bash_curl_python_and_library():
 def test_checking_lists_services_and_backups(blocks, backup):
     assert f"{SERVICE} Active" in blocks["check"].lines
     assert any(line.startswith(f"{backup}\t") and "drained" in line for line in blocks["check"].lines)
-    assert json.loads(blocks["choose"].said)["agreements"] > 0
+    assert json.loads(blocks["choose"].output)["agreements"] > 0
 
 
 @pytest.mark.parametrize("name", ["prepare", "check", "choose", "plan", "start", "record", "ranges", "compare"])
 def test_reading_changes_nothing(blocks, name):
-    assert blocks[name].done == []
+    assert blocks[name].operations == []
 
 
 def test_the_plan_alone_can_be_read(blocks, backup):
     plan = blocks["plan"]
-    assert f"## Restore {STORAGE_ACCOUNT}/{backup} as {CLOUD_SERVICE}/{SERVICE}" in plan.said
+    assert f"## Restore {STORAGE_ACCOUNT}/{backup} as {CLOUD_SERVICE}/{SERVICE}" in plan.output
     for heading in ("Steps", "Data loss and manual follow-up", "Rules"):
-        assert f"### {heading}" in plan.said
+        assert f"### {heading}" in plan.output
     assert plan.lines[-1] == "plan only"
 
 
 def test_the_run_waits_for_a_person_and_shows_them_the_plan(blocks):
     assert blocks["start"].lines[0] == "awaiting_input"
-    assert "### Steps" in blocks["start"].said
+    assert "### Steps" in blocks["start"].output
     assert re.fullmatch("[0-9a-f]{64}", blocks["start"].lines[-1])
 
 
 def test_after_approval_it_is_backed_up_deleted_and_restored(blocks, report, backup, world):
-    assert "Approve" in blocks["approve"].said
+    assert "Approve" in blocks["approve"].output
     assert (report["outcome"], report["state"]) == ("restored", "Suspended")
     assert report["backup"] == f"{STORAGE_ACCOUNT}/{backup}"
     assert report["differences"] == []
-    assert blocks["approve"].done + blocks["follow"].done == REPLACED
+    assert blocks["approve"].operations + blocks["follow"].operations == REPLACED
     endings = [each for each in world.emulator.journal(service=SERVICE, kind="operation") if each["event"] == "ended"]
     assert {each["status"] for each in endings} == {"Succeeded"}
     assert f"{SERVICE} Suspended" in blocks["follow"].lines
@@ -104,7 +104,7 @@ def test_the_existing_service_was_backed_up_before_deletion(record, world):
     assert fits_descriptor(world.content(safety["container"]), safety["container"])
 
 
-def test_no_partner_gets_a_control_number_twice(report, world):
+def test_no_partner_receives_a_control_number_twice(report, world):
     assert report["numbers"]
     assert all(row["done"] and row["next"] == row["highest"] + 101 for row in report["numbers"])
     world.pass_messages(SERVICE)
@@ -117,26 +117,26 @@ def test_control_numbers_can_be_advanced_by_hand(blocks):
 
 
 def test_the_service_is_resumed_by_hand(blocks):
-    assert blocks["resume"].done == ["resume"]
+    assert blocks["resume"].operations == ["resume"]
     assert blocks["resume"].state == "Active"
 
 
 def test_later_changes_show_in_plan_and_inventory_diff(blocks, world):
     for name in ("plan", "compare"):
-        assert CHANGED in blocks[name].said
+        assert CHANGED in blocks[name].output
     assert len(blocks["compare"].lines) == 2
     assert CHANGED not in str(world.service(SERVICE)["content"]["partners"])
 
 
 def test_the_drill_is_restored_beside_the_service_and_deleted(blocks, world):
     assert "restored" in blocks["drill"].lines
-    assert blocks["drill"].done == ["restore"]
+    assert blocks["drill"].operations == ["restore"]
     assert blocks["drill"].state == "Active"
-    assert blocks["delete the drill"].done == ["delete"]
+    assert blocks["delete the drill"].operations == ["delete"]
     assert world.state(DRILL) is None
 
 
 def test_a_rejected_plan_changes_nothing(blocks):
     assert blocks["reject"].lines[-1] == "refused"
-    assert blocks["reject"].done == []
+    assert blocks["reject"].operations == []
     assert blocks["reject"].state == "Active"

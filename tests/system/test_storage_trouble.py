@@ -1,4 +1,4 @@
-"""A night on which the storage account goes away."""
+"""A night in which the storage account becomes unreachable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SERVICE = "proving-storage"
 def test_storage_lost_during_a_backup_fails_it_and_resumes(world):
     world.emulator.fault("stuck", "backup", service=SERVICE, count=1)
 
-    def storage_goes_away(run_id: str) -> None:
+    def end_storage(run_id: str) -> None:
         world.await_entry(SERVICE, kind="blob", event="payload", after=before)
         world.end_storage()
         world.release(SERVICE)
@@ -16,7 +16,7 @@ def test_storage_lost_during_a_backup_fails_it_and_resumes(world):
         world.stack.revive()
 
     before = world.last_seq()
-    night = world.night([SERVICE], [storage_goes_away])
+    night = world.night([SERVICE], [end_storage])
     row = night.report[SERVICE]
     assert night.state == "failed"
     assert (row["failed_step"], row["backup"], row["state"]) == ("wait_for_backup", None, "Active")

@@ -1,22 +1,22 @@
-"""What a person finds in the morning after a night of troubles."""
+"""The report of a night with faults."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.system.services import AT_ONCE, STORIES, SURVIVES
-from tests.system.world import DONE, fits_descriptor
+from tests.system.services import FAULTY_SERVICES, MAX_CONCURRENT, RESPONSE_FAULTS
+from tests.system.world import BACKUP_OPERATIONS, fits_descriptor
 
-SUSPENDED, RESUMED = ("suspend", "Succeeded"), ("resume", "Succeeded")
-BACKED_UP, NOT_BACKED_UP = ("backup", "Succeeded"), ("backup", "Failed")
+SUSPEND, RESUME = ("suspend", "Succeeded"), ("resume", "Succeeded")
+BACKUP, FAILED_BACKUP = ("backup", "Succeeded"), ("backup", "Failed")
 
 
 def test_the_run_is_red_and_names_exactly_the_failed_services(troubled_night):
     assert troubled_night.state == "failed"
     failed = {name for name, row in troubled_night.report.items() if row["outcome"] == "failed"}
-    well = {"contosoorders", "contosoeurope", "proving-suspended", *SURVIVES}
-    assert failed == set(troubled_night.report) - well
-    assert set(troubled_night.report) > {*SURVIVES, *STORIES}
+    unaffected = {"contosoorders", "contosoeurope", "proving-suspended", *RESPONSE_FAULTS}
+    assert failed == set(troubled_night.report) - unaffected
+    assert set(troubled_night.report) > {*RESPONSE_FAULTS, *FAULTY_SERVICES}
     assert all(
         row["reason"] and row["failed_step"] for row in troubled_night.report.values() if row["service"] in failed
     )
@@ -24,7 +24,7 @@ def test_the_run_is_red_and_names_exactly_the_failed_services(troubled_night):
 
 def test_only_a_few_services_are_out_of_service_at_the_same_time(troubled_night):
     # One more than that may be: contosoorders releases its slot while it waits for its batch.
-    assert 2 < most_at_once(troubled_night) <= AT_ONCE + 1
+    assert 2 < most_at_once(troubled_night) <= MAX_CONCURRENT + 1
 
 
 def test_every_trouble_that_was_ordered_has_happened(troubled):
@@ -33,11 +33,11 @@ def test_every_trouble_that_was_ordered_has_happened(troubled):
     assert [fault for fault in ordered if not fault["fired"] or fault["remaining"]] == []
 
 
-@pytest.mark.parametrize("name", SURVIVES)
+@pytest.mark.parametrize("name", RESPONSE_FAULTS)
 def test_refused_requests_and_spoiled_answers_do_no_harm(troubled_night, world, name):
     row = troubled_night.report[name]
     assert (row["outcome"], row["reason"]) == ("backed up", None)
-    assert troubled_night.operations(name) == DONE
+    assert troubled_night.operations(name) == BACKUP_OPERATIONS
     assert troubled_night.states[name] == "Active"
     backup = troubled_night.backup(name)
     assert fits_descriptor(world.content(backup), backup)
@@ -49,12 +49,12 @@ def test_a_change_before_the_suspension_leaves_it_active(troubled_night):
 
 
 def test_a_change_before_the_backup_is_refused_and_resumed(troubled_night):
-    fails(troubled_night, "412-backup", "back_up", "412", operations=[SUSPENDED, RESUMED])
+    fails(troubled_night, "412-backup", "back_up", "412", operations=[SUSPEND, RESUME])
 
 
 def test_a_service_that_cannot_be_suspended_is_resumed(troubled_night):
-    said = "The deployment does not stand still."
-    fails(troubled_night, "susp-fails", "wait_until_suspended", said, operations=[("suspend", "Failed"), RESUMED])
+    reason = "The deployment cannot be suspended."
+    fails(troubled_night, "susp-fails", "wait_until_suspended", reason, operations=[("suspend", "Failed"), RESUME])
 
 
 def test_a_failed_backup_has_no_reference_and_is_resumed(troubled_night):
@@ -62,11 +62,11 @@ def test_a_failed_backup_has_no_reference_and_is_resumed(troubled_night):
 
 
 def test_a_backup_past_its_deadline_fails_and_is_resumed(troubled_night):
-    fails(troubled_night, "1-bkup-stuck", "wait_for_backup", "deadline", operations=[SUSPENDED, BACKED_UP, RESUMED])
+    fails(troubled_night, "1-bkup-stuck", "wait_for_backup", "deadline", operations=[SUSPEND, BACKUP, RESUME])
 
 
 def test_a_service_that_was_deleted_meanwhile_is_reported(troubled_night):
-    operations = [SUSPENDED, BACKED_UP, ("delete", "Succeeded")]
+    operations = [SUSPEND, BACKUP, ("delete", "Succeeded")]
     fails(troubled_night, "deleted", "wait_for_backup", "holds no BizTalk service", operations=operations, state=None)
     assert troubled_night.responses("proving-deleted", "resume") == []
 
@@ -78,12 +78,18 @@ def test_a_resume_that_is_refused_for_a_while_is_retried(troubled_night):
 def test_a_stuck_suspension_is_undone_by_a_retried_resume(
     troubled_night,
 ):
-    operations = [SUSPENDED, ("resume", "Failed"), RESUMED]
+    operations = [SUSPEND, ("resume", "Failed"), RESUME]
     fails(troubled_night, "1-susp-stuck", "wait_until_suspended", "deadline", operations=operations)
 
 
 def test_a_change_during_the_backup_puts_it_into_quarantine(troubled_night, world):
-    fails(troubled_night, "1-edited", "publish_reference", "changed during the backup (ETag ", operations=DONE)
+    fails(
+        troubled_night,
+        "1-edited",
+        "publish_reference",
+        "changed during the backup (ETag ",
+        operations=BACKUP_OPERATIONS,
+    )
     (note,) = world.catalog("set-aside", "proving-1-edited").values()
     assert "changed during the backup" in note["reason"]
     assert note["reference"]["service"] == "proving-1-edited"
@@ -96,7 +102,7 @@ def test_a_resume_past_its_deadline_is_waited_for_again(troubled_night):
 
 
 def test_with_forgotten_operations_the_service_state_counts(troubled_night):
-    assert troubled_night.operations("proving-forgotten") == [SUSPENDED, BACKED_UP]
+    assert troubled_night.operations("proving-forgotten") == [SUSPEND, BACKUP]
     assert set(troubled_night.responses("proving-forgotten", "poll")) == {404}
     assert troubled_night.steps("proving-forgotten")["publish_reference"] == "success"
 
@@ -111,12 +117,12 @@ def test_a_resume_marked_failed_is_red_and_the_backup_valid(troubled_night, worl
 def test_a_service_suspended_before_is_backed_up_and_stays_so(troubled_night):
     row = troubled_night.report["proving-suspended"]
     assert (row["outcome"], row["state"]) == ("backed up", "Suspended")
-    assert troubled_night.operations("proving-suspended") == [BACKED_UP]
+    assert troubled_night.operations("proving-suspended") == [BACKUP]
     assert troubled_night.states["proving-suspended"] == "Suspended"
 
 
 def test_batches_that_are_drained_in_time_are_waited_for(troubled_night):
-    assert troubled_night.operations("contosoorders") == DONE
+    assert troubled_night.operations("contosoorders") == BACKUP_OPERATIONS
     drain = troubled_night.reference("contosoorders")["drain"]
     assert (drain["before"]["answer"], drain["after"]["answer"], drain["drained"]) == ("empty", "empty", True)
     order = [
@@ -145,28 +151,30 @@ def test_with_unknown_batches_nothing_is_suspended(troubled_night):
 
 
 def test_a_refilled_batch_is_recorded_in_the_reference(troubled_night):
-    assert troubled_night.operations("contosoeurope") == DONE
+    assert troubled_night.operations("contosoeurope") == BACKUP_OPERATIONS
     drain = troubled_night.reference("contosoeurope")["drain"]
     assert (drain["before"]["answer"], drain["after"]["answer"], drain["drained"]) == ("empty", "active", False)
     assert sum(batch["messages"] for batch in drain["after"]["batches"]) == 1
 
 
-BACK = [SUSPENDED, NOT_BACKED_UP, RESUMED]
+FAILED_BACKUP_OPERATIONS = [SUSPEND, FAILED_BACKUP, RESUME]
 
 
-def fails(night, story: str, step: str, said: str, operations: list = BACK, state: str | None = "Active") -> None:
-    """The service has failed at this step for this reason, has no reference, and this was done to it."""
-    name = f"proving-{story}"
+def fails(
+    night, case: str, step: str, reason: str, operations: list = FAILED_BACKUP_OPERATIONS, state: str | None = "Active"
+) -> None:
+    """Check that the service has failed at this step for this reason, with these operations and without a reference."""
+    name = f"proving-{case}"
     row = night.report[name]
     assert (row["outcome"], row["failed_step"], row["backup"]) == ("failed", step, None), row
-    assert said in row["reason"]
+    assert reason in row["reason"]
     assert night.operations(name) == operations
     assert (night.states.get(name), row["state"]) == (state, state)
     assert night.world.catalog("references", name) == {}
 
 
 def most_at_once(night) -> int:
-    """The highest number of services that were suspended, or on their way there or back, at one moment."""
+    """The highest number of services that were suspended, suspending or resuming at one moment."""
     down, most = set(), 0
     for entry in night.world.emulator.journal(kind="state", after=night.after):
         if entry["after"] == "Suspending":

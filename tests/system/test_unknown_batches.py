@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.system.world import DAG_ID, DONE, Night
+from tests.system.world import BACKUP_OPERATIONS, DAG_ID, Night
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def strict(strict_night: Future[Night]) -> Night:
 
 
 def test_with_proceed_the_backup_is_taken_and_status_unknown(strict):
-    assert strict.operations("contosonordic") == DONE
+    assert strict.operations("contosonordic") == BACKUP_OPERATIONS
     drain = strict.reference("contosonordic")["drain"]
     assert (drain["before"]["answer"], drain["before"]["source"], drain["drained"]) == ("unknown", "no source", False)
     assert "cannot be queried" in drain["before"]["reason"]
@@ -27,7 +27,7 @@ def test_with_fail_a_refilled_batch_makes_the_run_red(strict, world):
     assert (row["outcome"], row["failed_step"], row["backup"]) == ("failed", "recheck_batches", None)
     assert "messages went into a batch" in row["reason"]
     assert "1 message" in row["reason"]
-    assert strict.operations("contosoeurope") == DONE
+    assert strict.operations("contosoeurope") == BACKUP_OPERATIONS
     assert world.state("contosoeurope") == "Active"
 
 

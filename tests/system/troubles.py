@@ -1,10 +1,10 @@
-"""A night in which nearly every service meets a trouble of its own, and one that is strict about messages."""
+"""A night in which nearly every service has a fault of its own, and one that fails on refilled batches."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.system.services import RESTORED, STORIES, SURVIVES, WITH_BACKUPS
+from tests.system.services import FAULTY_SERVICES, RESPONSE_FAULTS, RESTORE_SERVICE, WITH_BACKUPS
 from tests.system.world import Night, World, until
 
 BUSY = {"kind": "status", "status": 503}
@@ -34,18 +34,18 @@ BAD_READS = [
 ]
 
 
-def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
-    """Order the troubles, run the night, and tidy up.
+def run_night_with_faults(world: World) -> tuple[Night, list[dict[str, Any]]]:
+    """Request the faults, run the night, and restore the services' states.
 
-    :returns: the night, and the faults that were ordered with how often each happened.
+    :returns: the night, and the faults that were requested with the number of times each happened.
     """
     emulator = world.emulator
 
     def trouble(name: str, operation: str, kind: str, count: int | None = 1, **order: object) -> dict:
         return emulator.fault(kind, operation, service=name, **({"count": count} if count else {}), **order)
 
-    # Every change is refused once, and when it is carried out its answer is spoiled.
-    for name, spoiled in SURVIVES.items():
+    # Every change is refused once, and when it is carried out its response is spoiled.
+    for name, spoiled in RESPONSE_FAULTS.items():
         for operation in ("suspend", "backup", "resume"):
             trouble(name, operation, **REFUSALS[name])
             trouble(name, operation, spoiled)
@@ -59,11 +59,11 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
         for bad in BAD_READS:
             emulator.fault(operation="get_cloud_service", count=1, **bad)
 
-    # One story a service.
+    # One case a service.
     trouble("proving-412-suspend", "suspend", "status", status=412, code="PreconditionFailed", message="Changed.")
     trouble("proving-412-backup", "backup", **BUSY, retry_after=2)
     trouble("proving-412-backup", "resume", **BUSY, count=3)
-    trouble("proving-susp-fails", "suspend", "operation-fails", message="The deployment does not stand still.")
+    trouble("proving-susp-fails", "suspend", "operation-fails", message="The deployment cannot be suspended.")
     trouble("proving-bkup-fails", "backup", "operation-fails", message="The store is full.")
     trouble("proving-1-susp-stuck", "suspend", "stuck")
     trouble("proving-1-susp-stuck", "resume", "operation-fails", message="The deployment does not start.")
@@ -73,7 +73,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
     trouble("proving-forgotten", "resume", **BUSY, count=None)
     trouble("proving-1-edited", "backup", "stuck")
     trouble("proving-1-edited", "resume", "stuck")
-    deaf = trouble("proving-deleted", "poll", **BUSY, count=None)
+    poll_fault = trouble("proving-deleted", "poll", **BUSY, count=None)
     emulator.admin("POST", "/services/proving-suspended/actions", {"action": "suspend"})
     world.reaches("proving-suspended", "Suspended")
 
@@ -90,7 +90,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
         world.await_entry("proving-deleted", event="ended", operation="backup")
         assert emulator.request("DELETE", emulator.path("proving-deleted", through=False)).status_code == 202
         world.reaches("proving-deleted", None)
-        emulator.admin("DELETE", f"/faults/{deaf['id']}")
+        emulator.admin("DELETE", f"/faults/{poll_fault['id']}")
 
     def given_up_by_a_person(run_id: str) -> None:
         until(lambda: len(resume_requests("proving-forgotten")) >= 2)
@@ -104,11 +104,11 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
         world.release("proving-1-edited")
 
     def released_late(name: str):
-        def story(run_id: str) -> None:
+        def action(run_id: str) -> None:
             world.await_entry(name, operation="resume", status=409)
             world.release(name)
 
-        return story
+        return action
 
     def triggers_are_seen(run_id: str) -> None:
         world.is_at(run_id, "proving-1-bkup-stuck", "wait_for_backup", "deferred")
@@ -129,7 +129,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
         world.await_entry("contosoeurope", operation="suspend", status=503)
         agreements["contosoeurope"] = world.fill_batch("contosoeurope", "Size")
 
-    stories = [
+    actions = [
         reads_go_wrong,
         changed_between,
         changed_in_mid_backup,
@@ -144,7 +144,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
     ]
     try:
         with world.without_tracking("contosonordic"):
-            night = world.night([*SURVIVES, *STORIES, *WITH_BACKUPS], stories, drain_deadline_minutes=1)
+            night = world.night([*RESPONSE_FAULTS, *FAULTY_SERVICES, *WITH_BACKUPS], actions, drain_deadline_minutes=1)
         ordered = emulator.admin("GET", "/faults")["faults"]
     finally:
         emulator.admin("DELETE", "/faults")
@@ -156,7 +156,7 @@ def meet_troubles(world: World) -> tuple[Night, list[dict[str, Any]]]:
     return night, ordered
 
 
-def be_strict_about_messages(world: World) -> Night:
+def run_strict_night(world: World) -> Night:
     """The night proceeds where batches are unknown, and fails where a batch is refilled."""
     agreement = ""
 
@@ -169,7 +169,7 @@ def be_strict_about_messages(world: World) -> Night:
         began = world.last_seq()
         world.emulator.fault("status", "suspend", service="contosoeurope", count=1, retry_after=2)
         night = world.night(
-            ["contosonordic", "contosoeurope", RESTORED],
+            ["contosonordic", "contosoeurope", RESTORE_SERVICE],
             [refills],
             unknown_batches_policy="proceed",
             refilled_batches_policy="fail",

@@ -1,4 +1,4 @@
-"""What the tests see of the world: the stack, the emulator's own books, and the blobs, read without our own code."""
+"""Access for the tests to the stack, the emulator's records and the blobs, without our own code."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ DAG_ID = "biztalk_nightly_backup"
 RESTORE = "biztalk_restore"
 CATALOG = "biztalk-backup-catalog"
 LASTING_SECONDS = 3
-PATIENCE_SECONDS = 420
+WAIT_SECONDS = 420
 PAUSE_SECONDS = 0.25
 AIRFLOW_PAUSE_SECONDS = 1.0
-"""Every request to Airflow costs it time that its tasks need."""
+"""Every request to Airflow takes time from its tasks."""
 NIGHT_SECONDS = 800
 READING_SECONDS = 3
 
 
-def until(check: Callable[[], Any], seconds: float = PATIENCE_SECONDS, pause: float = PAUSE_SECONDS) -> Any:
+def until(check: Callable[[], Any], seconds: float = WAIT_SECONDS, pause: float = PAUSE_SECONDS) -> Any:
     """The first true result of `check`, which is called again after a pause; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not (result := check()):
-        assert time.monotonic() < end, f"it did not happen within {seconds:.0f} seconds"
+        assert time.monotonic() < end, f"the condition did not hold within {seconds:.0f} seconds"
         time.sleep(pause)
     return result
 
@@ -56,8 +56,8 @@ def until(check: Callable[[], Any], seconds: float = PATIENCE_SECONDS, pause: fl
 class World:
     """A running stack with everything around it.
 
-    ``secrets`` are those that tests have made up; ``triggers_seen`` are the arguments of triggers that waited at some
-    moment.
+    ``secrets`` are those of the tests; ``triggers_seen`` are the arguments of the triggers that :meth:`see_triggers`
+    has found.
     """
 
     def __init__(self, stack: Stack, emulator: EmulatorProcess) -> None:
@@ -80,7 +80,7 @@ class World:
         data = f"https://127.0.0.1:{stack.ports.emulator_data}"
         return cls(stack, EmulatorProcess(stack.home / "emulator").connect(url, stack.emulator.url, data))
 
-    # Services, by the emulator's own books.
+    # Services, by the emulator's records.
 
     def service(self, name: str) -> dict[str, Any]:
         return self.emulator.admin("GET", f"/services/{name}")
@@ -90,11 +90,11 @@ class World:
         answer = self.emulator.raw_admin("GET", f"/services/{name}")
         return None if answer.status_code == requests.codes.not_found else answer.json()["state"]
 
-    def reaches(self, name: str, state: str | None, seconds: float = PATIENCE_SECONDS) -> None:
+    def reaches(self, name: str, state: str | None, seconds: float = WAIT_SECONDS) -> None:
         until(lambda: self.state(name) == state, seconds)
 
-    def await_entry(self, name: str, seconds: float = PATIENCE_SECONDS, after: int = 0, **entry: Any) -> dict[str, Any]:
-        """Wait for an entry of the journal about a service; answers it."""
+    def await_entry(self, name: str, seconds: float = WAIT_SECONDS, after: int = 0, **entry: Any) -> dict[str, Any]:
+        """Wait for an entry of the journal about a service; returns it."""
 
         def find() -> dict[str, Any] | None:
             nonlocal after
@@ -113,18 +113,18 @@ class World:
         self.emulator.admin("POST", f"/services/{name}/content", {})
 
     def pass_messages(self, name: str, messages: int = 3) -> None:
-        """Let messages pass through every agreement that numbers; one with batches would hold them back."""
+        """Send messages through every agreement that numbers them and has no batches, which would collect them."""
         for agreement in self.service(name)["content"]["agreements"]:
             if agreement["Protocol"] != "AS2" and not agreement.get("Batches"):
                 order = {"agreement": agreement["Name"], "messages": messages}
                 self.emulator.admin("POST", f"/services/{name}/messages", order)
 
     def duplicates(self, name: str) -> list[dict[str, Any]]:
-        """Control numbers that partners of a service have got twice."""
+        """Control numbers that partners of a service received twice."""
         return self.emulator.admin("GET", f"/services/{name}/duplicates")["duplicates"]
 
     def new_database(self, name: str) -> str:
-        """Make a tracking database, and the connections to it; answers the id of the one for a restore."""
+        """Create a tracking database and the connections to it; returns the id of the one for a restore."""
         login = {"user": f"{name}User", "password": f"{name}-made-up-password"}
         self.emulator.admin("PUT", f"/world/databases/{name}Tracking", login)
         database = {"server": "tcp:sql.example,1433", "database": f"{name}Tracking", **login}
@@ -139,7 +139,7 @@ class World:
         self.airflow.post("/connections", {"connection_id": conn_id, **fields, "extra": json.dumps(fields["extra"])})
 
     def fill_batch(self, name: str, batch: str) -> str:
-        """Let a message into a batch of this criterion (Count, Size, Timeout, Schedule); answers the agreement."""
+        """Send a message into a batch of this criterion (Count, Size, Timeout, Schedule); returns the agreement."""
         found = next(each for each in self.service(name)["batches"] if each["ReleaseCriteriaType"] == batch)
         self.emulator.admin("POST", f"/services/{name}/messages", {"agreement": found["AgreementName"]})
         return found["AgreementName"]
@@ -221,15 +221,15 @@ class World:
                 return {}
             raise
 
-    def is_at(self, run_id: str, service: str, step: str, state: str, seconds: float = PATIENCE_SECONDS) -> None:
+    def is_at(self, run_id: str, service: str, step: str, state: str, seconds: float = WAIT_SECONDS) -> None:
         """Wait until a step of a service is in a state."""
         until(lambda: self.step(run_id, service, step).get("state") == state, seconds, AIRFLOW_PAUSE_SECONDS)
 
     def mark_failed(self, run_id: str, service: str, step: str) -> None:
         """Fail a step that waits for its next try, as a person does in the UI.
 
-        They do it again when the mark did not last: a try that begins or ends at the same moment takes no notice of it
-        and writes its own state over it.
+        Repeated when the mark did not last: a try that begins or ends at the same moment overwrites it with its own
+        state.
         """
 
         def marked() -> bool:
@@ -251,10 +251,10 @@ class World:
         return f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/service.{step}/{self._indices[run_id][service]}"
 
     def see_triggers(self) -> None:
-        """Note the arguments of the triggers that wait now; they are gone when the wait is over."""
+        """Record the arguments of the triggers that wait now; Airflow deletes them when the wait is over."""
         key = json.loads((self.stack.home / "secrets.json").read_text())["AIRFLOW__CORE__FERNET_KEY"]
         stored = [trigger.kwargs for trigger in self.rows("trigger")]
-        # Airflow enciphers them on some of its ways, and leaves them in the clear on others.
+        # Airflow stores some of them encrypted, and others in plain text.
         self.triggers_seen += [
             kwargs if kwargs.startswith("{") else Fernet(key).decrypt(kwargs.encode()).decode() for kwargs in stored
         ]
@@ -269,7 +269,7 @@ class World:
             return connection.execute(text(f'SELECT * FROM "{table}"')).all()
 
     def run_state(self, run_id: str) -> str:
-        """State of a run. The API looks at every task of a run for it, and the tasks wait for the API meanwhile."""
+        """State of a run. The API would read every task of the run for it, while the tasks wait for the API."""
         with self._database.connect() as connection:
             return connection.execute(
                 text("SELECT state FROM dag_run WHERE run_id = :run_id"), {"run_id": run_id}
@@ -284,31 +284,31 @@ class World:
     def night(
         self,
         services: Iterable[str] = (),
-        stories: Iterable[Callable[[str], None]] = (),
+        actions: Iterable[Callable[[str], None]] = (),
         seconds: float = NIGHT_SECONDS,
         **conf: Any,
     ) -> Night:
         """Run the nightly DAG to its end.
 
         :param services: names of the services; none: those of the configuration.
-        :param stories: what happens meanwhile; each gets the run's id and runs in a thread of its own.
+        :param actions: called during the run, each with the run's id and in a thread of its own.
         :param conf: further fields of the form.
         """
         wanted = {"services": list(services)} if services else {}
-        return Night(self, DAG_ID, *self._run(DAG_ID, {**wanted, **conf}, stories, seconds))
+        return Night(self, DAG_ID, *self._run(DAG_ID, {**wanted, **conf}, actions, seconds))
 
     def restoration(
-        self, service: str, stories: Iterable[Callable[[str], None]] = (), seconds: float = NIGHT_SECONDS, **form: Any
+        self, service: str, actions: Iterable[Callable[[str], None]] = (), seconds: float = NIGHT_SECONDS, **form: Any
     ) -> Restoration:
-        """Run the restore to its end. Its plan is approved where :meth:`approve` is among the stories."""
-        return Restoration(self, RESTORE, *self._run(RESTORE, {"service": service, **form}, stories, seconds))
+        """Run the restore to its end. Its plan is approved where :meth:`approve` is among the actions."""
+        return Restoration(self, RESTORE, *self._run(RESTORE, {"service": service, **form}, actions, seconds))
 
     def approve(self, run_id: str) -> None:
-        """The story of a person who approves the plan."""
+        """Approve the plan, as a person does."""
         self.answer(run_id, "Approve")
 
     def answer(self, run_id: str, option: str) -> None:
-        """Answer the question for the approval, once more when Airflow has lost the answer and asks again."""
+        """Respond to the approval request, once more when Airflow has lost the response and requests it again."""
         path = f"/dags/{RESTORE}/dagRuns/{run_id}/taskInstances/approval/-1/hitlDetails"
 
         def approval() -> tuple[str, int]:
@@ -333,7 +333,7 @@ class World:
         time.sleep(READING_SECONDS)
 
     def leave_suspended(self, dag_id: str, service: str) -> str:
-        """Let a run suspend a service, and leave it to others to resume it; returns the run."""
+        """Start a run that suspends a service and does not resume it; returns the run's id."""
         self.airflow.wait_for_dag(dag_id)
         run_id = self._trigger(dag_id, {"service": f"{CLOUD_SERVICE}/{service}"})
         self.reaches(service, "Suspended")
@@ -345,27 +345,27 @@ class World:
         return found[0] if found else {}
 
     def _run(
-        self, dag_id: str, conf: dict[str, Any], stories: Iterable[Callable[[str], None]], seconds: float
+        self, dag_id: str, conf: dict[str, Any], actions: Iterable[Callable[[str], None]], seconds: float
     ) -> tuple[str, str, int, int, dict[str, str]]:
         """Run a DAG to its end: id and state of the run, the journal before and after, the services' states."""
         self.airflow.wait_for_dag(dag_id)
-        after, stories = self.last_seq(), list(stories)
-        with ThreadPoolExecutor(max_workers=max(1, len(stories))) as threads:
+        after, actions = self.last_seq(), list(actions)
+        with ThreadPoolExecutor(max_workers=max(1, len(actions))) as threads:
             run_id = self._trigger(dag_id, conf)
-            happenings = [threads.submit(story, run_id) for story in stories]
-            state = self._end_of(dag_id, run_id, happenings, seconds)
-            for happening in happenings:
+            futures = [threads.submit(action, run_id) for action in actions]
+            state = self._end_of(dag_id, run_id, futures, seconds)
+            for future in futures:
                 try:
-                    happening.result()
+                    future.result()
                 except AssertionError as error:
                     report = self.airflow.xcom(dag_id, run_id, "report")
-                    raise AssertionError(f"{error}; the run ended as {state}, and reports {report}") from error
+                    raise AssertionError(f"{error}; the run ended as {state} with the report {report}") from error
         services_now = self.emulator.admin("GET", "/services")["services"]
         states = {each["name"]: each["state"] for each in services_now}
         return run_id, state, after, self.last_seq(), states
 
     def _trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Start a run under a name of its own; it may have started although Airflow did not say so at first (409)."""
+        """Start a run under a name of its own; it may have started although Airflow reported an error (409)."""
         run_id = f"test__{uuid4().hex}"
         try:
             self.airflow.trigger(dag_id, conf, run_id)
@@ -374,13 +374,13 @@ class World:
                 raise
         return run_id
 
-    def _end_of(self, dag_id: str, run_id: str, happenings: list[Future], seconds: float) -> str:
-        """Wait for the end of a run; a story that fails ends the wait, for the run may wait for it."""
+    def _end_of(self, dag_id: str, run_id: str, futures: list[Future], seconds: float) -> str:
+        """Wait for the end of a run; an action that fails ends the wait, because the run may wait for it."""
         deadline = time.monotonic() + seconds
         while (state := self.run_state(run_id)) not in ("success", "failed"):
-            for happening in happenings:
-                if happening.done():
-                    happening.result()
+            for future in futures:
+                if future.done():
+                    future.result()
             assert time.monotonic() < deadline, (
                 f"the run is still {state} after {seconds:.0f} seconds: {self._unfinished(dag_id, run_id)}"
             )
@@ -402,7 +402,7 @@ class Run:
 
     :param after: number of the journal's last entry before it
     :param until: number of its last entry after it
-    :param states: state of each service after it, by the emulator's own books
+    :param states: state of each service after it, by the emulator's records
     """
 
     world: World
@@ -422,7 +422,7 @@ class Run:
         return [entry for entry in self.world.emulator.journal(**query) if entry["seq"] <= self.until]
 
     def operations(self, service: str) -> list[tuple[str, str]]:
-        """What was really done to a service: kind and ending of each operation, in the order of their beginning."""
+        """Kind and result of each operation on a service, in the order of their beginning."""
         entries = self.journal(service, "operation")
         endings = {entry["operation_id"]: entry["status"] for entry in entries if entry["event"] == "ended"}
         return [
@@ -432,11 +432,11 @@ class Run:
         ]
 
     def responses(self, service: str, operation: str) -> list[int | None]:
-        """Answer to each request of this kind that the emulator got for a service; None: connection reset."""
+        """Status of the response to each request of this kind for a service; None: connection reset."""
         return [entry["status"] for entry in self.journal(service, "request") if entry["operation"] == operation]
 
     def changes(self, service: str) -> list[str]:
-        """Every request that was to change something of a service."""
+        """Every request to change a service."""
         requested = [entry for entry in self.journal(service, "request") if entry["method"] != "GET"]
         return [entry["operation"] for entry in requested if entry["operation"] != "token"]
 
@@ -447,7 +447,7 @@ class Restoration(Run):
 
     @cached_property
     def report(self) -> dict[str, Any]:
-        """What the run says of itself."""
+        """The report of the run."""
         return self.world.airflow.xcom(RESTORE, self.run_id, "report") or {}
 
     @cached_property
@@ -466,7 +466,7 @@ class Night(Run):
 
     @cached_property
     def report(self) -> dict[str, dict[str, Any]]:
-        """What the run says of each service, by name."""
+        """The rows of the run's report, by service."""
         rows = self.world.airflow.xcom(DAG_ID, self.run_id, "report") or []
         return {row["service"]: row for row in rows}
 
@@ -497,7 +497,7 @@ class Night(Run):
         return self.world.catalog("references", service)[self.backup(service)]
 
 
-DONE = [("suspend", "Succeeded"), ("backup", "Succeeded"), ("resume", "Succeeded")]
+BACKUP_OPERATIONS = [("suspend", "Succeeded"), ("backup", "Succeeded"), ("resume", "Succeeded")]
 """Operations of a backup as it should be."""
 
 

@@ -24,7 +24,7 @@ SETTINGS = {**LOW_CPU, **FAST_FAILURE_DETECTION, "AIRFLOW__BIZTALK_SERVICES__MAX
 
 @pytest.fixture(scope="package", autouse=True)
 def programs() -> None:
-    """Where PostgreSQL or Redis is missing nothing of this is tested; the summary of the tests says so, and why."""
+    """Skip these tests where PostgreSQL or Redis is missing; the summary of the tests has the reason."""
     try:
         require_programs()
     except StackError as missing:
@@ -64,7 +64,7 @@ def world(distributed_stack: Stack) -> World:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Kill last, for what is killed stays away; give the first test of a night time for it."""
+    """Kill last, because what is killed is not started again; allow the first test of a night its time."""
     items.sort(key=lambda item: item.path.name == "test_deaths.py")
     for item in items:
         if item.path.parent == Path(__file__).parent:

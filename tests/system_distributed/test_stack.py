@@ -1,4 +1,4 @@
-"""The distributed stack before anything happens to it: complete, and closed to others."""
+"""The distributed stack after its start: complete, and closed to others."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def test_every_server_listens_on_the_loopback_interface_only(distributed_stack):
 
 
 @pytest.mark.parametrize("password", [None, "wrong"])
-def test_postgres_asks_for_its_password(distributed_stack, password):
+def test_postgres_requires_its_password(distributed_stack, password):
     account = {"user": "airflow", "dbname": "airflow", "password": password}
     with pytest.raises(psycopg2.OperationalError, match="password"):
         psycopg2.connect(host=HOST, port=distributed_stack.ports.postgres, **account)
 
 
-@pytest.mark.parametrize(("said", "answer"), [("PING", "-NOAUTH"), ("AUTH wrong", "-WRONGPASS")])
-def test_redis_asks_for_its_password(distributed_stack, said, answer):
+@pytest.mark.parametrize(("request_line", "response"), [("PING", "-NOAUTH"), ("AUTH wrong", "-WRONGPASS")])
+def test_redis_requires_its_password(distributed_stack, request_line, response):
     with socket.create_connection((HOST, distributed_stack.ports.redis), timeout=10) as connection:
-        connection.sendall(f"{said}\r\n".encode())
-        assert connection.recv(200).decode().startswith(answer)
+        connection.sendall(f"{request_line}\r\n".encode())
+        assert connection.recv(200).decode().startswith(response)
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis"])

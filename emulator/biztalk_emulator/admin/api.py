@@ -26,7 +26,7 @@ from biztalk_emulator.world import World
 
 _SEND_NAMES = ("agreement", "messages", "size", "document_type", "control_number")
 _HIGHEST = 2**63 - 1
-"""The highest number that the store knows."""
+"""The highest number that the store can hold."""
 
 _LOCAL_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 
@@ -61,8 +61,10 @@ class AdminApi:
         except (NotAllowed, NotProcessing, TrafficRefused) as error:
             return _json(409, {"error": str(error)})
         except Exception as error:
-            print(f"an admin request met {type(error).__name__}: {error}", file=sys.stderr)
-            return _json(500, {"error": "The emulator met an unexpected error; its standard error output names it."})
+            print(f"an admin request failed with {type(error).__name__}: {error}", file=sys.stderr)
+            return _json(
+                500, {"error": "The emulator failed with an unexpected error; its standard error output names it."}
+            )
 
     def _route(self, request: Request) -> tuple[int, Any]:
         origin = request.headers.get("origin")
@@ -117,8 +119,8 @@ class AdminApi:
             operation = self._lifecycle.begin(action, service, payload=payload, twist=twist)
             if fault:
                 self._faults.fire(fault)
-            told = {"id": fault.id, "kind": fault.effect} if fault else None
-            self._tell("action", service.name, action=action, operation_id=operation.id, fault=told)
+            applied = {"id": fault.id, "kind": fault.effect} if fault else None
+            self._record("action", service.name, action=action, operation_id=operation.id, fault=applied)
         self._lifecycle.wake()
         return 202, views.operation(operation)
 
@@ -129,7 +131,7 @@ class AdminApi:
         with self._store.transaction():
             service = self._find(name)
             self._lifecycle.force_state(service, state)
-            self._tell("force state", service.name, state=state)
+            self._record("force state", service.name, state=state)
         return self._service(request, name)
 
     def _edit(self, request: Request, name: str) -> Any:
@@ -139,7 +141,7 @@ class AdminApi:
             edits.apply(service, edit)
             self._lifecycle.touch(service)
             entities = {kind: [entity["Name"] for entity in edit[kind]] for kind in edit}
-            self._tell("edit content", service.name, entities=entities, etag=service.etag)
+            self._record("edit content", service.name, entities=entities, etag=service.etag)
         return {"etag": service.etag}
 
     def _send(self, request: Request, name: str) -> Any:
@@ -175,27 +177,27 @@ class AdminApi:
     def _put_database(self, request: Request, name: str) -> Any:
         with self._store.transaction():
             new = surroundings.put_database(self._world, self._store, name, _object(request))
-            self._tell("make database" if new else "change login", None, database=name)
+            self._record("make database" if new else "change login", None, database=name)
         return 201 if new else 200, self._show_world(request)
 
     def _drop_database(self, request: Request, name: str) -> Any:
         with self._store.transaction():
             if not self._world.drop_database(name):
                 raise Refused(404, f"There is no database {name}; GET /world lists them.")
-            self._tell("drop database", None, database=name)
+            self._record("drop database", None, database=name)
         return self._show_world(request)
 
     def _put_namespace(self, request: Request, name: str) -> Any:
         with self._store.transaction():
             new = surroundings.put_namespace(self._world, self._store, name, _object(request))
-            self._tell("make namespace" if new else "change key", None, namespace=name)
+            self._record("make namespace" if new else "change key", None, namespace=name)
         return 201 if new else 200, self._show_world(request)
 
     def _drop_namespace(self, request: Request, name: str) -> Any:
         with self._store.transaction():
             if not self._world.drop_namespace(name):
                 raise Refused(404, f"There is no namespace {name}; GET /world lists them.")
-            self._tell("drop namespace", None, namespace=name)
+            self._record("drop namespace", None, namespace=name)
         return self._show_world(request)
 
     # Operations and settings.
@@ -215,7 +217,7 @@ class AdminApi:
             if operation is None or not operation.running:
                 raise Refused(409, "There is no such running operation; GET /operations lists them.")
             self._lifecycle.release(operation)
-            self._tell("release operation", operation.service or None, operation_id=operation.id)
+            self._record("release operation", operation.service or None, operation_id=operation.id)
         return 202, views.operation(operation)
 
     def _settings(self, request: Request) -> Any:
@@ -233,7 +235,7 @@ class AdminApi:
         order = _object(request)
         with self._store.transaction():
             fault = self._faults.order(order)
-            self._tell("order fault", fault["service"], fault=fault)
+            self._record("order fault", fault["service"], fault=fault)
         return 201, fault
 
     def _clear_faults(self, request: Request, fault_id: str | None = None) -> Any:
@@ -241,7 +243,7 @@ class AdminApi:
             cleared = self._faults.clear(int(fault_id) if fault_id else None)
             if fault_id and not cleared:
                 raise Refused(404, "There is no such fault; GET /faults lists them.")
-            self._tell("clear faults", None, cleared=cleared)
+            self._record("clear faults", None, cleared=cleared)
         return {"cleared": cleared}
 
     # Journal.
@@ -279,7 +281,7 @@ class AdminApi:
         with self._store.transaction():
             trust(self._store, certificate)
             thumbprint = pki.thumbprint(certificate)
-            self._tell("add certificate", None, thumbprint=thumbprint)
+            self._record("add certificate", None, thumbprint=thumbprint)
         return 201, {"thumbprint": thumbprint}
 
     def _remove_certificate(self, request: Request, thumbprint: str) -> Any:
@@ -287,10 +289,10 @@ class AdminApi:
             row = self._store.execute("DELETE FROM certificates WHERE thumbprint = ?", (thumbprint.upper(),))
             if not row.rowcount:
                 raise Refused(404, "There is no such certificate; GET /certificates lists them.")
-            self._tell("remove certificate", None, thumbprint=thumbprint.upper())
+            self._record("remove certificate", None, thumbprint=thumbprint.upper())
         return {"removed": thumbprint.upper()}
 
-    def _tell(self, event: str, service: str | None, **entry: Any) -> None:
+    def _record(self, event: str, service: str | None, **entry: Any) -> None:
         self._journal.write("admin", service, event=event, **entry)
 
 

@@ -11,7 +11,7 @@ from biztalk_emulator.world import World, users_of_databases
 
 
 class WorldOrderError(ValueError):
-    """An order was refused; the message says why."""
+    """An order was refused; the message has the reason."""
 
 
 def view(world: World, store: Store) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def view(world: World, store: Store) -> dict[str, Any]:
 
 
 def put_database(world: World, store: Store, name: str, order: dict[str, Any]) -> bool:
-    """Make a database with its schema, or give a known one another login; returns whether it is new.
+    """Make a database with its schema, or change the login of a known one; returns whether it is new.
 
     :param order: ``password``, and ``user``, which a known database keeps when it is not given.
     :raises WorldOrderError: for an impossible name or order.
@@ -58,7 +58,7 @@ def put_database(world: World, store: Store, name: str, order: dict[str, Any]) -
 
 
 def put_namespace(world: World, store: Store, name: str, order: dict[str, Any]) -> bool:
-    """Make an Access Control namespace, or give a known one another key; returns whether it is new.
+    """Make an Access Control namespace, or change the key of a known one; returns whether it is new.
 
     :param order: ``key``.
     :raises WorldOrderError: for an impossible order.

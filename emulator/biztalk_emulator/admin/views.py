@@ -47,7 +47,7 @@ def whole_service(each: Service, group: CloudService, desk: MessageDesk) -> dict
 
 
 def duplicates(each: Service, desk: MessageDesk) -> list[dict[str, Any]]:
-    """The control numbers that a partner got more than once over all lives of the service, with the partner.
+    """The control numbers that a partner received more than once over all histories of the service, with the partner.
 
     The partner is None for an agreement that the service has no longer.
 

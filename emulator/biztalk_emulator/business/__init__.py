@@ -2,6 +2,6 @@
 
 Documents are plain JSON-able dictionaries: ``content`` is what a backup takes, ``runtime`` what it never takes. Traffic
 and packing are deterministic in their arguments and keep no state; only :class:`~.tracking.TrackingDatabase` reads and
-writes a file. The caller serialises the traffic of one service and stores the changed document; :mod:`.tracking` tells
-how a crash in between heals.
+writes a file. The caller serialises the traffic of one service and stores the changed document; :mod:`.tracking`
+describes the recovery from a crash in between.
 """

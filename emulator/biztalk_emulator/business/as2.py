@@ -9,7 +9,7 @@ MEDIA_TYPE = {"X12": "application/edi-x12", "EDIFACT": "application/edifact", "A
 
 
 def message_id(unique: str, host: str) -> str:
-    """``<unique@host>``, as RFC 5322 wants it."""
+    """``<unique@host>``, as RFC 5322 requires."""
     return f"<{unique}@{host}>"
 
 

@@ -1,6 +1,6 @@
 """When a batch takes a message and when it releases what it holds (MSDN dn232373, BatchDescription).
 
-Nothing is remembered between calls: the next release follows from the description and the messages that wait.
+Nothing is kept between calls: the next release follows from the description and the messages that wait.
 """
 
 import sqlite3

@@ -9,7 +9,7 @@ def to_text(instant: datetime) -> str:
     :raises ValueError: for a naive datetime.
     """
     if instant.tzinfo is None:
-        raise ValueError("An instant needs a time zone; a naive datetime does not say when it is.")
+        raise ValueError("An instant needs a time zone; a naive datetime has none.")
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -270,8 +270,8 @@ class Postponement(TypedDict):
 
 
 class Runtime(TypedDict):
-    """What lives outside every backup: messages that wait in batches, and how far the tracking history of this life of
-    the service goes (:mod:`.tracking`); a restored service starts a new life with a new runtime."""
+    """What is in no backup: messages that wait in batches, and the position that the tracking history has reached
+    (:mod:`.tracking`); a restored service starts a new history with a new runtime."""
 
     batch_messages: list[BatchMessage]
     postponed: list[Postponement]
@@ -298,7 +298,7 @@ def new_content() -> Content:
 
 
 def new_runtime() -> Runtime:
-    """The runtime of a service that has seen no message in this life; each has a ``history`` of its own."""
+    """The runtime of a service that has processed no message yet; each has a ``history`` of its own."""
     return {"batch_messages": [], "postponed": [], "history": secrets.token_hex(6), "position": 0}
 
 

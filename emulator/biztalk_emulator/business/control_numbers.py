@@ -27,7 +27,7 @@ _SHORTEST = {("X12", "interchange"): 9, ("X12", "acknowledgement"): 9, ("X12", "
 
 
 class ControlNumber(NamedTuple):
-    """A number and how it stands in the interchange, with prefix, padding and suffix."""
+    """A number and its text in the interchange, with prefix, padding and suffix."""
 
     value: int
     text: str
@@ -68,7 +68,7 @@ def write(protocol: str, kind: Kind, pattern: ControlNumberRange, value: int) ->
 
 
 def draw(generated: list[GeneratedControlNumber], agreement: Agreement, kind: Kind) -> ControlNumber:
-    """Take the next number of an agreement and note it in ``generated``.
+    """Take the next number of an agreement and record it in ``generated``.
 
     A number outside its (meanwhile changed) range counts as not yet started below it and as used up above it.
 

@@ -1,4 +1,4 @@
-"""Looking up in a content what an agreement refers to; a miss is a refusal that says what is missing."""
+"""Finding in a content what an agreement refers to; a refusal names what is missing."""
 
 from .content import Agreement, Content, Identity, Party
 from .errors import TrafficRefused
@@ -35,16 +35,14 @@ def identity_of(content: Content, party: Party) -> Identity:
 def functional_id(content: Content, agreement: Agreement, document_type: str) -> str:
     """What a group of these documents is called: GS01 in X12, the message type in EDIFACT.
 
-    :raises TrafficRefused: when no mapping tells.
+    :raises TrafficRefused: when no mapping has it.
     """
     if agreement["Protocol"] == "EDIFACT":
         return document_type
     for mapping in content["x12_gs01_mappings"]:
         if mapping["ST01"] == document_type:
             return mapping["GS01"]
-    raise TrafficRefused(
-        f"No GS01 mapping says which functional group X12 transaction set '{document_type}' belongs to."
-    )
+    raise TrafficRefused(f"No GS01 mapping names the functional group of X12 transaction set '{document_type}'.")
 
 
 def as2_carrier(content: Content, agreement: Agreement) -> Agreement | None:

@@ -1,4 +1,4 @@
-"""What the business side refuses. Every text is a whole sentence fit for a user and holds no secret."""
+"""Refusals of the business side. Every text is a whole sentence fit for a user and holds no secret."""
 
 
 class BusinessError(Exception):
@@ -6,7 +6,7 @@ class BusinessError(Exception):
 
 
 class TrafficRefused(BusinessError):
-    """A message or a release cannot be accepted as asked."""
+    """A message or a release cannot be accepted as requested."""
 
 
 class ControlNumbersExhausted(TrafficRefused):

@@ -14,7 +14,7 @@ def sha256(text: str) -> str:
 
 
 class EventLog:
-    """Notes events at the position that the runtime has reached.
+    """Records events at the position that the runtime has reached.
 
     :param runtime: the working copy whose position moves on with the step.
     :param moment: text of the instant of all events.
@@ -26,7 +26,7 @@ class EventLog:
         self.events: list[Event] = []
 
     def message(self, message: BatchMessage, event: str, interchange_id: str | None) -> None:
-        """Note what happened to a message: batched, sent, received or rejected."""
+        """Record what happened to a message: batched, sent, received or rejected."""
         self.events.append(
             MessageEvent(
                 **self._place(f"{message['id']}:message:{event}"),
@@ -40,11 +40,11 @@ class EventLog:
         )
 
     def entered(self, message: BatchMessage) -> None:
-        """Note that a message waits in its batch."""
+        """Record that a message waits in its batch."""
         self.events.append(entered(message, self._runtime["history"], self._runtime["position"]))
 
     def released(self, message: BatchMessage, reason: str) -> None:
-        """Note that a message left its batch."""
+        """Record that a message left its batch."""
         self.events.append(
             BatchEvent(
                 **self._place(f"{message['id']}:released"),
@@ -60,7 +60,7 @@ class EventLog:
     def control_number(
         self, agreement: str, kind: str, direction: str, number: ControlNumber, interchange_id: str
     ) -> None:
-        """Note a control number, generated or received."""
+        """Record a control number, generated or received."""
         self.events.append(
             ControlNumberEvent(
                 **self._place(f"{interchange_id}:{direction}:{kind}:{len(self.events):06d}"),
@@ -74,7 +74,7 @@ class EventLog:
         )
 
     def interchange(self, agreement: str, event: str, interchange_id: str, text: str, **details: Any) -> None:
-        """Note an interchange or acknowledgement, sent, received or rejected.
+        """Record an interchange or acknowledgement, sent, received or rejected.
 
         :param details: control_number, messages, size, and as2_message_id, mic where AS2 carries it.
         """

@@ -34,8 +34,8 @@ _LONGEST_FILTER = 1024
 def problems(content: Content) -> list[str]:
     """What is wrong with a content, one sentence each; empty when traffic and backup can rely on it.
 
-    First the shape of every entity is checked (:mod:`.content`), then, if that is right, what entities say about each
-    other.
+    First the shape of every entity is checked (:mod:`.content`), then, if that is right, what entities state about
+    each other.
     """
     return list(_shape_problems(content)) or list(_reference_problems(content))
 
@@ -106,7 +106,7 @@ def _agreement_problems(content: Content, agreement: Agreement) -> Iterator[str]
     yield from _batch_problems(agreement, user)
     days = agreement.get("DuplicateCheckDays", 0)
     if not 0 <= days <= RETENTION.days:
-        yield f"{user} looks for duplicates of {days} days; received numbers are kept for {RETENTION.days} days."
+        yield f"{user} checks for duplicates of {days} days; received numbers are kept for {RETENTION.days} days."
     if protocol == "X12":
         for kind in ("x12_st01_mappings", "x12_gs01_mappings"):
             known = {mapping["ST01"] for mapping in content[kind]}

@@ -14,7 +14,7 @@ from .event_log import EventLog, sha256
 from .tracking import TrackingDatabase
 
 RETENTION = timedelta(days=30)
-"""How long received control numbers and MIC values are kept: while duplicates are looked for and receipts may come."""
+"""How long received control numbers and MIC values are kept: while duplicates are checked and receipts may come."""
 
 _RENDERER = {"X12": x12, "EDIFACT": edifact}
 _DATA_PLANE = "biztalk.windows.net"

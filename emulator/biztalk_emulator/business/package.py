@@ -8,9 +8,9 @@
 | ``edi-runtime.json`` | EDI control numbers, AS2 MIC values |
 | ``<backup name>.txt`` | the descriptor: sizes and SHA-256 of the others; secret-free, written last |
 
-All of it is UTF-8 JSON with sorted keys: equal input gives equal bytes. The payload holds secrets, as the documents
-say; whoever reads the container can read them. Source: table "Backed up Data" and "Restore" of "BizTalk Services:
-Backup and Restore".
+All of it is UTF-8 JSON with sorted keys: equal input gives equal bytes. The payload holds secrets, as
+documented; whoever reads the container can read them. Source: table "Backed up Data" and "Restore" of "BizTalk
+Services: Backup and Restore".
 """
 
 import hashlib
@@ -103,7 +103,7 @@ def unpack(blobs: Mapping[str, bytes]) -> dict[str, Any]:
     payload = [PackedBlob(each, blobs[each], "") for each in (_SETTINGS, _CONFIGURATION, _ARTIFACTS, _EDI_RUNTIME)]
     if blobs.get(name) != _descriptor(header, content, payload).data:
         raise PackageDamaged(
-            f"The descriptor does not tell what the payload of backup '{header['backup']}' holds; it was altered."
+            f"The descriptor does not match the payload of backup '{header['backup']}'; it was altered."
         )
     return {"name": header["service"], "settings": header["settings"], "content": content}
 
@@ -143,7 +143,7 @@ def _check_listed(blobs: Mapping[str, bytes], descriptor: Mapping[str, Any]) -> 
         if name in listed:
             size, digest = listed[name]
             if len(data) != size:
-                raise PackageDamaged(f"'{name}' has {len(data)} bytes where the descriptor says {size}.")
+                raise PackageDamaged(f"'{name}' has {len(data)} bytes; the descriptor lists {size}.")
             if hashlib.sha256(data).hexdigest() != digest:
                 raise PackageDamaged(f"'{name}' was altered: its SHA-256 is not the one in the descriptor.")
     for name in listed:

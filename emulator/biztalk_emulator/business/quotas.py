@@ -6,7 +6,7 @@ from .content import Content
 
 
 class Quota(NamedTuple):
-    """Per scale unit, and the most units; archiving says whether the edition may archive messages."""
+    """Per scale unit, and the most units; archiving: whether the edition may archive messages."""
 
     bridges: int
     agreements: int
@@ -26,7 +26,7 @@ _AGREEMENT_BRIDGES = ("EdiSend", "EdiReceive", "As2Send", "As2Receive")
 
 
 def excesses(content: Content, *, edition: str, units: int) -> list[str]:
-    """What stands above the quota, one sentence each; empty when all fits.
+    """What exceeds the quota, one sentence each; empty when all fits.
 
     The bridges of agreements come with the agreement and do not count as bridges.
 

@@ -1,4 +1,4 @@
-"""What the person knows who provisioned the sample fleet: keys and passwords of what surrounds its services."""
+"""The keys and passwords with which the sample fleet was provisioned: those of what surrounds its services."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Has a value from outside the shape that its type says? For the types of :mod:`.content`."""
+"""Whether a value from outside has the shape of its type, for the types of :mod:`.content`."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -9,7 +9,7 @@ _SCALARS = {str: "text", int: "a whole number", bool: "true or false", type(None
 
 
 def misfits(value: Any, wanted: Any, owner: str, part: str = "") -> Iterator[str]:
-    """Where a value is not as its type says, one sentence each.
+    """Where a value does not have the shape of its type, one sentence each.
 
     :param wanted: a TypedDict, list, dict with text as keys, literal, scalar, union of these, or Any.
     :param owner: whose value it is, to begin a sentence with.

@@ -3,10 +3,10 @@
 The real service kept a customer-owned SQL database beside itself; its schema is not documented, this one is (below). It
 stays readable while the emulator is down, and is never part of a backup.
 
-**Crashes.** The emulator writes tracking first and stores the changed service document second. Each life of a service
-(since its creation or restore) has a ``history``, each step in it a ``position``, and the document knows how far it
-got. Whatever stands beyond that is the trace of a step that a crash took back: the next write replaces it,
-:meth:`TrackingDatabase.reconcile` removes it at once. So no redo doubles an event and none is lost.
+**Crashes.** The emulator writes tracking first and stores the changed service document second. A service has a new
+``history`` since its creation or restore, each step in it a ``position``, and the document holds the position that was
+reached. Events beyond it belong to a step that a crash took back: the next write replaces them,
+:meth:`TrackingDatabase.reconcile` removes them at once. So no redo doubles an event and none is lost.
 """
 
 import sqlite3
@@ -53,12 +53,12 @@ GROUP BY agreement, kind, text
 HAVING COUNT(*) > 1
 ORDER BY agreement, kind, text
 """.strip()
-"""The control numbers that were given out more than once over all lives of the service, as they stood in the
-interchange: after a restore, or after a rollover. SQL-92."""
+"""The control numbers that were given out more than once over all histories of the service, with their text in
+the interchange: after a restore, or after a rollover. SQL-92."""
 
 SCHEMA = """
--- Every table: event_id identifies the event for good; history and position say where in the life of the service it
--- happened; occurred_at is ISO-8601 UTC text of fixed width, so it sorts.
+-- Every table: event_id identifies the event for good; history and position order the events of
+-- the service; occurred_at is ISO-8601 UTC text of fixed width, so it sorts.
 
 -- What happened to one message: batched, sent, received, rejected. size in bytes.
 CREATE TABLE IF NOT EXISTS message_events (
@@ -75,7 +75,7 @@ CREATE TABLE IF NOT EXISTS interchange_events (
   size INTEGER NOT NULL, text TEXT NOT NULL, sha256 TEXT NOT NULL, as2_message_id TEXT, mic TEXT);
 
 -- One control number: kind is interchange, group, transaction_set or acknowledgement; direction is generated or
--- received; text is the number as it stands in the interchange.
+-- received; text is the number as written in the interchange.
 CREATE TABLE IF NOT EXISTS control_number_events (
   event_id TEXT PRIMARY KEY, history TEXT NOT NULL, position INTEGER NOT NULL, occurred_at TEXT NOT NULL,
   agreement TEXT NOT NULL, kind TEXT NOT NULL, direction TEXT NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL,
@@ -182,7 +182,7 @@ class TrackingDatabase:
             connection.executescript(SCHEMA)
 
     def record(self, events: Iterable[Event], *, history: str, after: int) -> None:
-        """Write the events of the steps that follow position ``after`` of a history, in place of any that stand there.
+        """Write the events of the steps that follow position ``after`` of a history, in place of any there.
 
         :raises sqlite3.Error: when the database is gone, locked too long or damaged; then nothing was written.
         """
@@ -194,7 +194,7 @@ class TrackingDatabase:
         """Make the database agree with the stored runtime of its service; returns how many messages were found lost.
 
         Call it when the emulator starts and after a service was created or restored onto this database. Steps taken
-        back by a crash go; messages that wait here but not in the runtime (they waited in the life before a restore)
+        back by a crash go; messages that wait here but not in the runtime (they waited before a restore)
         are marked lost; messages that wait in the runtime but are unknown here (the database was made anew) enter.
         """
         moment, kept = to_text(now), {message["id"]: message for message in runtime["batch_messages"]}

@@ -1,8 +1,8 @@
 """Messages through the agreements of a service.
 
-A *service* here is a document ``{"name", "content", "runtime"}`` (:mod:`.content`). Every function either does all it
-says - tracking written, document changed - or raises and leaves the document as it was. Whether the service's state
-lets messages pass (a suspended one does not) is the caller's matter.
+A *service* here is a document ``{"name", "content", "runtime"}`` (:mod:`.content`). Every function either writes the
+tracking and changes the document, or raises and leaves the document as it was. The caller checks whether the service
+processes messages in its state (a suspended one does not).
 """
 
 from datetime import datetime, timedelta
@@ -110,7 +110,7 @@ def release_due(service: Service, *, now: datetime, tracking: TrackingDatabase) 
     """Release every batch whose criterion is met now, each in a step of its own.
 
     :return: the releases as :func:`release` returns them, ``reason`` being the criterion. A batch that cannot be
-        released keeps its messages, stands in the list with ``interchange: None`` and an ``error`` sentence, and is
+        released keeps its messages, is in the list with ``interchange: None`` and an ``error`` sentence, and is
         tried again after :data:`RETRY`.
     """
     released = []

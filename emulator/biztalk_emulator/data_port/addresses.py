@@ -1,4 +1,4 @@
-"""Which host a request means. Real hosts are told apart by name; here the first segment of the path may say it too."""
+"""Which host a request is for: by its name, as for the real hosts, or by the first segment of the path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMESPACE_DOMAIN = ".accesscontrol.windows.net"
 
 @dataclass(frozen=True)
 class Address:
-    """A host and what is asked of it.
+    """A host and the path requested of it.
 
     :param domain: `SERVICE_DOMAIN`, `NAMESPACE_DOMAIN`, or empty for a host that is not here.
     :param name: first label of the host's name.

@@ -30,9 +30,9 @@ _HARMLESS_QUERY = re.compile(r"\$[a-z]+=[A-Za-z0-9,]{0,200}")
 
 @dataclass
 class _Call:
-    """A request with what is known about it so far.
+    """A request with what was found about it so far.
 
-    :param asks: kind of request as in the journal and in faults.
+    :param kind: kind of request as in the journal and in faults.
     :param service: name of the service that it is about.
     :param changed: what it changed, for the journal.
     """
@@ -40,7 +40,7 @@ class _Call:
     request: Request
     address: Address
     request_id: str = field(default_factory=new_id)
-    asks: str = "unknown"
+    kind: str = "unknown"
     service: str | None = None
     changed: dict[str, Any] | None = None
 
@@ -67,12 +67,12 @@ class DataApi:
         try:
             with self._store.transaction():
                 response, fault = self._answer(call)
-                self._tell(call, response, fault)
+                self._record(call, response, fault)
         except Exception as error:
-            print(f"request {call.request_id} met {type(error).__name__}: {error}", file=sys.stderr)
-            response = odata.refusal(DataError(500, "The service met an internal error."))
+            print(f"request {call.request_id} failed with {type(error).__name__}: {error}", file=sys.stderr)
+            response = odata.refusal(DataError(500, "The service encountered an internal error."))
             with self._store.transaction():
-                self._tell(call, response, None)
+                self._record(call, response, None)
         return response
 
     def _answer(self, call: _Call) -> tuple[Response, Fault | None]:
@@ -90,8 +90,8 @@ class DataApi:
                     "There is no such host here; the path begins with {service}.biztalk.windows.net or "
                     "{namespace}.accesscontrol.windows.net.",
                 )
-            fault = self._faults.find(call.asks, call.service)
-            response = _instead(fault) if fault else None
+            fault = self._faults.find(call.kind, call.service)
+            response = _fault_answer(fault) if fault else None
             if response is None:
                 with self._store.undoing():
                     response = work()
@@ -102,18 +102,18 @@ class DataApi:
             standard["DataServiceVersion"] = "3.0;"
         response.headers = standard | response.headers
         if fault:
-            answers.spoil(response, fault)
+            answers.apply_fault(response, fault)
             self._faults.fire(fault)
         return response, fault
 
-    def _tell(self, call: _Call, response: Response, fault: Fault | None) -> None:
+    def _record(self, call: _Call, response: Response, fault: Fault | None) -> None:
         self._journal.write(
             "request",
             call.service,
             port="data",
             method=call.request.method,
             path=call.request.path + _safe_query(call.request.query),
-            operation=call.asks,
+            operation=call.kind,
             status=None if response.delivery is Delivery.RESET else response.status,
             request_id=call.request_id,
             client_request_id=call.request.headers.get("x-ms-client-request-id"),
@@ -127,8 +127,8 @@ class DataApi:
         if [part.lower() for part in call.address.parts] != ["wrapv0.9"]:
             raise DataError(404, "There is nothing at this path; tokens are at /WRAPv0.9/.")
         if call.request.method != "POST":
-            raise DataError(405, "A token is asked for with POST.", {"Allow": "POST"})
-        call.asks = "token"
+            raise DataError(405, "A token is requested with POST.", {"Allow": "POST"})
+        call.kind = "token"
         form = dict(parse_qsl(call.request.body.decode("utf-8", "replace"), keep_blank_values=True))
         scope = form.get("wrap_scope", "")
         name = addresses.service_of(scope)
@@ -140,7 +140,7 @@ class DataApi:
                 raise DataError(400, f"The form lacks {', '.join(missing)}.")
             namespace = self._world.namespace(call.address.name)
             if namespace is None or form["wrap_name"] != tokens.OWNER or form["wrap_password"] != namespace.key:
-                raise DataError(401, "The namespace does not know this service identity with this password.")
+                raise DataError(401, "The namespace has no service identity with this name and password.")
             trusted = service.settings.get("AccessControlNamespace") if service else None
             if str(trusted).lower() != namespace.name.lower():
                 raise DataError(400, "The namespace issues no tokens for this scope.")
@@ -159,7 +159,7 @@ class DataApi:
         parts = call.address.parts
         if service is None or tuple(part.lower() for part in parts[:2]) != _BASE:
             raise DataError(404, "There is no such service, or nothing at this path of it.")
-        call.asks = "merge_protocol_settings" if call.method == "MERGE" else "partner_management"
+        call.kind = "merge_protocol_settings" if call.method == "MERGE" else "partner_management"
         self._check_is_there(service)
         self._check_token(call, service)
         if call.method not in ("GET", "MERGE"):
@@ -245,14 +245,14 @@ def _set_named(segment: str) -> str | None:
     return next((name for name in SETS if match and name.lower() == match.group(1).lower()), None)
 
 
-def _instead(fault: Fault) -> Response | None:
-    """As :func:`biztalk_emulator.management.answers.instead`, in the words of this port."""
-    response = answers.instead(fault)
+def _fault_answer(fault: Fault) -> Response | None:
+    """As :func:`biztalk_emulator.management.answers.fault_answer`, in the form of this port."""
+    response = answers.fault_answer(fault)
     if response is None or fault.effect != "status":
         return response
-    spoken = odata.refusal(DataError(fault.parameters["status"], fault.parameters["message"]))
-    spoken.headers |= response.headers
-    return spoken
+    refusal = odata.refusal(DataError(fault.parameters["status"], fault.parameters["message"]))
+    refusal.headers |= response.headers
+    return refusal
 
 
 def _text(error: DataError) -> Response:
@@ -260,6 +260,6 @@ def _text(error: DataError) -> Response:
 
 
 def _safe_query(query: str) -> str:
-    """The query as it may stand in the journal: plain query options only."""
+    """The query as the journal may hold it: plain query options only."""
     parts = [part if _HARMLESS_QUERY.fullmatch(part) else "..." for part in query.split("&") if part]
     return "?" + "&".join(parts) if parts else ""

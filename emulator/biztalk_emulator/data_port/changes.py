@@ -20,7 +20,7 @@ def read(request: Request) -> dict[str, Any]:
     """
     media = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media != "application/json":
-        raise DataError(415, "Only verbose JSON is taken here; send the header Content-Type: application/json.")
+        raise DataError(415, "Only verbose JSON is accepted here; send the header Content-Type: application/json.")
     try:
         document = json_text.read(request.body)
     except ValueError:

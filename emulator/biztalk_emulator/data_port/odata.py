@@ -28,7 +28,7 @@ class Options:
     :param expand: navigation properties whose entities come along.
     :param top: at most so many entities in all pages; None: no limit.
     :param skip: leave out so many at the beginning.
-    :param count: tell how many there are.
+    :param count: return how many there are.
     """
 
     expand: tuple[str, ...] = ()

@@ -42,11 +42,11 @@ def opens(token: str, service: str, namespace: Namespace, *, now: float) -> bool
     claims, marker, _ = token.rpartition(_SIGNATURE)
     if not marker:
         return False
-    said = dict(parse_qsl(token, keep_blank_values=True))
-    genuine = hmac.compare_digest(said.get("HMACSHA256", "").encode(), _sign(namespace, claims).encode())
-    for_it = (service_of(said.get("Audience", "")) or "").lower() == service.lower()
-    from_it = said.get("Issuer", "").lower() == _issuer(namespace.name)
-    expires_on = said.get("ExpiresOn", "")
+    fields = dict(parse_qsl(token, keep_blank_values=True))
+    genuine = hmac.compare_digest(fields.get("HMACSHA256", "").encode(), _sign(namespace, claims).encode())
+    for_it = (service_of(fields.get("Audience", "")) or "").lower() == service.lower()
+    from_it = fields.get("Issuer", "").lower() == _issuer(namespace.name)
+    expires_on = fields.get("ExpiresOn", "")
     return genuine and for_it and from_it and expires_on.isdecimal() and int(expires_on) > now
 
 

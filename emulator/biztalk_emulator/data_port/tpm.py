@@ -43,7 +43,7 @@ class Entity:
     :param set: the entity set that it is in.
     :param type: name of its type.
     :param key: names that make it unique within its set.
-    :param id: derived from `key`, so the same in every life of the service.
+    :param id: derived from `key`, so a restored service has the same.
     :param leads_to: navigation properties: an entity, a list of entities, or None.
     """
 

@@ -1,4 +1,4 @@
-"""What every answer has in common, and how a fault spoils one."""
+"""What every answer has in common, and what a fault changes in one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refusal(error: ManagementError) -> Response:
     return Response(error.status, envelopes.error(error))
 
 
-def dress(response: Response, request_id: str, *, passed_through: bool) -> None:
+def add_headers(response: Response, request_id: str, *, passed_through: bool) -> None:
     """Add the recorded headers (REST reference, section 1.3)."""
     standard = {
         "Content-Type": _XML,
@@ -48,23 +48,23 @@ def dress(response: Response, request_id: str, *, passed_through: bool) -> None:
     response.headers = standard | response.headers
 
 
-def instead(fault: Fault) -> Response | None:
+def fault_answer(fault: Fault) -> Response | None:
     """The answer of a fault that keeps the request from being handled; None when the request is handled."""
     if fault.effect == "reset-before":
         return Response(503, delivery=Delivery.RESET)
     if fault.effect == "redirect":
         return Response(fault.parameters["status"], headers={"Location": fault.parameters["location"]})
     if fault.effect == "status":
-        told = fault.parameters
-        response = refusal(ManagementError(told["status"], told["code"], told["message"]))
-        if told["retry_after"] is not None:
-            response.headers["Retry-After"] = str(round(told["retry_after"]))
+        parameters = fault.parameters
+        response = refusal(ManagementError(parameters["status"], parameters["code"], parameters["message"]))
+        if parameters["retry_after"] is not None:
+            response.headers["Retry-After"] = str(round(parameters["retry_after"]))
         return response
     return None
 
 
-def spoil(response: Response, fault: Fault) -> None:
-    """Do to the answer of a handled request what the fault demands."""
+def apply_fault(response: Response, fault: Fault) -> None:
+    """Change the answer of a handled request as the fault requires."""
     if fault.effect in _REPLACED_BODIES:
         response.body = _REPLACED_BODIES[fault.effect]
     if fault.effect == "html":

@@ -64,27 +64,27 @@ class ManagementApi:
         """Answer a request."""
         call = Call(request)
         try:
-            response = self._answer_and_tell(call)
+            response = self._answer_and_record(call)
         except Exception as error:
-            print(f"request {call.request_id} met {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"request {call.request_id} failed with {type(error).__name__}: {error}", file=sys.stderr)
             call.afterwards.clear()
             internal = ManagementError(500, "InternalError", "The server encountered an internal error.")
             response = answers.refusal(internal)
-            answers.dress(response, call.request_id, passed_through=call.route.passed_through)
+            answers.add_headers(response, call.request_id, passed_through=call.route.passed_through)
             with self._store.transaction():
-                self._tell(call, response, None)
+                self._record(call, response, None)
         for step in call.afterwards:
             step()
         return response
 
-    def _answer_and_tell(self, call: Call) -> Response:
+    def _answer_and_record(self, call: Call) -> Response:
         try:
             with self._store.transaction():
                 response, fault = self._answer(call)
-                self._tell(call, response, fault)
-        except restoring.LookFirst as first:
-            call.findings = first.look()
-            return self._answer_and_tell(call)
+                self._record(call, response, fault)
+        except restoring.AccountsNotChecked as pending:
+            call.findings = pending.check()
+            return self._answer_and_record(call)
         return response
 
     def _answer(self, call: Call) -> tuple[Response, Fault | None]:
@@ -95,26 +95,26 @@ class ManagementApi:
                 raise unread_body(call.request.unread)
             unidentified = call.identify(
                 service_exists=self._store.service(call.route.service) is not None,
-                restores=call.route.kind == "service" and bodies.asks_for_restore(call.request),
+                restores=call.route.kind == "service" and bodies.is_restore(call.request),
             )
-            fault = self._faults.find(call.asks, call.route.service or None)
-            response = answers.instead(fault) if fault else None
+            fault = self._faults.find(call.kind, call.route.service or None)
+            response = answers.fault_answer(fault) if fault else None
             if response is None:
                 call.check_version(self._profile("version_minimum"))
                 if unidentified:
                     raise unidentified
                 call.twist = fault.twist if fault else call.twist
                 with self._store.undoing():
-                    response = self._HANDLERS[call.asks](self, call)
+                    response = self._HANDLERS[call.kind](self, call)
         except NotAllowed:
             response = answers.refusal(not_allowed())
         except ManagementError as refused:
             response = answers.refusal(refused)
         if fault and fault.changes_operation and not call.began:
             fault = None
-        answers.dress(response, call.request_id, passed_through=call.route.passed_through)
+        answers.add_headers(response, call.request_id, passed_through=call.route.passed_through)
         if fault:
-            answers.spoil(response, fault)
+            answers.apply_fault(response, fault)
             self._faults.fire(fault)
         return response, fault
 
@@ -127,14 +127,14 @@ class ManagementApi:
         if not known or not ours or not pki.valid_now(certificate):
             raise authentication_failed()
 
-    def _tell(self, call: Call, response: Response, fault: Fault | None) -> None:
+    def _record(self, call: Call, response: Response, fault: Fault | None) -> None:
         self._journal.write(
             "request",
             call.route.service or None,
             port="management",
             method=call.request.method,
             path=call.request.path + call.safe_query(),
-            operation=call.asks,
+            operation=call.kind,
             status=None if response.delivery is Delivery.RESET else response.status,
             request_id=call.request_id,
             client_request_id=call.request.headers.get("x-ms-client-request-id"),
@@ -153,7 +153,7 @@ class ManagementApi:
             raise invalid_query(f"The query parameter service is required and must be {PROVIDER_TYPE}.")
         if self._store.fact(REGISTERED, False):
             raise conflict(f"The subscription is already registered for {PROVIDER_TYPE}.")
-        self._store.remember(REGISTERED, True)
+        self._store.save_fact(REGISTERED, True)
         return Response(200)
 
     def _list(self, call: Call) -> Response:
@@ -181,7 +181,7 @@ class ManagementApi:
         return self._accept_for_cloud_service(call)
 
     def _accept_for_cloud_service(self, call: Call) -> Response:
-        self._lifecycle.begin_on_cloud_service(call.asks, call.route.cloud_service, operation_id=call.request_id)
+        self._lifecycle.begin_on_cloud_service(call.kind, call.route.cloud_service, operation_id=call.request_id)
         call.afterwards.append(self._lifecycle.wake)
         return Response(202)
 
@@ -225,7 +225,7 @@ class ManagementApi:
             raise conflict(f"The name {name} is not available: a service of this name exists; delete it, then restore.")
         self._check_name_is_not_held(name)
         if call.findings is None:
-            raise restoring.LookFirst(lambda: restoring.look(order))
+            raise restoring.AccountsNotChecked(lambda: restoring.check_accounts(order))
         problems = bodies.service_name_problems(name)
         if not self._store.fact(REGISTERED, False):
             problems.append(f"The subscription is not registered for {PROVIDER_TYPE}; register it first.")
@@ -313,18 +313,18 @@ class ManagementApi:
     def _poll(self, call: Call) -> Response:
         if call.route.kind == "operation":
             return Response(200, envelopes.envelope_operation(self._operation(call.route.operation)))
-        asked = call.status_query()
+        text = call.status_query()
         if not self._was_deleted(call):
             self._refuse_free(self._service(call), "polled")
-        if not asked:
+        if not text:
             raise invalid_query("The query must be OperationStatus/{request-id}.")
-        operation = self._operation(asked)
+        operation = self._operation(text)
         if not _is_of(operation, call.route):
-            raise not_found(f"The operation {asked} of this service")
+            raise not_found(f"The operation {text} of this service")
         return Response(int(self._profile("poll_status")), envelopes.operation_status(operation))
 
     def _was_deleted(self, call: Call) -> bool:
-        """Whether the path names a service that was there once: its operations are still known."""
+        """Whether the path names a service that was there once: its operations are still reported."""
         service = self._store.service(call.route.service)
         if service and service.cloud_service == call.route.cloud_service.lower():
             return False
@@ -348,7 +348,7 @@ class ManagementApi:
     def _service(self, call: Call) -> Service:
         group, service = self._cloud_service(call), self._store.service(call.route.service)
         if service is None or service.cloud_service != group.key:
-            if service is not None and call.asks == "update":
+            if service is not None and call.kind == "update":
                 raise conflict(f"The name {call.route.service} is not available: another cloud service has it.")
             raise not_found(f"The BizTalk service {call.route.service}")
         return service

@@ -28,7 +28,7 @@ _SETTING_NAMES = (*PLAIN_SETTINGS, *CONNECTION_STRINGS, "AccessControlNamespace"
 
 @dataclass(frozen=True)
 class BackupOrder:
-    """What a backup is asked to do."""
+    """What a request for a backup names."""
 
     backup_name: str
     connection_string: str = field(repr=False)
@@ -36,7 +36,7 @@ class BackupOrder:
 
 @dataclass(frozen=True)
 class RestoreOrder:
-    """What a restore is asked to do.
+    """What a request for a restore names.
 
     :param overrides: settings that the request names, as of Create; they win over those in the backup.
     :param problems: what is wrong with its form, one sentence each.
@@ -87,7 +87,7 @@ def cloud_service_order(name: str, request: Request) -> CloudServiceOrder:
 def backup_order(request: Request) -> BackupOrder:
     """Read the body of Backup: XML, or JSON with the same two names.
 
-    :raises ManagementError: 400, naming every violated rule and repeating no secret.
+    :raises ManagementError: 400, naming every broken rule and repeating no secret.
     """
     if content_kind(request) == "json":
         name, connection_string = _backup_json(request.body)
@@ -100,7 +100,7 @@ def backup_order(request: Request) -> BackupOrder:
     return BackupOrder(name, connection_string)
 
 
-def asks_for_restore(request: Request) -> bool:
+def is_restore(request: Request) -> bool:
     """Whether the body of a PUT has the tree of Restore, not that of Create."""
     try:
         return xml.read(request.body, "Resource").find(_RESTORE) is not None
@@ -172,7 +172,7 @@ def service_name_problems(name: str) -> list[str]:
 
 
 def check_settings(settings: dict[str, Any]) -> None:
-    """Refuse settings that no service can have, naming every violated rule.
+    """Refuse settings that no service can have, naming every broken rule.
 
     :raises ManagementError: 400.
     """

@@ -1,4 +1,4 @@
-"""One management request on its way: what it names, who may send it and what it asks for."""
+"""One management request in progress: what it names, who may send it and which operation it requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ACTIONS = {
     "syncacskeys": "sync_keys",
     "backup": "backup",
 }
-"""``comp=`` of a POST and the operation it asks for."""
+"""``comp=`` of a POST and the operation it requests."""
 
 _OLDEST_VERSION = {"strict": date(2012, 8, 1), "lenient": date(2010, 10, 28)}
 _VERBS = {
@@ -45,18 +45,18 @@ _STATUS_QUERY = re.compile(r"&*operationstatus/?([^&]*).*", re.IGNORECASE)
 
 @dataclass
 class Call:
-    """A request with what is known about it so far.
+    """A request with what was found about it so far.
 
-    :param asks: kind of request as in the journal and in faults.
+    :param kind: kind of request as in the journal and in faults.
     :param twist: what fault injection does to the operation that it begins.
-    :param findings: what storage accounts told about a restore, once they were asked.
+    :param findings: what the storage accounts of a restore returned, once they were checked.
     :param began: it began an operation on a service.
     :param afterwards: to be run when everything it changed is safe.
     """
 
     request: Request
     request_id: str = field(default_factory=new_id)
-    asks: str = "unknown"
+    kind: str = "unknown"
     twist: Twist = STRAIGHT
     findings: Any = None
     began: bool = False
@@ -84,27 +84,27 @@ class Call:
             raise version_header(f"The header x-ms-version is required and must be {oldest} or later.")
 
     def identify(self, *, service_exists: bool, restores: bool) -> ManagementError | None:
-        """Find out what the request asks for; returns the refusal when it asks for nothing possible.
+        """Find the kind of the request; returns the refusal when it is no possible one.
 
         :param restores: its body has the tree of Restore.
         """
         route = self.route
         if route.kind == "unknown":
             return not_found("The requested path")
-        asked = _VERBS[route.kind].get(self.request.method)
-        if asked is None:
+        kind = _VERBS[route.kind].get(self.request.method)
+        if kind is None:
             return invalid_verb(self.request.method)
-        if asked == "update" and restores:
-            asked = "restore"
-        if asked == "update" and not service_exists:
-            asked = "create"
-        if asked == "get" and self.status_query() is not None:
-            asked = "poll"
-        if asked == "action":
-            asked = ACTIONS.get(self.query.get("comp", "").lower(), "")
-            if not asked:
+        if kind == "update" and restores:
+            kind = "restore"
+        if kind == "update" and not service_exists:
+            kind = "create"
+        if kind == "get" and self.status_query() is not None:
+            kind = "poll"
+        if kind == "action":
+            kind = ACTIONS.get(self.query.get("comp", "").lower(), "")
+            if not kind:
                 return invalid_query(f"The query parameter comp is required and must be one of {', '.join(ACTIONS)}.")
-        self.asks = asked
+        self.kind = kind
         return None
 
     def status_query(self) -> str | None:
@@ -113,7 +113,7 @@ class Call:
         return match.group(1).strip("/") if match else None
 
     def safe_query(self) -> str:
-        """The query as it may stand in the journal: only what the documents know."""
+        """The query as the journal may hold it: only documented parts."""
         if self.status_query() is not None:
             return "?OperationStatus/" + (operation_id(self.status_query() or "") or "...")
         known = {"comp": ACTIONS, "service": None, "action": ("register",)}

@@ -45,7 +45,7 @@ def resource(service: Service) -> bytes:
 
 
 def envelope_operation(operation: Operation) -> bytes:
-    """``Operation``, as ``/operations/{id}`` tells it."""
+    """``Operation``, as ``/operations/{id}`` reports it."""
     status = operation.envelope_status()
     parts = [text("ID", uuid.UUID(operation.id)), text("Status", status)]
     if status == "Succeeded":
@@ -59,7 +59,7 @@ def envelope_operation(operation: Operation) -> bytes:
 
 
 def operation_status(operation: Operation) -> bytes:
-    """``OperationStatus``, as the resource provider tells it."""
+    """``OperationStatus``, as the resource provider reports it."""
     return document("OperationStatus", *_operation_status(operation))
 
 
@@ -88,7 +88,7 @@ def _cloud_service(group: CloudService, services: list[Service]) -> list[str]:
 
 
 def state_element(state: str) -> str:
-    """The element that tells the state of a service."""
+    """The element that holds the state of a service."""
     return text("SubState", state)
 
 

@@ -1,4 +1,4 @@
-"""Accepting a restore: everything that can be known at once is looked at, and all violations stand in one answer.
+"""Accepting a restore: everything that can be checked at once is checked, and one answer has all broken rules.
 
 Values that the request carries are tried on what they name. Values that come out of the backup are not: they are used
 when the operation is due (known issue in "BizTalk Services: Backup and Restore"; REST reference, section 8).
@@ -30,17 +30,17 @@ _RANK = {"basic": 1, "standard": 2, "premium": 3}
 _SHOWN_MEANWHILE = ("CustomDomainUrl", "ServiceVersion", "Edition", "UnitCount")
 
 
-class LookFirst(Exception):
-    """A request cannot be judged before `look` has asked storage accounts, outside of every transaction."""
+class AccountsNotChecked(Exception):
+    """A restore needs `check` first: requests to storage accounts, outside of every transaction."""
 
-    def __init__(self, look: Callable[[], Findings]) -> None:
-        super().__init__("A look at storage accounts is needed first.")
-        self.look = look
+    def __init__(self, check: Callable[[], Findings]) -> None:
+        super().__init__("The storage accounts have to be checked first.")
+        self.check = check
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What storage accounts told.
+    """What the storage accounts returned.
 
     :param problems: what they refused, one sentence each.
     :param descriptor: of the backup; None when it could not be read.
@@ -52,8 +52,8 @@ class Findings:
     service: dict[str, Any] | None = field(default=None, repr=False)
 
 
-def look(order: RestoreOrder) -> Findings:
-    """Ask the backup's storage account for it, and the accounts that the request names whether their keys are right."""
+def check_accounts(order: RestoreOrder) -> Findings:
+    """Read the backup from its storage account, and check the keys of the accounts that the request names."""
     from biztalk_emulator import storage
 
     problems: list[str] = []
@@ -76,20 +76,20 @@ def look(order: RestoreOrder) -> Findings:
 
 
 def problems(order: RestoreOrder, findings: Findings, world: World, *, version_equality: str) -> list[str]:
-    """Everything that is wrong with a restore as far as it can be known at once, one sentence each."""
-    told = [*order.problems, *findings.problems]
+    """Everything that is wrong with a restore as far as it can be checked at once, one sentence each."""
+    found = [*order.problems, *findings.problems]
     if findings.descriptor:
-        told += _rule_problems(order, findings.descriptor, version_equality)
+        found += _rule_problems(order, findings.descriptor, version_equality)
     settings = settings_of(order, findings)
     if findings.service:
         wrong = bodies.settings_problems(settings)
-        told += wrong or quotas.excesses(
+        found += wrong or quotas.excesses(
             findings.service["content"], edition=settings["Edition"], units=settings["UnitCount"]
         )
     else:
-        told += bodies.store_problems(order.overrides, settings.get("Edition"))
-    told += _carried_problems(order.overrides, settings, world)
-    return list(dict.fromkeys(told))
+        found += bodies.store_problems(order.overrides, settings.get("Edition"))
+    found += _carried_problems(order.overrides, settings, world)
+    return list(dict.fromkeys(found))
 
 
 def settings_of(order: RestoreOrder, findings: Findings) -> dict[str, Any]:
@@ -117,20 +117,20 @@ def _unless_damaged(blobs: dict[str, bytes]) -> dict[str, Any] | None:
 
 
 def _rule_problems(order: RestoreOrder, descriptor: dict[str, Any], version_equality: str) -> list[str]:
-    told = []
+    problems = []
     held = str(descriptor.get("edition")).lower()
     wanted = order.overrides.get("Edition", held)
     if held not in _RANK:
-        told.append(f"A backup of the {held} edition cannot be restored.")
+        problems.append(f"A backup of the {held} edition cannot be restored.")
     elif wanted not in _RANK:
-        told.append(f"A backup cannot be restored to the {wanted} edition; possible are {', '.join(_RANK)}.")
+        problems.append(f"A backup cannot be restored to the {wanted} edition; possible are {', '.join(_RANK)}.")
     elif _RANK[wanted] < _RANK[held]:
-        told.append(f"A backup of the {held} edition cannot be restored to the {wanted} edition, which is lower.")
+        problems.append(f"A backup of the {held} edition cannot be restored to the {wanted} edition, which is lower.")
     version = descriptor.get("product_version")
     other = order.overrides.get("ServiceVersion", version)
     if other != version and version_equality == "seed":
-        told.append(f"A backup of version {version} can be restored to version {version} only, not to {other}.")
-    return told
+        problems.append(f"A backup of version {version} can be restored to version {version} only, not to {other}.")
+    return problems
 
 
 def _carried_problems(overrides: dict[str, Any], settings: dict[str, Any], world: World) -> list[str]:
@@ -142,9 +142,9 @@ def _carried_problems(overrides: dict[str, Any], settings: dict[str, Any], world
     namespace, key = settings.get("AccessControlNamespace"), settings.get("AccessControlKey")
     if {"AccessControlNamespace", "AccessControlKey"} & overrides.keys() and namespace and key:
         checks.append(lambda: world.check_namespace(namespace, key))
-    told = [failure.error["message"] for failure in restores.refusals(checks)]
+    problems = [failure.error["message"] for failure in restores.refusals(checks)]
     certificate = overrides.get("ServiceCertificate")
-    return told + (_certificate_problems(certificate) if certificate else [])
+    return problems + (_certificate_problems(certificate) if certificate else [])
 
 
 def _certificate_problems(certificate: dict[str, str]) -> list[str]:

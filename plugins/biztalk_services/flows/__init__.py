@@ -1,1 +1,1 @@
-"""The use cases, without Airflow: what an operator, a command or a page asks for, a flow answers."""
+"""The use cases, without Airflow: operators, commands and pages call the same flows."""

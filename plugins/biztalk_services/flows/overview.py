@@ -1,4 +1,4 @@
-"""What a person asks for: every service, its state, and what the archive has of it; the backups of the catalog."""
+"""What a person requests: every service, its state, and what the archive has of it; the backups of the catalog."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ LONGEST_RETRY_AFTER = 300.0
 def next_interval(elapsed_seconds: float, retry_after: float | None = None) -> float:
     """Seconds until the next poll: short at first, later about a tenth of the time already waited, at most 30 s.
 
-    :param retry_after: seconds that the service asked for; waited at least, up to five minutes.
+    :param retry_after: seconds that the service requested; waited at least, up to five minutes.
     """
     interval = min(max(elapsed_seconds / 10, SHORTEST_INTERVAL), LONGEST_INTERVAL)
     return max(interval, min(retry_after or 0.0, LONGEST_RETRY_AFTER))

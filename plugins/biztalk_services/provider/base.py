@@ -36,7 +36,7 @@ _ENDED = ("success", "failed")
 
 
 class AdvicePolicy(RetryPolicy):
-    """Retries what the error advises to retry, after the time that the service asked for.
+    """Retries what the error advises to retry, after the time that the service requested.
 
     :param insist: retry even what a person would have to correct, because they may correct it meanwhile; except when
         the service does not exist

@@ -9,12 +9,12 @@ from airflow.sdk import DAG, Param, task
 from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
 
 PARAMS = {"service": Param(type="string")}
-AGAIN = {"retries": 3, "retry_delay": timedelta(seconds=2)}
+RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=2)}
 
-with DAG("leaves_suspended", schedule=None, params=PARAMS, default_args=AGAIN):
+with DAG("leaves_suspended", schedule=None, params=PARAMS, default_args=RETRIES):
     SuspendServiceOperator(task_id="suspend", service="{{ params.service }}", resume_within_minutes=3)
 
-with DAG("is_paused", schedule=None, params=PARAMS, default_args=AGAIN):
+with DAG("is_paused", schedule=None, params=PARAMS, default_args=RETRIES):
 
     @task
     def pause() -> None:
@@ -26,7 +26,7 @@ with DAG("is_paused", schedule=None, params=PARAMS, default_args=AGAIN):
     )
     suspend >> pause() >> resume
 
-with DAG("works_for_an_hour", schedule=None, params=PARAMS, default_args=AGAIN):
+with DAG("works_for_an_hour", schedule=None, params=PARAMS, default_args=RETRIES):
 
     @task
     def work() -> None:

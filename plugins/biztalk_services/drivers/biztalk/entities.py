@@ -76,7 +76,7 @@ def protocol_settings_of(entities: Mapping[str, Sequence[Entity]], agreement: st
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Scalar]]:
     """Path and value of everything inside a property; secrets hidden, ids and addresses left out.
 
-    Entries of a list are told by their name where each has one, else by their place.
+    Entries of a list are identified by their name where each has one, else by their place.
     """
     if isinstance(value, Mapping):
         for name, part in value.items():

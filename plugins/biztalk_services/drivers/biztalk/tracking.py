@@ -85,7 +85,7 @@ def use_report(
     report one with a ``problem``; what was read stays in it.
 
     :param rows: a kind may be spelt in any case, with or without blank, dash or underscore.
-    :param since: what was asked for, aware.
+    :param since: the requested moment, aware.
     """
     seen: dict[tuple[str, str], ControlNumberUse] = {}
     twice: set[tuple[str, str]] = set()

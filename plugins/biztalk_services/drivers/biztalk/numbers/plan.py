@@ -31,7 +31,7 @@ class Decision:
     def with_applied(self, first: Decision, restored: Inventory) -> Decision:
         """This decision, in which bounds that an earlier try has set already are still shown as set by us.
 
-        Bounds that were set cannot be told from others by themselves; where a range starts over, they would even look
+        Bounds that were set do not differ from others by themselves; where a range starts over, they would even appear
         used up.
 
         :param first: the decision about the ranges as they were at the backup.
