@@ -236,6 +236,16 @@ class TestItFails:
         emulator.admin("DELETE", "/faults")
         done(Restoration(Run(), **outcome["undo_form"]).all())
 
+    def test_a_service_deleted_without_a_backup_is_named(self, run, around, origin, emulator):
+        emulator.force(NAME, "ScaleFailed")
+        emulator.fault("status", "restore", status=400, code="BadRequest", message="The tracking database is unhappy.")
+        form = {**REPLACE, "backup": origin["container"], "without_safety_backup": True}
+        outcome = failed(Restoration(run, **form).all(), "restore")
+        assert "The service that was there was deleted without a backup, as approved." in outcome["reason"]
+        assert (outcome["state"], outcome["safety_backup"], outcome["undo_form"]) == (None, None, None)
+        emulator.admin("DELETE", "/faults")
+        done(Restoration(Run(), service=NAME, backup=origin["container"]).all())
+
     def test_the_state_is_unknown_at_the_end(self, run, around, origin, emulator):
         """The undo form then replaces what may be there."""
         emulator.fault("operation-fails", "restore", count=1)
