@@ -12,7 +12,7 @@
 # Means:    a second of imports at the head of a DAG file is a second of every step, also of those that hurry. Inside of
 #           functions only the step pays that needs it; not at all what its worker has imported before it forks.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 mkdir "$work/library"
 export LOOKED_AT="$work/looked-at" PYTHONPATH="$work/library"

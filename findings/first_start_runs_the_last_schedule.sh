@@ -10,7 +10,7 @@
 # Source:   docs, "Timetables"; docstring of CronTriggerTimetable. apache/airflow#64162 (open) names both as bugs.
 # Means:    the first start of a deployment in the morning runs what was meant for the night.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 look <<'PYTHON'
 from datetime import UTC, datetime, timedelta

@@ -11,7 +11,7 @@
 # Means:    a report of a group can tell nothing of its cleaning up: a service that did not come back is reported as
 #           well, by a green run.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 cat > "$work/dags/groups.py" <<'PYTHON'
 import time

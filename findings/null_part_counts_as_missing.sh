@@ -11,7 +11,7 @@
 # Means:    an operator whose parts may be empty has to have multiple_outputs=True, or its readers fail on the day when
 #           one is.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 cat > "$work/dags/parts.py" <<'PYTHON'
 from airflow.sdk import DAG, BaseOperator, task

@@ -11,7 +11,7 @@
 # Means:    a form with many fields in a DAG with many tasks makes a large row, which the scheduler and the API server
 #           read again and again.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 look <<'PYTHON'
 import json

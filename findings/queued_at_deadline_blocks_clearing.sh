@@ -12,7 +12,7 @@
 # Means:    the run that needs help most, a late one with a failed task, is the one that cannot be helped, from the UI
 #           neither.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 cat > "$work/plugins/late.py" <<'PYTHON'
 async def tell(**context):

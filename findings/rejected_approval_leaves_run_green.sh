@@ -11,7 +11,7 @@
 # Means:    a list of green runs does not tell a restore that was done from one that somebody refused, and a report
 #           cannot name who refused it.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 cat > "$work/dags/approvals.py" <<'PYTHON'
 from airflow.providers.standard.operators.hitl import ApprovalOperator

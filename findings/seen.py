@@ -49,7 +49,7 @@ def wait_for(what: str, look: Callable[[], Any], seconds: float = 90) -> Any:
 
 
 class Airflow:
-    """The REST API of the Airflow that lib.sh has started."""
+    """The REST API of the Airflow that lib.bash has started."""
 
     def __init__(self) -> None:
         self.url = f"{os.environ['AIRFLOW__API__BASE_URL']}/api/v2/"

@@ -11,7 +11,7 @@
 # Means:    "suspend it if that is possible, and delete it either way" cannot be one path: the run is green, and the
 #           deletion was skipped.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 cat > "$work/dags/scopes.py" <<'PYTHON'
 from airflow.providers.standard.operators.empty import EmptyOperator

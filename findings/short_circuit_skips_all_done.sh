@@ -10,7 +10,7 @@
 #           True.
 # Means:    the run that did nothing tells nothing, and gives up nothing that its last step would have given up.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 cat > "$work/dags/circuits.py" <<'PYTHON'
 from airflow.sdk import DAG, task

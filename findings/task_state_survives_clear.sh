@@ -12,7 +12,7 @@
 #           ask anew either: whoever clears it in order to do the work again gets the old answer, unless the operator
 #           has a rule of its own. This script fails as soon as that rule has to be thought over.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 cat > "$work/dags/asks.py" <<'PYTHON'
 from airflow.sdk import dag, task

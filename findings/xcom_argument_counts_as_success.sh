@@ -11,7 +11,7 @@
 # Means:    a restore at the end of three ways that are all skipped ("only the plan") restores, as soon as it reads the
 #           plan by plan.output.
 set -euo pipefail
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.bash"
 begin
 cat > "$work/dags/ways.py" <<'PYTHON'
 from airflow.providers.standard.operators.bash import BashOperator
