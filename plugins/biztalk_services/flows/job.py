@@ -27,6 +27,19 @@ class Journal(Protocol):
     def delete(self, key: str) -> None: ...
 
 
+def take_lock(
+    archive: Archive, service: str, purpose: str, *, run: Run, lasts: timedelta, run_state: Callable[[Run], RunState]
+) -> None:
+    """Lock a service, by its name, for a run; the same run may lock it again.
+
+    :param purpose: ``backup`` or ``restore``.
+    :param lasts: how long the lock lasts unless it is released.
+    :raises ServiceLockedError: another run that has not ended holds the lock.
+    """
+    lock = Lock(service, run, purpose, datetime.now(UTC) + lasts)
+    archive.locks.take(lock, has_ended=lambda other: run_state(other) is RunState.ENDED)
+
+
 class ServiceAccess:
     """Access to one service through its driver, and to the archive; each is opened when it is first needed."""
 
@@ -83,10 +96,5 @@ class Job(ServiceAccess):
         return self.driver.get_service(self.ref)
 
     def lock(self, purpose: str) -> None:
-        """Lock the service for this run; the same run may lock it again.
-
-        :param purpose: ``backup`` or ``restore``.
-        :raises ServiceLockedError: another run that has not ended holds the lock.
-        """
-        lock = Lock(self.ref.name, self.run, purpose, datetime.now(UTC) + self._lock_lasts)
-        self.archive.locks.take(lock, has_ended=lambda run: self.run_state(run) is RunState.ENDED)
+        """Lock the service for this run, as :func:`take_lock`."""
+        take_lock(self.archive, self.ref.name, purpose, run=self.run, lasts=self._lock_lasts, run_state=self.run_state)

@@ -8,11 +8,10 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from biztalk_services.flows.job import take_lock
 from biztalk_services.flows.plan_document import plan_document
 from biztalk_services.flows.plan_restore import Planner, refuse_if_blocked
 from biztalk_services.model.plan import RestorePlan
-from biztalk_services.model.records import Lock
-from biztalk_services.model.run import RunState
 from biztalk_services.model.steps import ConfirmedPlan
 from biztalk_services.provider.base import LockingOperator, RetriedOperator, run_of, run_state
 
@@ -79,6 +78,12 @@ class ConfirmPlanOperator(LockingOperator):
     def run_step(self, context: Context) -> ConfirmedPlan:
         planner = _planner(self, context)
         plan = planner.confirm(RestorePlan.from_dict(self.plan), self.approved_hash)
-        lock = Lock(plan.target.name, run_of(context["ti"]), "restore", datetime.now(UTC) + self.lock_lasts)
-        planner.archive.locks.take(lock, has_ended=lambda run: planner.run_state(run) is RunState.ENDED)
+        take_lock(
+            planner.archive,
+            plan.target.name,
+            "restore",
+            run=run_of(context["ti"]),
+            lasts=self.lock_lasts,
+            run_state=planner.run_state,
+        )
         return ConfirmedPlan(plan.target.service, plan.hash, datetime.now(UTC))
