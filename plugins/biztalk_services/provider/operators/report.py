@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
+from biztalk_services.drivers.base import Driver
 from biztalk_services.flows import backup_report, restore_report
 from biztalk_services.flows.backup_report import BackupOutcome, BackupsFailedError
 from biztalk_services.flows.restore_report import RestoreFailedError, RestoreResults, RestoreSteps
@@ -19,6 +21,9 @@ from biztalk_services.model.steps import ChosenService, ConfirmedPlan, ReachedSt
 from biztalk_services.provider.base import FAILURE, RetriedOperator, run_of
 from biztalk_services.provider.operators.find import ALL_SERVICES
 from biztalk_services.provider.operators.restore import DIFFERENCES, NUMBERS
+
+if TYPE_CHECKING:
+    from biztalk_services.archive.archive import Archive
 
 
 class _ReportOperator(RetriedOperator):
@@ -38,8 +43,9 @@ class _ReportOperator(RetriedOperator):
     def release(self, ti: Any, services: Iterable[str]) -> None:
         """Release the locks of this run. One that cannot be released expires, because its run has ended."""
         try:
+            locks = self.open_archive().locks
             for service in services:
-                self.open_archive().locks.release(service, run_of(ti))
+                locks.release(service, run_of(ti))
         except BackupServiceError as error:
             self.log.warning("%s", error)
 
@@ -74,7 +80,10 @@ class ReportBackupsOperator(_ReportOperator):
             raise BackupsFailedError(f"The services of the run could not be found, and nothing was done. {reason}")
         services, states = [ChosenService.from_xcom(each) for each in chosen], self.states(ti)
         indices = {job["service"]: index for index, job in enumerate(ti.xcom_pull(task_ids=self.find) or [])}
-        outcomes = [self._outcome(ti, service, indices.get(service.service), states) for service in services]
+        driver, archive = cache(self.connect), cache(self.open_archive)
+        outcomes = [
+            self._outcome(ti, service, indices.get(service.service), states, driver, archive) for service in services
+        ]
         ti.xcom_push(key="return_value", value=[outcome.to_xcom() for outcome in outcomes])
         for outcome in outcomes:
             log = self.log.error if outcome.outcome == backup_report.FAILED else self.log.info
@@ -83,9 +92,15 @@ class ReportBackupsOperator(_ReportOperator):
         backup_report.require_success(outcomes)
 
     def _outcome(
-        self, ti: Any, service: ChosenService, index: int | None, states: Mapping[str, str | None]
+        self,
+        ti: Any,
+        service: ChosenService,
+        index: int | None,
+        states: Mapping[str, str | None],
+        driver: Callable[[], Driver],
+        archive: Callable[[], Archive],
     ) -> BackupOutcome:
-        state = self._state_now(service.service)
+        state = self._state_now(service.service, driver)
         known = BackupOutcome(
             service.name, service.scope, service.region, service.edition, backup_report.NO_BACKUP, state=state
         )
@@ -105,12 +120,12 @@ class ReportBackupsOperator(_ReportOperator):
             quiesced=ReachedState.from_xcom(quiesced) if quiesced else None,
             resumed=ReachedState.from_xcom(resumed) if resumed else None,
             failure_of=lambda step: pulled(step, FAILURE),
-            archive=self.open_archive,
+            archive=archive,
         )
 
-    def _state_now(self, service: str) -> str | None:
+    def _state_now(self, service: str, driver: Callable[[], Driver]) -> str | None:
         try:
-            return self.connect().get_service(ServiceRef.parse(service)).state
+            return driver().get_service(ServiceRef.parse(service)).state
         except BackupServiceError as error:
             self.log.warning("The state of %s is unknown now: %s", service, error)
             return None
