@@ -33,12 +33,13 @@ class Azurite:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, folder: Path) -> Azurite:
+    def start(cls, folder: Path, *options: str) -> Azurite:
         if not PROGRAM.exists():
             raise RuntimeError("Azurite is not installed here; `make install` does it.")
         port = free_port()
         command = [str(node()), str(PROGRAM), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
-        command += ["--location", str(folder), "--disableTelemetry", "--silent"]
+        command += [] if "--inMemoryPersistence" in options else ["--location", str(folder)]
+        command += ["--disableTelemetry", "--silent", *options]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         running = cls(folder, port, process)
         running.wait()

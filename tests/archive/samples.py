@@ -14,8 +14,15 @@ from biztalk_services.drivers.biztalk.info import INFO
 from biztalk_services.model.backup import BackupReference, Drain, StoredBlob, Verification
 from biztalk_services.model.drain import ActiveBatch, DrainStatus
 from biztalk_services.model.run import Run
+from biztalk_services.model.service import ServiceKey, ServiceRef
 
 NOW = datetime(2026, 1, 1, 2, tzinfo=UTC)
+SUBSCRIPTION = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
+
+
+def key(service: str = "contoso-west/orders", subscription_id: str = SUBSCRIPTION) -> ServiceKey:
+    """What the records know a service by."""
+    return ServiceKey(subscription_id, ServiceRef.parse(service))
 
 
 def reference(container: str = "orders-20260101-020000", **changes: Any) -> BackupReference:
@@ -26,7 +33,7 @@ def reference(container: str = "orders-20260101-020000", **changes: Any) -> Back
         service_kind="biztalk",
         service="orders",
         scope="contoso-west",
-        subscription_id="5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10",
+        subscription_id=SUBSCRIPTION,
         edition="premium",
         product_version="1.1.0",
         region="West US",
@@ -35,7 +42,7 @@ def reference(container: str = "orders-20260101-020000", **changes: Any) -> Back
         started_at=NOW,
         finished_at=NOW + timedelta(minutes=5),
         kind="nightly",
-        run=Run("biztalk_nightly_backup", "scheduled__2026-01-01T02:00:00+00:00"),
+        run=Run("biztalk_nightly_backup", "scheduled__2026-01-01T02:00:00+00:00", "a1b2c3d4"),
         operation_id="0c9f2f6e4ac83ac3a5e7c8fbf0c2c1d4",
         label="before the move, übermorgen",
         drain=Drain(

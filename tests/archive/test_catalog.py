@@ -12,9 +12,9 @@ from biztalk_services.archive.blobs import Blobs, json_bytes
 from biztalk_services.archive.errors import (
     AlreadyPublishedError,
     BackupDamagedError,
-    ContainerExistsError,
     NotInCatalogError,
     StorageAuthenticationError,
+    StorageNotReadyError,
     StorageUnreachableError,
 )
 from biztalk_services.archive.storage import StorageAccount
@@ -372,7 +372,7 @@ def test_a_container_being_deleted_is_reported(archive, monkeypatch):
         raise error
 
     monkeypatch.setattr(archive._blobs._container, "create_container", being_deleted)
-    with pytest.raises(ContainerExistsError, match="ContainerBeingDeleted"):
+    with pytest.raises(StorageNotReadyError, match="ContainerBeingDeleted"):
         archive.catalog.publish(reference())
 
 

@@ -13,25 +13,34 @@ from azure.core.exceptions import ResourceExistsError
 from biztalk_services.archive.archive import Archive
 from biztalk_services.archive.blobs import Blobs, json_bytes
 from biztalk_services.archive.errors import (
-    ContainerExistsError,
     ServiceLockedError,
     StorageAuthenticationError,
+    StorageNotReadyError,
     StorageUnreachableError,
 )
 from biztalk_services.archive.locks import Locks
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.model.records import Lock
 from biztalk_services.model.run import Run
+from biztalk_services.model.service import ServiceKey
 
 from tests.archive.azurite import Azurite, free_port
-from tests.archive.samples import reference
+from tests.archive.samples import SUBSCRIPTION, key, reference
 
-OURS, THEIRS = Run("biztalk_restore", "manual__1"), Run("biztalk_nightly_backup", "scheduled__1")
+OURS = Run("biztalk_restore", "manual__1", "a1b2c3d4")
+THEIRS = Run("biztalk_nightly_backup", "scheduled__1", "a1b2c3d4")
+ORDERS, BILLING = key("contoso-west/orders"), key("contoso-west/billing")
 RACERS = 8
 
 
-def lock(run: Run = OURS, hours: float = 1, service: str = "Orders", purpose: str = "restore") -> Lock:
-    return Lock(service, run, purpose, datetime.now(UTC) + timedelta(hours=hours))
+def lock(
+    run: Run = OURS,
+    hours: float = 1,
+    service: str = "contoso-west/Orders",
+    purpose: str = "restore",
+    subscription_id: str = SUBSCRIPTION,
+) -> Lock:
+    return Lock(service, subscription_id, run, purpose, datetime.now(UTC) + timedelta(hours=hours))
 
 
 def is_active(run: Run) -> bool:
@@ -50,7 +59,7 @@ def locks(archive) -> Locks:
 @pytest.fixture
 def blob(client, container_name):
     """The blob of the lock of service orders."""
-    return client.get_blob_client(container_name, "claims/orders.json")
+    return client.get_blob_client(container_name, f"claims/orders-{ORDERS.digest}.json")
 
 
 @pytest.fixture
@@ -59,21 +68,21 @@ def takeovers(client, container_name):
     container = client.get_container_client(container_name)
 
     def listed() -> list[dict]:
-        blobs = container.list_blobs("claims/taken-over/orders/")
+        blobs = container.list_blobs(f"claims/taken-over/orders-{ORDERS.digest}/")
         return [json.loads(container.download_blob(blob.name).readall()) for blob in blobs]
 
     return listed
 
 
 def test_taken_and_released(locks, blob):
-    assert locks.of("orders") is None
+    assert locks.of(ORDERS) is None
     taken = lock()
     locks.take(taken, has_ended=is_active)
-    assert locks.of("ORDERS") == taken
-    assert locks.of("billing") is None
+    assert locks.of(key("Contoso-West/ORDERS", SUBSCRIPTION.upper())) == taken
+    assert locks.of(BILLING) is None
     assert blob.get_blob_properties().content_settings.content_type == "application/json; charset=utf-8"
-    locks.release("orders", OURS)
-    assert locks.of("orders") is None
+    locks.release(ORDERS, OURS)
+    assert locks.of(ORDERS) is None
 
 
 def test_another_run_is_refused(locks):
@@ -83,12 +92,12 @@ def test_another_run_is_refused(locks):
         locks.take(lock(), has_ended=is_active)
     assert caught.value.advice == "stop"
     for part in (
-        "Service Orders is locked",
-        "scheduled__1 of biztalk_nightly_backup (backup)",
+        "Service contoso-west/Orders is locked",
+        "scheduled__1 of biztalk_nightly_backup in Airflow a1b2c3d4 (backup)",
         f"{held.until:%Y-%m-%d %H:%M}",
     ):
         assert part in str(caught.value)
-    assert locks.of("orders") == held
+    assert locks.of(ORDERS) == held
 
 
 def test_only_the_holding_run_is_checked(locks):
@@ -101,22 +110,39 @@ def test_only_the_holding_run_is_checked(locks):
 
 def test_another_service_is_not_locked(locks):
     locks.take(lock(THEIRS), has_ended=is_active)
-    locks.take(lock(service="billing"), has_ended=is_active)
-    assert (locks.of("orders").run, locks.of("billing").run) == (THEIRS, OURS)
+    locks.take(lock(service="contoso-west/billing"), has_ended=is_active)
+    assert (locks.of(ORDERS).run, locks.of(BILLING).run) == (THEIRS, OURS)
 
 
 def test_the_same_run_takes_it_again_for_longer(locks):
     locks.take(lock(), has_ended=is_active)
     longer = lock(hours=5)
     locks.take(longer, has_ended=is_active)
-    assert locks.of("orders") == longer
+    assert locks.of(ORDERS) == longer
 
 
-@pytest.mark.parametrize("other", [replace(OURS, dag_id="another"), replace(OURS, run_id="another")])
-def test_a_run_is_its_dag_and_its_id(locks, other):
-    locks.take(lock(other), has_ended=is_active)
+@pytest.mark.parametrize("other", [{"dag_id": "another"}, {"run_id": "another"}, {"airflow": "e5f60718"}])
+def test_a_run_is_its_airflow_its_dag_and_its_id(locks, other):
+    held = lock(replace(OURS, **other))
+    locks.take(held, has_ended=is_active)
     with pytest.raises(ServiceLockedError):
-        locks.take(lock(), has_ended=is_active)
+        locks.take(lock(hours=5), has_ended=is_active)
+    locks.release(ORDERS, OURS)
+    assert locks.of(ORDERS) == held
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"service": "contoso-east/Orders"}, {"subscription_id": "0b5f9c1e"}],
+    ids=["in another scope", "in another subscription"],
+)
+def test_a_service_of_the_same_name_is_not_locked(locks, other):
+    theirs = lock(THEIRS, **other)
+    for taken in (theirs, lock()):
+        locks.take(taken, has_ended=is_active)
+    locks.release(ORDERS, OURS)
+    locks.release(ORDERS, THEIRS)
+    assert (locks.of(ORDERS), locks.of(theirs.key)) == (None, theirs)
 
 
 @pytest.mark.parametrize(("hours", "ended"), [(1, has_ended), (0, is_active), (-1, is_active)])
@@ -127,7 +153,7 @@ def test_a_lock_whose_run_or_time_has_ended_is_taken_over(locks, hours, ended, t
     assert takeovers() == []
     taken = lock()
     locks.take(taken, has_ended=ended)
-    assert locks.of("orders").run == OURS
+    assert locks.of(ORDERS).run == OURS
     (record,) = takeovers()
     why = "its time was over" if hours <= 0 else "its run had ended"
     assert record == {"from": held.to_dict(), "to": taken.to_dict(), "why": why}
@@ -138,7 +164,7 @@ def test_a_run_that_lost_its_lock_does_not_take_it_back(locks):
     locks.take(lock(THEIRS), has_ended=is_active)
     with pytest.raises(ServiceLockedError):
         locks.take(lock(), has_ended=is_active)
-    assert locks.of("orders").run == THEIRS
+    assert locks.of(ORDERS).run == THEIRS
 
 
 def test_taking_it_again_is_no_takeover(locks, takeovers):
@@ -148,27 +174,27 @@ def test_taking_it_again_is_no_takeover(locks, takeovers):
 
 
 def test_only_the_own_lock_is_released(locks):
-    locks.release("orders", OURS)
+    locks.release(ORDERS, OURS)
     locks.take(lock(THEIRS), has_ended=is_active)
-    locks.release("orders", OURS)
-    assert locks.of("orders").run == THEIRS
-    locks.release("Orders", THEIRS)
-    assert locks.of("orders") is None
+    locks.release(ORDERS, OURS)
+    assert locks.of(ORDERS).run == THEIRS
+    locks.release(ORDERS, THEIRS)
+    assert locks.of(ORDERS) is None
 
 
 def test_a_lock_taken_over_meanwhile_is_not_released(locks, monkeypatch):
     locks.take(lock(), has_ended=is_active)
     read = Locks._read
 
-    def read_then_lose(self: Locks, service: str):
+    def read_then_lose(self: Locks, service: ServiceKey):
         held = read(self, service)
         monkeypatch.setattr(Locks, "_read", read)
         locks.take(lock(THEIRS), has_ended=has_ended)
         return held
 
     monkeypatch.setattr(Locks, "_read", read_then_lose)
-    locks.release("orders", OURS)
-    assert locks.of("orders").run == THEIRS
+    locks.release(ORDERS, OURS)
+    assert locks.of(ORDERS).run == THEIRS
 
 
 # --- races -----------------------------------------------------------------------------------------------------------
@@ -189,7 +215,7 @@ def test_of_many_that_race_one_wins(azurite: Azurite, locks, client, container_n
             racer = Locks(Blobs(StorageAccount(own), container_name))
             read, first = racer._read, []
 
-            def read_together(service: str):
+            def read_together(service: ServiceKey):
                 held = read(service)
                 if not first:
                     first.append(line.wait(30))
@@ -204,14 +230,14 @@ def test_of_many_that_race_one_wins(azurite: Azurite, locks, client, container_n
 
     with ThreadPoolExecutor(RACERS) as pool:
         (winner,) = [number for number, won in enumerate(pool.map(wins, range(RACERS))) if won]
-    assert locks.of("orders").run.run_id == str(winner)
+    assert locks.of(ORDERS).run.run_id == str(winner)
 
 
 def lose_once(monkeypatch, locks: Locks, meanwhile) -> None:
     """Between the read and the write of the next ``take``, something happens."""
     read = Locks._read
 
-    def read_then(self: Locks, service: str):
+    def read_then(self: Locks, service: ServiceKey):
         held = read(self, service)
         monkeypatch.setattr(Locks, "_read", read)
         meanwhile()
@@ -225,7 +251,7 @@ def test_an_own_lock_whose_response_was_lost_is_ours(locks, monkeypatch):
     for _ in range(2):
         lose_once(monkeypatch, locks, lambda: locks.take(lock(), has_ended=is_active))
         locks.take(lock(), has_ended=is_active)
-        assert locks.of("orders").run == OURS
+        assert locks.of(ORDERS).run == OURS
 
 
 def test_a_lock_of_another_run_at_the_same_moment(locks, monkeypatch):
@@ -236,12 +262,19 @@ def test_a_lock_of_another_run_at_the_same_moment(locks, monkeypatch):
 
 def test_a_lock_that_is_released_at_the_same_moment(locks, monkeypatch):
     locks.take(lock(THEIRS, -1), has_ended=is_active)
-    lose_once(monkeypatch, locks, lambda: locks.release("orders", THEIRS))
+    lose_once(monkeypatch, locks, lambda: locks.release(ORDERS, THEIRS))
     with pytest.raises(ServiceLockedError, match="same moment"):
         locks.take(lock(), has_ended=is_active)
 
 
 # --- what cannot be read ---------------------------------------------------------------------------------------------
+
+
+def _without_end() -> bytes:
+    """The beginning of a record whose other fields are right."""
+    values = lock().to_dict()
+    del values["until"]
+    return json.dumps(values).encode().removesuffix(b"}") + b", "
 
 
 @pytest.mark.parametrize(
@@ -256,10 +289,10 @@ def test_a_lock_that_is_released_at_the_same_moment(locks, monkeypatch):
         b"{}",
         b"null",
         json_bytes(lock().to_dict()).replace(b"run_id", b"runid"),
-        b'{"service": "orders", "run": [], "purpose": "x", "until": "2026-01-01T00:00:00+00:00"}',
-        b'{"service": "orders", "run": {"dag_id": "d", "run_id": "r"}, "purpose": "x", "until": "2999-01-01T00:00:00"}',
-        b'{"service": "orders", "run": {"dag_id": "d", "run_id": "r"}, "purpose": "x", "until": "soon"}',
-        b'{"service": "orders", "run": {"dag_id": "d", "run_id": "r"}, "purpose": "x", "until": 5}',
+        json_bytes(lock().to_dict() | {"run": []}),
+        _without_end() + b'"until": "2999-01-01T00:00:00"}',
+        _without_end() + b'"until": "soon"}',
+        _without_end() + b'"until": 5}',
     ],
 )
 def test_a_record_that_is_no_lock_does_not_lock(locks, client, container_name, blob, content):
@@ -267,11 +300,11 @@ def test_a_record_that_is_no_lock_does_not_lock(locks, client, container_name, b
     blob.upload_blob(content)
     with pytest.raises(ValueError, match=r"."):
         Lock.from_bytes(content)
-    assert locks.of("orders") is None
-    locks.release("orders", OURS)
+    assert locks.of(ORDERS) is None
+    locks.release(ORDERS, OURS)
     assert blob.exists()
     locks.take(lock(), has_ended=is_active)
-    assert locks.of("orders").run == OURS
+    assert locks.of(ORDERS).run == OURS
 
 
 def test_a_lock_as_bytes():
@@ -290,16 +323,16 @@ def test_a_lock_deleted_before_it_is_read_is_none(locks, blob, monkeypatch):
         return opened(self, path)
 
     monkeypatch.setattr(Blobs, "client", delete_then_open)
-    assert locks.of("orders") is None
+    assert locks.of(ORDERS) is None
     monkeypatch.undo()
     locks.take(lock(THEIRS), has_ended=is_active)
-    assert locks.of("orders").run == THEIRS
+    assert locks.of(ORDERS).run == THEIRS
 
 
 def test_an_expired_lock_is_still_of_its_run(locks):
     expired = lock(THEIRS, -1)
     locks.take(expired, has_ended=is_active)
-    assert locks.of("orders") == expired
+    assert locks.of(ORDERS) == expired
     assert expired.is_expired
     assert not lock().is_expired
 
@@ -312,7 +345,7 @@ def test_a_takeover_that_cannot_be_recorded_goes_on(locks, monkeypatch, caplog):
 
     monkeypatch.setattr(Blobs, "write_once", fail)
     locks.take(lock(), has_ended=is_active)
-    assert locks.of("orders").run == OURS
+    assert locks.of(ORDERS).run == OURS
     assert "Could not write it." in caplog.text
 
 
@@ -330,9 +363,9 @@ def test_azurite_down(azurite: Azurite, container_name):
     with Azurite(azurite.folder, free_port(), azurite.process).client() as client:
         locks = Archive(StorageAccount(client), container_name).locks
         for call in (
-            lambda: locks.of("orders"),
+            lambda: locks.of(ORDERS),
             lambda: locks.take(lock(), has_ended=is_active),
-            lambda: locks.release("orders", OURS),
+            lambda: locks.release(ORDERS, OURS),
         ):
             with pytest.raises(StorageUnreachableError) as caught:
                 call()
@@ -352,5 +385,5 @@ def test_a_container_that_is_being_deleted(archive, monkeypatch):
         raise error
 
     monkeypatch.setattr(archive._blobs._container, "create_container", refuse)
-    with pytest.raises(ContainerExistsError, match="lock service Orders"):
+    with pytest.raises(StorageNotReadyError, match="claims/orders"):
         archive.locks.take(lock(), has_ended=is_active)

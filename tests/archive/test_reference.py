@@ -100,7 +100,11 @@ def test_the_written_form_is_stable():
     assert (values["expires_at"], values["hold"]) == (None, None)
     assert "cloud_service" not in values
     assert values["created_at"] == "2026-01-01T02:06:00+00:00"
-    assert values["run"] == {"dag_id": "biztalk_nightly_backup", "run_id": "scheduled__2026-01-01T02:00:00+00:00"}
+    assert values["run"] == {
+        "dag_id": "biztalk_nightly_backup",
+        "run_id": "scheduled__2026-01-01T02:00:00+00:00",
+        "airflow": "a1b2c3d4",
+    }
     assert values["drain"]["before"]["batches"][0]["messages"] == 3
     assert values["items"] == {"agreements": 12, "bridges": None}
     assert reference().size == 503
@@ -182,6 +186,13 @@ def test_a_missing_value_inside_a_field_is_named(path, missing):
     del inside[path[-1]]
     with pytest.raises(InvalidReferenceError, match=f"cannot be read: {missing} is missing"):
         BackupReference.from_dict(values)
+
+
+def test_a_reference_whose_run_has_no_airflow_is_read():
+    """Earlier versions did not store in which Airflow it was."""
+    values = reference().to_dict()
+    del values["run"]["airflow"]
+    assert BackupReference.from_dict(values) == reference(run=replace(reference().run, airflow=""))
 
 
 def test_an_unknown_field_is_ignored():

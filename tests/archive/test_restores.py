@@ -9,7 +9,7 @@ import pytest
 from azure.core.exceptions import ResourceExistsError
 from biztalk_services.archive.archive import Archive
 from biztalk_services.archive.blobs import Blobs
-from biztalk_services.archive.errors import ContainerExistsError, StorageUnreachableError
+from biztalk_services.archive.errors import StorageNotReadyError, StorageUnreachableError
 from biztalk_services.archive.restores import RestoreRecords
 from biztalk_services.archive.storage import StorageAccount
 
@@ -31,10 +31,22 @@ def restores(client, archive) -> RestoreRecords:
 def test_records_once(restores, client, container_name):
     url = restores.record("Orders", WHEN, restored(approved_by="Jürgen"))
     assert url.endswith(f"/devstoreaccount1/{container_name}/restores/orders/{WHEN}.json")
-    assert restores.record("orders", WHEN, restored(1.0)) == url
+    assert restores.record("orders", WHEN, restored(1.0, approved_by="Jürgen")) == url
     blob = client.get_blob_client(container_name, f"restores/orders/{WHEN}.json")
     assert json.loads(blob.download_blob().readall()) == restored(approved_by="Jürgen")
     assert blob.get_blob_properties().content_settings.content_type == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize("before", [restored(outcome="failed"), restored(run={"airflow": "e5f60718"}), None])
+def test_another_record_of_the_same_name_stays(restores, client, container_name, before):
+    """Of a run that was cleared and went on, or whatever it may be."""
+    blobs = [client.get_blob_client(container_name, f"restores/orders/{WHEN}{more}.json") for more in ("", "-2", "-3")]
+    blobs[0].upload_blob(b"rubbish" if before is None else json.dumps(before))
+    urls = [restores.record("orders", WHEN, values) for values in (restored(), restored(5.0), restored(state="Active"))]
+    assert urls == [blobs[1].url, blobs[1].url, blobs[2].url]
+    assert blobs[0].download_blob().readall() == (b"rubbish" if before is None else json.dumps(before).encode())
+    assert json.loads(blobs[1].download_blob().readall()) == restored()
+    assert restores.durations("orders")[:2] == [60.0, 60.0]
 
 
 def test_durations_of_successful_restores_the_newest_first(restores):
@@ -108,7 +120,8 @@ def test_a_container_that_is_being_deleted_takes_no_record(archive, restores, mo
         raise error
 
     monkeypatch.setattr(archive._blobs._container, "create_container", refuse)
-    with pytest.raises(ContainerExistsError):
+    archive._blobs._container.delete_container()
+    with pytest.raises(StorageNotReadyError):
         restores.record("orders", WHEN, restored())
 
 

@@ -8,6 +8,7 @@ from azure.storage.blob import BlobServiceClient
 from biztalk_services.archive.errors import (
     ContainerExistsError,
     StorageAuthenticationError,
+    StorageForbiddenError,
     StorageKeyMissingError,
     StorageRefusedError,
     StorageUnavailableError,
@@ -116,7 +117,8 @@ def http_error(status: int) -> HttpResponseError:
         (http_error(503), StorageUnavailableError, "retry"),
         (http_error(429), StorageUnavailableError, "retry"),
         (http_error(400), StorageRefusedError, "stop"),
-        (http_error(403), StorageAuthenticationError, "stop"),
+        (http_error(403), StorageForbiddenError, "stop"),
+        (http_error(401), StorageAuthenticationError, "stop"),
         (ServiceResponseError("AccountKey=canary"), StorageUnreachableError, "retry"),
         (IncompleteReadError("AccountKey=canary"), StorageUnreachableError, "retry"),
         (ConnectionResetError("AccountKey=canary"), StorageUnreachableError, "retry"),

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 from biztalk_services.archive.archive import Archive
 from biztalk_services.archive.errors import (
-    ContainerExistsError,
     StorageAuthenticationError,
     StorageError,
+    StorageForbiddenError,
+    StorageFullError,
+    StorageNotReadyError,
     StorageUnavailableError,
     StorageUnreachableError,
 )
@@ -34,9 +36,9 @@ def storage(azurite: Azurite) -> Iterator[TroubledStorage]:
         (503, "ServerBusy", StorageUnavailableError, "retry"),
         (500, "OperationTimedOut", StorageUnavailableError, "retry"),
         (429, "TooManyRequests", StorageUnavailableError, "retry"),
-        (507, "InsufficientStorage", StorageUnavailableError, "retry"),
-        (403, "AccountIsDisabled", StorageAuthenticationError, "stop"),
-        (409, "ContainerBeingDeleted", ContainerExistsError, "stop"),
+        (507, "InsufficientStorage", StorageFullError, "stop"),
+        (403, "AccountIsDisabled", StorageForbiddenError, "stop"),
+        (409, "ContainerBeingDeleted", StorageNotReadyError, "retry"),
     ],
 )
 def test_a_refused_write_leaves_no_reference(storage, container_name, status, code, kind, advice):

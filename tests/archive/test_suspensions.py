@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,14 +17,19 @@ from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run
 
 from tests.archive.azurite import Azurite, free_port
+from tests.archive.samples import key
 
-OURS, THEIRS = Run("biztalk_nightly_backup", "scheduled__1"), Run("biztalk_restore", "manual__1")
+OURS = Run("biztalk_nightly_backup", "scheduled__1", "a1b2c3d4")
+THEIRS = Run("biztalk_restore", "manual__1", "a1b2c3d4")
+ORDERS = key("contoso-west-us/orders", "b6a9")
 NOW = datetime(2026, 11, 25, 2, 0, 1, 5, tzinfo=UTC)
 
 
-def record(run: Run = OURS, minutes: float = 0, service: str = "contoso-west-us/Orders") -> SuspensionRecord:
+def record(
+    run: Run = OURS, minutes: float = 0, service: str = "contoso-west-us/Orders", subscription_id: str = "b6a9"
+) -> SuspensionRecord:
     opened_at = NOW + timedelta(minutes=minutes)
-    return SuspensionRecord(service, "b6a9", run, "backup", opened_at, opened_at + timedelta(hours=2))
+    return SuspensionRecord(service, subscription_id, run, "backup", opened_at, opened_at + timedelta(hours=2))
 
 
 @pytest.fixture
@@ -50,7 +56,7 @@ def test_opened_and_closed(suspensions, names, client, container_name):
     assert names() == [f"suspensions/closed/{opened.name}.json"]
     values = json.loads(client.get_blob_client(container_name, names()[0]).download_blob().readall())
     assert (values["closed_by"], values["closed"]) == (
-        "run scheduled__1 of biztalk_nightly_backup",
+        "run scheduled__1 of biztalk_nightly_backup in Airflow a1b2c3d4",
         "service is Active",
     )
     assert SuspensionRecord.from_dict(values) == opened
@@ -83,17 +89,55 @@ def test_the_oldest_first_and_by_service_in_any_case(suspensions):
     for each in (orders, billing):
         suspensions.open(each)
     assert suspensions.list_open()[0] == [billing, orders]
-    assert suspensions.list_open("CONTOSO-WEST-US/orders")[0] == [orders]
-    assert suspensions.list_open("contoso-west-us/Order")[0] == []
+    assert suspensions.list_open(key("CONTOSO-WEST-US/orders", "B6A9"))[0] == [orders]
+    assert suspensions.list_open(key("contoso-west-us/Order", "b6a9"))[0] == []
 
 
 def test_all_of_a_service_or_those_of_a_run_are_closed(suspensions):
     ours, theirs, other = record(), record(THEIRS), record(service="contoso-west-us/Billing")
     for each in (ours, theirs, other):
         suspensions.open(each)
-    assert suspensions.close_all("contoso-west-us/orders", by="x", reason="y", run=OURS) == [ours]
-    assert suspensions.close_all("contoso-west-us/orders", by="x", reason="y") == [theirs]
+    assert suspensions.close_all(ORDERS, by="x", reason="y", run=OURS) == [ours]
+    assert suspensions.close_all(ORDERS, by="x", reason="y") == [theirs]
     assert suspensions.list_open()[0] == [other]
+
+
+OTHERS = [
+    record(replace(OURS, airflow="e5f60718")),
+    record(subscription_id="0b5f"),
+    record(service="contoso-east-us/Orders"),
+]
+"""Records of another Airflow's run of the same ids, and of services of the same name, all of the same moment."""
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=["Airflow", "subscription", "scope"])
+def test_what_is_not_ours_stays_as_it_is(suspensions, other):
+    for each in (other, record()):
+        suspensions.open(each)
+    assert suspensions.list_open() == ([other, record()], []) or suspensions.list_open() == ([record(), other], [])
+    assert not suspensions.all_closed(other.key, other.run)
+    assert suspensions.note(record(), "resumed", by="x")
+    assert not suspensions.is_noted(other, "resumed")
+    assert suspensions.close_all(ORDERS, by="x", reason="y", run=OURS) == [record()]
+    assert suspensions.list_open() == ([other], [])
+    assert suspensions.all_closed(ORDERS, OURS)
+    assert not suspensions.all_closed(other.key, other.run)
+
+
+def test_a_record_of_the_version_before_is_found_and_closed(suspensions, names, client, container_name):
+    """It has no Airflow, and its name follows from its run alone."""
+    before = record(Run("biztalk_nightly_backup", "scheduled__1"))
+    values = before.to_dict()
+    del values["run"]["airflow"]
+    mark = hashlib.sha256(b"biztalk_nightly_backup/scheduled__1").hexdigest()[:12]
+    path = f"contoso-west-us/orders/20261125-020001-000005-{mark}.json"
+    container = client.create_container(container_name)
+    container.upload_blob(f"suspensions/open/{path}", json.dumps(values))
+    suspensions.open(record(minutes=60 * 24))
+    assert suspensions.list_open(ORDERS) == ([before, record(minutes=60 * 24)], [])
+    assert suspensions.close_all(ORDERS, by="x", reason="y", run=before.run) == [before]
+    assert suspensions.list_open(ORDERS) == ([record(minutes=60 * 24)], [])
+    assert f"suspensions/closed/{path}" in names()
 
 
 def test_noted_once(suspensions):
@@ -150,20 +194,20 @@ def test_a_record_closed_after_the_list_is_skipped(suspensions, monkeypatch):
 
     monkeypatch.setattr(Blobs, "list", list_then_close)
     assert suspensions.list_open() == ([second], [])
-    assert suspensions.close_all("contoso-west-us/orders", by="x", reason="y") == [second]
+    assert suspensions.close_all(ORDERS, by="x", reason="y") == [second]
 
 
 def test_all_closed_is_about_one_run(suspensions):
     ours, theirs = record(), record(THEIRS)
-    assert not suspensions.all_closed(ours.service, OURS)
+    assert not suspensions.all_closed(ORDERS, OURS)
     for each in (ours, theirs):
         suspensions.open(each)
-    assert not suspensions.all_closed(ours.service, OURS)
+    assert not suspensions.all_closed(ORDERS, OURS)
     suspensions.close(ours, by="x", reason="y")
-    assert suspensions.all_closed(ours.service.upper(), OURS)
-    assert not suspensions.all_closed(ours.service, THEIRS)
+    assert suspensions.all_closed(key("CONTOSO-WEST-US/ORDERS", "b6a9"), OURS)
+    assert not suspensions.all_closed(ORDERS, THEIRS)
     suspensions.open(record(minutes=5))
-    assert not suspensions.all_closed(ours.service, OURS)
+    assert not suspensions.all_closed(ORDERS, OURS)
 
 
 def test_a_note_on_an_invalid_record_is_written_once(suspensions, names):

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from azure.storage.blob import BlobServiceClient
 
 from tests.archive.azurite import ACCOUNT, API_VERSION, KEY, Azurite
+from tests.archive.storage_policy import ImmutabilityPolicy
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Trouble:
     :param method: of the requests.
     :param part: what their path and query contain.
     :param status: status of the response, without a request to Azurite; 0: pass the request on, and spoil the response.
-    :param code: error code that goes with the status.
+    :param code: error code that goes with the status; empty: the response has none.
     :param keeps: how much of Azurite's response comes back, 0 to 1; none at all when it is 0.
     :param count: how many requests.
     """
@@ -38,21 +39,28 @@ class TroubledStorage:
     """The proxy.
 
     :param azurite: what is behind it.
+    :param port: that it listens on; 0: a free one.
     """
 
-    def __init__(self, azurite: Azurite) -> None:
+    def __init__(self, azurite: Azurite, port: int = 0) -> None:
         self.azurite = azurite
         self.troubles: list[Trouble] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.policy: ImmutabilityPolicy | None = None
+        self.requests: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
+    @property
+    def url(self) -> str:
+        """The endpoint of the account behind the proxy."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/{ACCOUNT}"
+
     def client(self, retries: int = 0) -> BlobServiceClient:
         """A client of the account behind the proxy."""
-        url = f"http://127.0.0.1:{self._server.server_address[1]}/{ACCOUNT}"
         credential = {"account_name": ACCOUNT, "account_key": KEY}
         return BlobServiceClient(
-            url,
+            self.url,
             credential=credential,
             api_version=API_VERSION,
             retry_total=retries,
@@ -79,7 +87,11 @@ class TroubledStorage:
 
             def pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                storage.requests.append(f"{self.command} {self.path}")
                 trouble = storage._trouble(self.command, self.path)
+                if storage.policy:
+                    code = storage.policy.refuses(self.command, self.path, self.headers, storage.azurite)
+                    trouble = Trouble(self.command, status=409, code=code) if code else trouble
                 if trouble and trouble.status:
                     self.refuse(trouble)
                     return
@@ -107,7 +119,8 @@ class TroubledStorage:
             def refuse(self, trouble: Trouble) -> None:
                 body = f"<?xml version='1.0'?><Error><Code>{trouble.code}</Code><Message>No.</Message></Error>".encode()
                 self.send_response(trouble.status)
-                self.send_header("x-ms-error-code", trouble.code)
+                if trouble.code:
+                    self.send_header("x-ms-error-code", trouble.code)
                 self.send_header("x-ms-request-id", "of-the-proxy")
                 self.send_header("Content-Type", "application/xml")
                 self.send_header("Content-Length", "0" if self.command == "HEAD" else str(len(body)))

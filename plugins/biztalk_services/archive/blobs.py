@@ -1,21 +1,35 @@
-"""The container of the archive: JSON blobs that are written once, listed by folder, read whole."""
+"""A container of the archive: JSON blobs that are written once, listed by folder, read whole."""
 
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
+from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContainerClient, ContentSettings
 
-from biztalk_services.archive.storage import StorageAccount, storage_errors
+from biztalk_services.archive.errors import BlobExistsError, StorageImmutableError
+from biztalk_services.archive.storage import (
+    BLOB_NOT_FOUND,
+    CONTAINER_EXISTS,
+    CONTAINER_NOT_FOUND,
+    StorageAccount,
+    code_of,
+    storage_errors,
+)
+
+log = logging.getLogger(__name__)
 
 JSON = ContentSettings(content_type="application/json; charset=utf-8")
+_SUFFIX = ".json"
 
 
 class Blobs:
     """The blobs of one container, which the first write creates. Every request raises StorageError when the account was
-    not reached or refused."""
+    not reached or refused. An absence is believed only under the code that says so, and a blob counts as written only
+    where the account has taken it."""
 
     def __init__(self, account: StorageAccount, container: str) -> None:
         self.place = f"{account.name}/{container}"
@@ -28,46 +42,104 @@ class Blobs:
         return self.client(path).url.partition("?")[0]
 
     def list(self, folder: str) -> list[str]:
-        """The paths of all blobs in a folder, in order; empty where the container does not exist."""
+        """The paths of all records in a folder, in order; empty where the container does not exist.
+
+        Markers of folders, as accounts with a hierarchical namespace list them, are left out. Files of other programs
+        are, too, and are named in the log.
+        """
+        paths = []
         with storage_errors(f"list {folder} in {self.place}"):
             try:
-                return sorted(self._container.list_blob_names(name_starts_with=f"{folder}/"))
-            except ResourceNotFoundError:
-                return []
+                for blob in self._container.list_blobs(name_starts_with=f"{folder}/"):
+                    if blob.name.endswith(_SUFFIX):
+                        paths.append(blob.name)
+                    elif blob.size:
+                        log.warning(
+                            "%s in %s is no record of this project (its name does not end with %s), and is left alone.",
+                            blob.name,
+                            self.place,
+                            _SUFFIX,
+                        )
+            except ResourceNotFoundError as error:
+                if code_of(error) != CONTAINER_NOT_FOUND:
+                    raise
+        return sorted(paths)
 
     def read(self, path: str) -> bytes | None:
-        """The content of a blob, None when there is none."""
+        """The content of a blob as it is stored, None when there is none."""
+        return self.read_with_etag(path)[0]
+
+    def read_with_etag(self, path: str) -> tuple[bytes | None, str | None]:
+        """The content of a blob as it is stored, and its ETag; None when there is none."""
         with storage_errors(f"read {path} from {self.place}"):
             try:
-                return bytes(self.client(path).download_blob().readall())
-            except ResourceNotFoundError:
-                return None
+                # Without decompress=False a blob that is labelled as compressed would be decompressed.
+                download = self.client(path).download_blob(decompress=False)
+                return bytes(download.readall()), str(download.properties.etag)
+            except ResourceNotFoundError as error:
+                if code_of(error) not in (BLOB_NOT_FOUND, CONTAINER_NOT_FOUND):
+                    raise
+                return None, None
 
     def write_once(self, path: str, values: dict[str, Any]) -> bool:
         """Write plain JSON values; False when there is a blob of this name already, which then stays."""
-        with storage_errors(f"write {path} into {self.place}"):
-            self.create_container()
-            try:
-                self.client(path).upload_blob(json_bytes(values), overwrite=False, content_settings=JSON)
-            except ResourceExistsError:
-                return False
-            return True
+        try:
+            with storage_errors(f"write {path} into {self.place}"):
+                try:
+                    self._create(path, values)
+                except ResourceNotFoundError as error:
+                    if code_of(error) != CONTAINER_NOT_FOUND:
+                        raise
+                    self.create_container()
+                    self._create(path, values)
+        except BlobExistsError:
+            return False
+        except StorageImmutableError:
+            # Under a policy the account may name the policy, where there is a blob of this name.
+            if self.read(path) is None:
+                raise
+            return False
+        return True
 
-    def delete(self, path: str) -> None:
-        """Delete a blob, if there is one."""
+    def replace(self, path: str, values: dict[str, Any], etag: str) -> None:
+        """Overwrite a blob unless it was changed since its ETag was read.
+
+        :raises StorageChangedError: it was.
+        :raises StorageNotFoundError: it was deleted.
+        """
+        with storage_errors(f"overwrite {path} in {self.place}"):
+            self.client(path).upload_blob(
+                json_bytes(values),
+                overwrite=True,
+                content_settings=JSON,
+                etag=etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+
+    def delete(self, path: str, etag: str | None = None) -> None:
+        """Delete a blob with its snapshots, if there is one.
+
+        :param etag: delete it only if it was not changed since this ETag was read.
+        :raises StorageChangedError: it was.
+        """
+        condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         with storage_errors(f"delete {path} from {self.place}"):
             try:
-                self.client(path).delete_blob()
-            except ResourceNotFoundError:
-                return
+                self.client(path).delete_blob(delete_snapshots="include", **condition)
+            except ResourceNotFoundError as error:
+                if code_of(error) not in (BLOB_NOT_FOUND, CONTAINER_NOT_FOUND):
+                    raise
 
     def create_container(self) -> None:
-        """Create the container unless it exists. One that is still being deleted raises, as Azure's library does."""
+        """Create the container unless it exists. Raises as Azure's library does."""
         try:
             self._container.create_container()
         except ResourceExistsError as error:
-            if getattr(error, "error_code", None) == "ContainerBeingDeleted":
+            if code_of(error) != CONTAINER_EXISTS:
                 raise
+
+    def _create(self, path: str, values: dict[str, Any]) -> None:
+        self.client(path).upload_blob(json_bytes(values), overwrite=False, content_settings=JSON)
 
 
 def json_bytes(values: dict[str, Any]) -> bytes:

@@ -7,22 +7,30 @@ Beside it may be the inventory of the service at the backup, written once too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from heapq import merge
 from typing import Any, TypeVar
 
 from biztalk_services.archive.blobs import Blobs
-from biztalk_services.archive.errors import AlreadyPublishedError, NotInCatalogError
-from biztalk_services.model.backup import BackupReference, InvalidReferenceError, is_backup_name
+from biztalk_services.archive.errors import (
+    AlreadyPublishedError,
+    AmbiguousServiceError,
+    NotInCatalogError,
+    StorageError,
+)
+from biztalk_services.model.backup import BackupReference, InvalidReferenceError, is_backup_name, moment_in_name
 from biztalk_services.model.differences import differences
+from biztalk_services.model.errors import InvalidAddressError
 from biztalk_services.model.inventory import InvalidInventoryError, Inventory
 from biztalk_services.model.plain import parsed
+from biztalk_services.model.service import ServiceKey, ServiceRef
 
 log = logging.getLogger(__name__)
 
 _REFERENCES, _QUARANTINE, _INVENTORIES = "references", "set-aside", "inventories"
-_MOVE = "Restore the blob, or move it away."
+_MOVE = "Restore the blob, or move it into another folder."
 
 T = TypeVar("T")
 OnInvalid = Callable[[InvalidReferenceError], Any] | None
@@ -57,9 +65,15 @@ class Catalog:
         return reference, self._blobs.url(path)
 
     def quarantine(self, reference: BackupReference, reason: str) -> str:
-        """Record a backup that is not valid, and why (in sentences), apart from the valid ones; returns the URL."""
+        """Record a backup that is not valid, and why (in sentences), apart from the valid ones; returns the URL.
+
+        :raises AlreadyPublishedError: the quarantine record of another backup has this name.
+        """
         path = _path(_QUARANTINE, reference.service, reference.container)
-        self._blobs.write_once(path, {"reason": reason, "reference": reference.to_dict()})
+        if not self._blobs.write_once(path, {"reason": reason, "reference": reference.to_dict()}):
+            recorded = self._quarantined(path).reference
+            if (recorded.run, recorded.account) != (reference.run, reference.account):
+                raise self._exists("quarantine record", path)
         return self._blobs.url(path)
 
     def read(self, service: str, name: str) -> BackupReference:
@@ -78,6 +92,24 @@ class Catalog:
             listed all the same.
         """
         return sorted(self._all(_REFERENCES, service, self._reference, on_invalid), key=_when, reverse=True)
+
+    def newest_first(self, service: ServiceKey, *, on_invalid: OnInvalid = None) -> Iterator[BackupReference]:
+        """The references of one service, the newest backup first. The folder is listed, and a reference is read when it
+        is asked for: the moment stands in its name. One whose name has none is read in any case.
+
+        :param on_invalid: as :meth:`list_references`.
+        """
+        dated, others = [], []
+        for path in self._blobs.list(f"{_REFERENCES}/{service.ref.name.lower()}"):
+            found = moment_in_name(path.removesuffix(".json"))
+            if found is None:
+                others.append(path)
+            elif found[1] in (None, service.digest):
+                dated.append((found[0], path))
+        read = self._each(others, self._reference, on_invalid)
+        newest_first = self._each((path for _, path in sorted(dated, reverse=True)), self._reference, on_invalid)
+        found_references = merge(sorted(read, key=_when, reverse=True), newest_first, key=_when, reverse=True)
+        return (reference for reference in found_references if _is_of(reference, service))
 
     def list_quarantined(self, service: str | None = None, *, on_invalid: OnInvalid = None) -> list[QuarantinedBackup]:
         """All backups in quarantine, the newest first; parameters and errors as :meth:`list_references`."""
@@ -105,17 +137,51 @@ class Catalog:
             "it has."
         )
 
-    def latest(self, service: str, *, kinds: Collection[str] | None = None) -> BackupReference:
-        """The newest backup of a service.
+    def latest(
+        self,
+        service: str,
+        *,
+        subscription_id: str | None = None,
+        scope: str | None = None,
+        kinds: Collection[str] | None = None,
+    ) -> BackupReference:
+        """The newest backup of a service. A record that cannot be read is passed over, with a warning in the log, where
+        its name shows that it is an older one.
 
+        :param service: its name, any case.
+        :param subscription_id: only of a service in this subscription; None: in any.
+        :param scope: only of a service in this scope; None: in any.
         :param kinds: only backups of these kinds; None: of all.
         :raises NotInCatalogError: there is none.
-        :raises InvalidReferenceError: a record of this service cannot be read, so that the newest is not known.
+        :raises AmbiguousServiceError: there are backups of several services of this name.
+        :raises InvalidReferenceError: a record cannot be read that may be newer.
         """
-        for reference in self.list_references(service, on_invalid=_raise):
-            if kinds is None or reference.kind in kinds:
-                return reference
-        raise NotInCatalogError(f"Catalog {self._blobs.place} has no backup of service {service}. Take one first.")
+        readable: list[BackupReference] = []
+        unreadable: list[tuple[str, InvalidReferenceError]] = []
+        for path in self._blobs.list(f"{_REFERENCES}/{service.lower()}"):
+            found = self._tried(path, self._reference)
+            if isinstance(found, InvalidReferenceError):
+                unreadable.append((path, found))
+            elif found:
+                readable.append(found)
+        wanted = {"subscription_id": subscription_id, "scope": scope}
+        asked = {name: value.lower() for name, value in wanted.items() if value}
+        readable = [each for each in readable if all(getattr(each, name).lower() == asked[name] for name in asked)]
+        if len({(each.subscription_id.lower(), each.scope.lower()) for each in readable}) > 1:
+            raise AmbiguousServiceError(_ambiguous(self._blobs.place, service, readable))
+        chosen = [each for each in readable if kinds is None or each.kind in kinds]
+        newest = max(chosen, key=_when, default=None)
+        digest = ServiceKey(subscription_id, ServiceRef(scope, service)).digest if subscription_id and scope else None
+        for path, error in unreadable:
+            named = moment_in_name(path.removesuffix(".json"))
+            if digest and named and named[1] not in (None, digest):
+                continue  # of another service of this name
+            if newest is None or not _is_older(path, newest):
+                raise InvalidReferenceError(f"{error} It may be the newest backup of {service}: name one in the form.")
+            log.warning("%s It is older than backup %s, which is taken.", error, newest.container)
+        if newest is None:
+            raise NotInCatalogError(f"Catalog {self._blobs.place} has no backup of service {service}. Take one first.")
+        return newest
 
     def record_inventory(self, backup_name: str, inventory: Inventory) -> tuple[Inventory, str]:
         """Write what the service held at a backup, once. An earlier inventory that does not contradict it stays: it was
@@ -151,15 +217,30 @@ class Catalog:
             return None
 
     def _all(self, folder: str, service: str | None, read: Callable[[str], T], on_invalid: OnInvalid) -> list[T]:
-        found: list[T] = []
-        for path in self._blobs.list(f"{folder}/{service.lower()}" if service else folder):
-            try:
-                found.append(read(path))
-            except NotInCatalogError:
-                continue  # deleted since the folder was listed
-            except InvalidReferenceError as error:
-                (on_invalid or log.warning)(error)
-        return found
+        paths = self._blobs.list(f"{folder}/{service.lower()}" if service else folder)
+        return list(self._each(paths, read, on_invalid))
+
+    def _each(self, paths: Iterable[str], read: Callable[[str], T], on_invalid: OnInvalid) -> Iterator[T]:
+        """What is at these paths; each is read when it is asked for."""
+        for path in paths:
+            found = self._tried(path, read)
+            if isinstance(found, InvalidReferenceError):
+                (on_invalid or log.warning)(found)
+            elif found is not None:
+                yield found
+
+    def _tried(self, path: str, read: Callable[[str], T]) -> T | InvalidReferenceError | None:
+        """What is at a path; why it cannot be read; or None where it was deleted since the folder was listed."""
+        try:
+            return read(path)
+        except NotInCatalogError:
+            return None
+        except InvalidReferenceError as error:
+            return error
+        except StorageError as error:
+            if error.of_account:
+                raise
+            return InvalidReferenceError(f"{path} in catalog {self._blobs.place} is not readable. {error}")
 
     def _reference(self, path: str) -> BackupReference:
         content = self._content(path)
@@ -226,5 +307,23 @@ def _when(reference: BackupReference) -> tuple[datetime, str]:
     return reference.finished_at, reference.container
 
 
-def _raise(error: InvalidReferenceError) -> None:
-    raise error
+def _is_older(path: str, reference: BackupReference) -> bool:
+    """Whether the moment in a record's name is before that of a backup; a name without moment shows nothing."""
+    named, taken = moment_in_name(path.removesuffix(".json")), moment_in_name(reference.container)
+    at = taken[0] if taken else f"{reference.finished_at.astimezone(UTC):%Y%m%d-%H%M%S}"
+    return named is not None and named[0] < at
+
+
+def _ambiguous(place: str, service: str, references: Iterable[BackupReference]) -> str:
+    services = sorted({f"{each.scope}/{each.service} in subscription {each.subscription_id}" for each in references})
+    return (
+        f"Catalog {place} has backups of several services that are called {service}: {'; '.join(services)}. Name the "
+        "backup, or the scope of the service."
+    )
+
+
+def _is_of(reference: BackupReference, service: ServiceKey) -> bool:
+    try:
+        return reference.key == service
+    except InvalidAddressError:
+        return False

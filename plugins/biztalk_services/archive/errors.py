@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from biztalk_services.model.errors import BackupServiceError
+from typing import ClassVar
+
+from biztalk_services.model.errors import Advice, BackupServiceError
 
 
 class StorageError(BackupServiceError):
-    """Base of every error of the storage account."""
+    """Base of every error of the storage account. Which refusal is which: :mod:`biztalk_services.archive.refusals`."""
+
+    of_account: ClassVar[bool] = False
+    """Whether the whole account is concerned, and not the one blob or container of the request."""
+
+
+class StorageConnectionError(StorageError):
+    """What was given leads to no storage account: no connection, no address, no key. No request was sent."""
+
+    of_account = True
 
 
 class StorageKeyMissingError(StorageError):
@@ -14,27 +25,77 @@ class StorageKeyMissingError(StorageError):
 
 
 class StorageAuthenticationError(StorageError):
-    """The account does not accept the key, or not from this network (401, 403)."""
+    """The account does not accept the key (401, 403)."""
+
+    of_account = True
+
+
+class StorageForbiddenError(StorageAuthenticationError):
+    """A setting of the account refuses the request, whatever the key: firewall, key access, disabled account (403)."""
 
 
 class StorageUnreachableError(StorageError):
     """The account cannot be reached, or its response did not arrive whole."""
 
-    default_advice = "retry"
+    default_advice: ClassVar[Advice] = "retry"
+    of_account = True
+
+
+class StorageNotTrustedError(StorageUnreachableError):
+    """The certificate of the storage account is not trusted, or there is no TLS; nothing was sent."""
+
+    default_advice = "stop"
 
 
 class StorageUnavailableError(StorageError):
     """The account is busy or out of order (429, 5xx)."""
 
     default_advice = "retry"
+    of_account = True
+
+
+class StorageFullError(StorageError):
+    """The account takes no more data."""
+
+    of_account = True
 
 
 class StorageNotFoundError(StorageError):
     """No such container or blob (404)."""
 
 
+class StorageNotReadyError(StorageError):
+    """A container or an account is being created or deleted (409)."""
+
+    default_advice = "retry"
+
+
 class ContainerExistsError(StorageError):
-    """A container of this name exists already, or is still being deleted (409)."""
+    """A container of this name exists already (409)."""
+
+
+class BlobExistsError(StorageError):
+    """A blob of this name exists already (409)."""
+
+
+class StorageChangedError(StorageError):
+    """The blob was changed since it was read (412)."""
+
+    default_advice = "check"
+
+
+class StorageLeasedError(StorageError):
+    """Somebody else has a lease on the blob or container (409, 412)."""
+
+    default_advice = "retry"
+
+
+class StorageImmutableError(StorageError):
+    """An immutability policy or a legal hold forbids to change or delete the blob or container (409)."""
+
+
+class BlobArchivedError(StorageError):
+    """The blob is in the archive tier, or still on its way out of it, and cannot be read (409)."""
 
 
 class StorageRefusedError(StorageError):
@@ -45,8 +106,16 @@ class NotInCatalogError(BackupServiceError):
     """The catalog has no such reference or inventory."""
 
 
+class AmbiguousServiceError(BackupServiceError):
+    """The catalog has backups of several services of this name."""
+
+
 class AlreadyPublishedError(BackupServiceError):
     """The catalog has another reference or inventory under this name; nothing in it is overwritten."""
+
+
+class RecordNotWrittenError(BackupServiceError):
+    """A record has a name that another record has already; that one stays, and this one was not written."""
 
 
 class ServiceLockedError(BackupServiceError):
@@ -55,6 +124,10 @@ class ServiceLockedError(BackupServiceError):
 
 class WrongAccountError(BackupServiceError):
     """The backup is in another storage account than the one that was read."""
+
+
+class BackupArchivedError(BackupServiceError):
+    """Blobs of the backup are in the archive tier, where they can neither be read nor restored."""
 
 
 class BackupDamagedError(BackupServiceError):

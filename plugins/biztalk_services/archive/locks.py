@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobClient
-
-from biztalk_services.archive.blobs import JSON, Blobs, json_bytes
-from biztalk_services.archive.errors import ServiceLockedError, StorageError
-from biztalk_services.archive.storage import storage_errors
+from biztalk_services.archive.blobs import Blobs
+from biztalk_services.archive.errors import (
+    ServiceLockedError,
+    StorageChangedError,
+    StorageError,
+    StorageNotFoundError,
+)
 from biztalk_services.model.records import Lock
 from biztalk_services.model.run import Run
+from biztalk_services.model.service import ServiceKey
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Locks:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
-    def of(self, service: str) -> Lock | None:
+    def of(self, service: ServiceKey) -> Lock | None:
         """The lock on a service; None when there is none, or none that can be read."""
         return self._read(service)[0]
 
@@ -45,37 +46,37 @@ class Locks:
         :param has_ended: whether a run has ended, as far as is known.
         :raises ServiceLockedError: another run holds it.
         """
-        with storage_errors(f"lock service {lock.service} in {self._blobs.place}"):
-            self._blobs.create_container()
-            held, etag = self._read(lock.service)
-            if held and held.run == lock.run:
-                if held.until >= lock.until:
-                    return
-                lock = replace(lock, purpose=held.purpose)
-            elif held and not (held.is_expired or has_ended(held.run)):
-                raise _locked(held, lock.service)
-            condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
-            try:
-                self._blob(lock.service).upload_blob(
-                    json_bytes(lock.to_dict()), overwrite=bool(etag), content_settings=JSON, **condition
-                )
-            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
-                # Perhaps by an own request whose response was lost, which the library has sent again.
-                holder = self.of(lock.service)
-                if holder is None or holder.run != lock.run:
-                    raise _locked(holder, lock.service) from None
-            if held and held.run != lock.run:
-                self._record_takeover(held, lock)
+        held, etag = self._read(lock.key)
+        if held and held.run == lock.run:
+            if held.until >= lock.until:
+                return
+            lock = replace(lock, purpose=held.purpose)
+        elif held and not (held.is_expired or has_ended(held.run)):
+            raise _locked(held, lock.service)
+        if not self._write(lock, etag):
+            # Perhaps by an own request whose response was lost, which the library has sent again.
+            holder = self.of(lock.key)
+            if holder is None or holder.run != lock.run:
+                raise _locked(holder, lock.service)
+        if held and held.run != lock.run:
+            self._record_takeover(held, lock)
 
-    def release(self, service: str, run: Run) -> None:
+    def release(self, service: ServiceKey, run: Run) -> None:
         """Release the lock of a run; that of another run stays."""
-        with storage_errors(f"unlock service {service} in {self._blobs.place}"):
-            held, etag = self._read(service)
-            if held and held.run == run:
-                try:
-                    self._blob(service).delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
-                except (ResourceNotFoundError, ResourceModifiedError):
-                    return
+        held, etag = self._read(service)
+        if held and held.run == run:
+            with suppress(StorageChangedError):
+                self._blobs.delete(_path(service), etag)
+
+    def _write(self, lock: Lock, etag: str | None) -> bool:
+        """Write a lock over the blob that has this ETag (None: where there is none); False when that is not so."""
+        if etag is None:
+            return self._blobs.write_once(_path(lock.key), lock.to_dict())
+        try:
+            self._blobs.replace(_path(lock.key), lock.to_dict(), etag)
+        except (StorageChangedError, StorageNotFoundError):
+            return False
+        return True
 
     def _record_takeover(self, before: Lock, after: Lock) -> None:
         """Record which run took the lock from which; a record that cannot be written does not stop the run."""
@@ -83,27 +84,29 @@ class Locks:
         log.warning(
             "%s has taken the lock of service %s from %s, because %s.", after.run, after.service, before.run, why
         )
-        path = f"{_FOLDER}/taken-over/{after.service.lower()}/{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.json"
+        path = f"{_FOLDER}/taken-over/{_name(after.key)}/{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.json"
         try:
             self._blobs.write_once(path, {"from": before.to_dict(), "to": after.to_dict(), "why": why})
         except StorageError as error:
             log.warning("%s", error)
 
-    def _read(self, service: str) -> tuple[Lock | None, str | None]:
+    def _read(self, service: ServiceKey) -> tuple[Lock | None, str | None]:
         """The lock, None when it cannot be read; and the ETag of its blob, None when there is no blob."""
-        with storage_errors(f"read the lock of service {service} in {self._blobs.place}"):
-            try:
-                download = self._blob(service).download_blob()
-                content, etag = download.readall(), download.properties.etag
-            except ResourceNotFoundError:
-                return None, None
+        content, etag = self._blobs.read_with_etag(_path(service))
+        if content is None:
+            return None, None
         try:
             return Lock.from_bytes(content), etag
         except ValueError:
             return None, etag
 
-    def _blob(self, service: str) -> BlobClient:
-        return self._blobs.client(f"{_FOLDER}/{service.lower()}.json")
+
+def _path(service: ServiceKey) -> str:
+    return f"{_FOLDER}/{_name(service)}.json"
+
+
+def _name(service: ServiceKey) -> str:
+    return f"{service.ref.name.lower()}-{service.digest}"
 
 
 def _locked(lock: Lock | None, service: str) -> ServiceLockedError:

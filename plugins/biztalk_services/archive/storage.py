@@ -12,39 +12,42 @@ from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
     HttpResponseError,
-    IncompleteReadError,
-    ResourceExistsError,
     ResourceNotFoundError,
-    ServiceRequestError,
-    ServiceResponseError,
 )
 from azure.storage.blob import BlobServiceClient
 
 from biztalk_services.archive.errors import (
-    ContainerExistsError,
     StorageAuthenticationError,
     StorageError,
     StorageKeyMissingError,
-    StorageNotFoundError,
-    StorageRefusedError,
-    StorageUnavailableError,
+    StorageNotTrustedError,
     StorageUnreachableError,
 )
+from biztalk_services.archive.refusals import refusal_of
 from biztalk_services.model.redaction import redact
+from biztalk_services.model.tls import causes, distrust, no_tls
+
+CONTAINER_EXISTS, CONTAINER_NOT_FOUND = "ContainerAlreadyExists", "ContainerNotFound"
+BLOB_NOT_FOUND = "BlobNotFound"
+"""Codes that mean one thing only. Azure's library raises one type of error for many codes of a status."""
+
+_BY_ITS_ENDPOINT = "A private link is reached by the account's own blob endpoint, not by its privatelink name."
+_UNREADABLE_CAS = "Correct connection_verify in the extra of the storage connection, or REQUESTS_CA_BUNDLE."
+_UNREACHABLE = "Check the account's name and address and the network; it may be down for the moment."
 
 
 class StorageAccount:
-    """A storage account as a backup needs it; its client has the account's key."""
+    """A storage account as a backup needs it; its client has the account's key.
 
-    def __init__(self, client: BlobServiceClient) -> None:
+    :param name: of the account; None: as the client knows it.
+    """
+
+    def __init__(self, client: BlobServiceClient, name: str | None = None) -> None:
         self.client = client
+        self.name = name or client.account_name or ""
 
     def __repr__(self) -> str:
         return f"<StorageAccount {self.name}>"
-
-    @property
-    def name(self) -> str:
-        return self.client.account_name or ""
 
     def connection_string(self) -> str:
         """The account with its key, in the documented form: for a backup or restore request only.
@@ -62,7 +65,7 @@ class StorageAccount:
         url = urlsplit(self.client.url)
         blob = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
         endpoints = {"BlobEndpoint": blob}
-        if re.search(r"//[a-z0-9]+\.blob\.", blob):
+        if re.search(rf"//{re.escape(self.name)}\.([a-z0-9-]+\.)*?blob\.", blob):
             endpoints["QueueEndpoint"] = blob.replace(".blob.", ".queue.", 1)
             endpoints["TableEndpoint"] = blob.replace(".blob.", ".table.", 1)
         pairs = endpoints | {"AccountName": self.name, "AccountKey": key, "DefaultEndpointsProtocol": url.scheme}
@@ -82,7 +85,13 @@ class StorageAccount:
         """Whether there is a container of this name, so that a backup of this name cannot be written; errors as
         :func:`storage_errors`."""
         with storage_errors(f"check for container {container} in storage account {self.name}"):
-            return bool(self.client.get_container_client(container).exists())
+            try:
+                self.client.get_container_client(container).get_container_properties()
+            except ResourceNotFoundError as error:
+                if code_of(error) != CONTAINER_NOT_FOUND:
+                    raise
+                return False
+            return True
 
 
 @contextmanager
@@ -95,40 +104,49 @@ def storage_errors(request: str) -> Iterator[None]:
     failure: StorageError | None = None
     try:
         yield
-    except (AzureError, TimeoutError, ConnectionError) as error:
+    except (AzureError, OSError) as error:
         failure = _translate(error, request)
     if failure:
         raise failure
 
 
+def code_of(error: BaseException) -> str | None:
+    """The error code in the response that a library's error is about; None when there was none."""
+    raw = getattr(error, "error_code", None)
+    return str(getattr(raw, "value", raw) or "") or None
+
+
 def _translate(error: Exception, request: str) -> StorageError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
-    raw_code = getattr(error, "error_code", None)
-    code = str(getattr(raw_code, "value", raw_code) or "") or None
-    response: Any = error.response if isinstance(error, HttpResponseError) else None
-    headers = response.headers if response is not None else {}
+    code = code_of(error)
+    if status is None and code is None:
+        kind, reason, remedy = _without_response(error)
+        return kind(f"Could not {request} ({redact(reason, limit=200)}). {remedy}")
+    refusal = refusal_of(status or 0, code)
+    headers: Any = getattr(getattr(error, "response", None), "headers", None) or {}
+    wait = str(headers.get("Retry-After", ""))
     reason = f"{status or ''} {code or redact(_first_line(error), limit=200)}".strip()
-    kind, remedy = _judge(error, status)
-    return kind(
-        f"Could not {request} ({reason}). {remedy}", status=status, code=code, request_id=headers.get("x-ms-request-id")
+    return refusal.error(
+        f"Could not {request} ({reason}). {refusal.sentence}",
+        status=status,
+        code=code,
+        request_id=headers.get("x-ms-request-id"),
+        retry_after=float(wait) if wait.isdecimal() else None,
     )
 
 
-def _judge(error: Exception, status: int | None) -> tuple[type[StorageError], str]:
-    if status in (401, 403) or isinstance(error, ClientAuthenticationError):
-        where = "the account key in the storage connection (it may have been rotated), the account's firewall"
-        return StorageAuthenticationError, f"Check {where}, and this machine's clock."
-    if isinstance(error, ResourceExistsError) or status == 409:
-        return ContainerExistsError, "It exists already or is still being deleted. Choose another name or wait."
-    if isinstance(error, ResourceNotFoundError) or status == 404:
-        return StorageNotFoundError, "Check container and blob name, and whether this is the right storage account."
-    if status is not None and (status == 429 or status >= 500):
-        return StorageUnavailableError, "The storage account has a problem of its own; retry later."
-    no_answer = isinstance(error, HttpResponseError) and status is None  # so a download ends that came cut every time
-    if no_answer or isinstance(error, (ServiceRequestError, ServiceResponseError, IncompleteReadError, OSError)):
-        remedy = "Check the account's name and address and the network; it may be down for the moment."
-        return StorageUnreachableError, remedy
-    return StorageRefusedError, "A retry will not help; check the storage connection."
+def _without_response(error: Exception) -> tuple[type[StorageError], str, str]:
+    """Error, reason and remedy where no response arrived, or not the whole of one."""
+    if sentences := distrust(error):
+        more = f" {_BY_ITS_ENDPOINT}" if "another host" in sentences else ""
+        return StorageNotTrustedError, "TLS; nothing was sent", f"{sentences}{more}"
+    if sentences := no_tls(error):
+        return StorageNotTrustedError, "TLS; nothing was sent", sentences
+    if any(isinstance(each, OSError) and "CA certificate" in str(each) for each in causes(error)):
+        return StorageNotTrustedError, _first_line(error), _UNREADABLE_CAS
+    if isinstance(error, ClientAuthenticationError):
+        return StorageAuthenticationError, _first_line(error), "Check the account key in the storage connection."
+    return StorageUnreachableError, _first_line(error), _UNREACHABLE
 
 
 def _first_line(error: Exception) -> str:

@@ -12,11 +12,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from biztalk_services.archive.blobs import Blobs
+from biztalk_services.archive.errors import RecordNotWrittenError, StorageError
 from biztalk_services.model.plain import parsed
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run
+from biztalk_services.model.service import ServiceKey
 
 _OPEN, _NOTES, _CLOSED = "suspensions/open", "suspensions/notes", "suspensions/closed"
+
+_CHECK = (
+    "Check which services are suspended, and resume those that this project suspended. A blob that another program "
+    "wrote belongs into another folder."
+)
 
 
 class SuspensionRecords:
@@ -27,26 +34,30 @@ class SuspensionRecords:
 
     def open(self, record: SuspensionRecord) -> None:
         """Write a record. Earlier ones of the same run on the same service are closed: it starts anew."""
-        earlier = [each for each in self.list_open(record.service)[0] if each.run == record.run and each != record]
-        self._write(_OPEN, record)
+        earlier = [each for each in self.list_open(record.key)[0] if each.run == record.run and each != record]
+        if not self._write(_OPEN, record):
+            self._require(_OPEN, record)
         for each in earlier:
             self.close(each, by=str(record.run), reason="replaced by a later record of the same run")
 
-    def list_open(self, service: str | None = None) -> tuple[list[SuspensionRecord], list[str]]:
-        """The open records on a service (its address; None: on all), the oldest first; and a sentence for each blob in
-        their folder that is none."""
+    def list_open(self, service: ServiceKey | None = None) -> tuple[list[SuspensionRecord], list[str]]:
+        """The open records on a service (None: on all of every subscription), the oldest first; and a sentence for each
+        blob in their folder that is none."""
         records, invalid = [], []
         for path in self._blobs.list(_folder(_OPEN, service)):
-            content = self._blobs.read(path)
-            if content is None:
-                continue  # closed since the folder was listed
             try:
-                records.append(SuspensionRecord.from_dict(parsed(content)))
+                content = self._blobs.read(path)
+                if content is None:
+                    continue  # closed since the folder was listed
+                record = SuspensionRecord.from_dict(parsed(content))
+                if service in (None, record.key):
+                    records.append(record)
             except ValueError as error:
-                invalid.append(
-                    f"{path} in {self._blobs.place} is not a suspension record ({error}). Check which services are "
-                    "suspended, resume those that this project suspended, and delete the blob."
-                )
+                invalid.append(f"{path} in {self._blobs.place} is not a suspension record ({error}). {_CHECK}")
+            except StorageError as error:
+                if error.of_account:
+                    raise
+                invalid.append(f"{path} in {self._blobs.place} is not readable. {error} {_CHECK}")
         return sorted(records, key=lambda record: record.opened_at), invalid
 
     def close(self, record: SuspensionRecord, *, by: str, reason: str) -> None:
@@ -56,17 +67,18 @@ class SuspensionRecords:
         :param reason: why, in words (``service is Active``).
         """
         closing = {"closed_at": datetime.now(UTC).isoformat(), "closed_by": by, "closed": reason}
-        self._write(_CLOSED, record, closing)
+        if not self._write(_CLOSED, record, closing):
+            self._require(_CLOSED, record)
         self._blobs.delete(f"{_OPEN}/{record.name}.json")
 
-    def close_all(self, service: str, *, by: str, reason: str, run: Run | None = None) -> list[SuspensionRecord]:
+    def close_all(self, service: ServiceKey, *, by: str, reason: str, run: Run | None = None) -> list[SuspensionRecord]:
         """Close the records on a service, only those of a run or (None) all; returns them."""
         records = [record for record in self.list_open(service)[0] if run in (None, record.run)]
         for record in records:
             self.close(record, by=by, reason=reason)
         return records
 
-    def all_closed(self, service: str, run: Run) -> bool:
+    def all_closed(self, service: ServiceKey, run: Run) -> bool:
         """Whether a run has had records on a service, and none of them is open any more."""
         return self._has(_CLOSED, service, run) and not self._has(_OPEN, service, run)
 
@@ -83,8 +95,25 @@ class SuspensionRecords:
         """Whether that was noted."""
         return self._blobs.read(f"{_NOTES}/{record.name}.{what}.json") is not None
 
-    def _has(self, folder: str, service: str, run: Run) -> bool:
-        return any(path.endswith(f"-{run.digest}.json") for path in self._blobs.list(_folder(folder, service)))
+    def _has(self, folder: str, service: ServiceKey, run: Run) -> bool:
+        mark = run.digest(service.subscription_id)
+        return any(path.endswith(f"-{mark}.json") for path in self._blobs.list(_folder(folder, service)))
+
+    def _require(self, folder: str, record: SuspensionRecord) -> None:
+        """A record that was not written because there is a blob of its name is that blob.
+
+        :raises RecordNotWrittenError: it is not.
+        """
+        path = f"{folder}/{record.name}.json"
+        try:
+            if SuspensionRecord.from_dict(parsed(self._blobs.read(path) or b"")) == record:
+                return
+        except ValueError:
+            pass
+        raise RecordNotWrittenError(
+            f"{path} in {self._blobs.place} is not the suspension record of {record.service} that belongs there, so "
+            "that record was not written. Find out which program wrote the blob, and move it away."
+        )
 
     def _write(
         self, folder: str, record: SuspensionRecord, more: dict[str, Any] | None = None, suffix: str = ""
@@ -92,8 +121,8 @@ class SuspensionRecords:
         return self._blobs.write_once(f"{folder}/{record.name}{suffix}.json", record.to_dict() | (more or {}))
 
 
-def _folder(folder: str, service: str | None) -> str:
-    return f"{folder}/{service.lower()}" if service else folder
+def _folder(folder: str, service: ServiceKey | None) -> str:
+    return f"{folder}/{service.ref}".lower() if service else folder
 
 
 def _noted(by: str) -> dict[str, str]:

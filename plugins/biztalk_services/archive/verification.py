@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
-from azure.storage.blob import ContainerClient
+from azure.storage.blob import BlobProperties, ContainerClient
 
-from biztalk_services.archive.errors import BackupDamagedError, StorageNotFoundError, WrongAccountError
-from biztalk_services.archive.storage import StorageAccount, storage_errors
+from biztalk_services.archive.errors import (
+    BackupArchivedError,
+    BackupDamagedError,
+    StorageNotFoundError,
+    WrongAccountError,
+)
+from biztalk_services.archive.storage import CONTAINER_NOT_FOUND, StorageAccount, storage_errors
 from biztalk_services.model.backup import BackupReference, StoredBlob
+
+_MOST_NAMED = 10
 
 
 def verify_against_reference(account: StorageAccount, reference: BackupReference) -> str:
@@ -17,6 +24,7 @@ def verify_against_reference(account: StorageAccount, reference: BackupReference
 
     :returns: one sentence on what was read.
     :raises BackupDamagedError: a blob is missing, changed or too much, or there is no container.
+    :raises BackupArchivedError: a blob is in the archive tier.
     :raises WrongAccountError: the backup is in another account.
     :raises StorageError: the account was not reached or refused.
     """
@@ -29,21 +37,57 @@ def verify_against_reference(account: StorageAccount, reference: BackupReference
     request = f"read back backup {reference.container} from storage account {account.name}"
     try:
         with storage_errors(request):
-            names = list(container.list_blob_names())
-    except StorageNotFoundError:
+            listed = list_blobs(container)
+    except StorageNotFoundError as error:
+        if error.code != CONTAINER_NOT_FOUND:
+            raise
         raise BackupDamagedError(reference.place, [f"container {reference.container} does not exist"]) from None
-    with storage_errors(request):
-        stored = {name: read_blob(container, name) for name in names}
+    refuse_archived(listed, reference.place)
+    stored = {}
+    for blob in listed:
+        with storage_errors(f"{request}: blob {blob.name}"):
+            stored[blob.name] = read_blob(container, blob.name)
     recorded = {blob.name: blob for blob in reference.blobs}
     if disagreements := list(blob_differences(recorded, stored, "in its reference")):
         raise BackupDamagedError(reference.place, disagreements)
     return f"All {len(stored)} blobs ({reference.size} bytes) were read back and are what was recorded."
 
 
+def list_blobs(container: ContainerClient) -> list[BlobProperties]:
+    """The blobs of a container, without the folders that an account with a hierarchical namespace lists among them.
+    Raises as Azure's library does."""
+    return [
+        blob
+        for blob in container.list_blobs(include=["metadata"])
+        if blob.size or (blob.metadata or {}).get("hdi_isfolder", "").lower() != "true"
+    ]
+
+
+def refuse_archived(blobs: Sequence[BlobProperties], subject: str) -> None:
+    """Nothing when every blob can be read.
+
+    :param subject: ``account/container`` of the backup.
+    :raises BackupArchivedError: a blob is in the archive tier; the message names it.
+    """
+    archived = sorted(blob.name for blob in blobs if blob.blob_tier == "Archive")
+    if not archived:
+        return
+    more = len(archived) - _MOST_NAMED
+    named = ", ".join(archived[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    coming = sum(bool(blob.archive_status) for blob in blobs)
+    under_way = f" {coming} of them are being rehydrated." if coming else ""
+    raise BackupArchivedError(
+        f"Backup {subject} cannot be read, because blobs of it are in the archive tier: {named}.{under_way} They have "
+        "to be rehydrated before it can be verified or restored: set their tier to Hot or Cool, and wait until that is "
+        "done (up to 15 hours)."
+    )
+
+
 def read_blob(container: ContainerClient, name: str) -> StoredBlob:
-    """Size and hash of a blob, read piece by piece. Raises as Azure's library does."""
+    """Size and hash of a blob as it is stored, read piece by piece. Raises as Azure's library does."""
     digest, size = sha256(), 0
-    for chunk in container.download_blob(name).chunks():
+    # Without decompress=False a blob that is labelled as compressed would be decompressed.
+    for chunk in container.download_blob(name, decompress=False).chunks():
         digest.update(chunk)
         size += len(chunk)
     return StoredBlob(name, size, digest.hexdigest())
