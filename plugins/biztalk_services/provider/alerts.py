@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
 from datetime import datetime
 from typing import Any
 
-import httpx
 from airflow.sdk import BaseHook, BaseNotifier, Connection, Context
+from airflow.sdk.exceptions import AirflowNotFoundException
 
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.redaction import redact
 from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.webhooks import Alert, deliver
 
-_TIMEOUT_SECONDS = 10
-_SCHEMES = ("http", "https")
+_LONGEST_REASON = 4000
 
 
 class AlertNotifier(BaseNotifier):
     """Alerts people that something needs them.
 
-    Writes an error to the log and, where ``[biztalk_services] alert_conn_id`` names a connection, posts JSON to its
-    URL: ``text`` (what most chat webhooks show), ``subject``, ``dag_id``, ``run_id``. A webhook that cannot be reached
-    is logged.
-
-    The connection is of the type HTTP, or made of the webhook's URL. The scheme is that of the host (``https://...``),
-    else the schema, else the connection type, whichever is ``http`` or ``https`` first, else ``https``. The path, which
-    is often the secret of a webhook, is the password, else ``path`` in the extra, else a schema that is no scheme:
-    that is where Airflow puts the path of a URL.
+    Writes an error to the log and, where ``[biztalk_services] alert_conn_id`` names a connection, posts it to its
+    webhook (:mod:`biztalk_services.provider.webhooks`). In the callback of a failed step it has the sentence of that
+    step's error. An alert that is not delivered is another error in the log, and breaks nothing.
     """
 
     template_fields = ("subject",)
@@ -36,35 +32,50 @@ class AlertNotifier(BaseNotifier):
         self.subject = subject
 
     def notify(self, context: Context) -> None:
-        message = self._message(context)
+        self.alert(context)
+
+    def alert(self, context: Context) -> bool:
+        """Alert, and return whether that was delivered; without a webhook a line in the log is."""
+        alert = self._logged(context)
         if conn_id := Settings.load().alert_conn_id:
-            with self._delivery(conn_id), httpx.Client(timeout=_TIMEOUT_SECONDS) as client:
-                client.post(_url(BaseHook.get_connection(conn_id)), json=message).raise_for_status()
+            try:
+                self._deliver(alert, BaseHook.get_connection(conn_id))
+            except Exception as error:
+                self._not_delivered(conn_id, error)
+                return False
+        return True
 
     async def async_notify(self, context: Context) -> None:
-        message = self._message(context)
+        alert = self._logged(context)
         if conn_id := Settings.load().alert_conn_id:
-            url = _url(await BaseHook.aget_connection(conn_id))
-            with self._delivery(conn_id):
-                async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
-                    (await client.post(url, json=message)).raise_for_status()
+            try:
+                connection = await BaseHook.aget_connection(conn_id)
+                await asyncio.to_thread(self._deliver, alert, connection)
+            except Exception as error:
+                self._not_delivered(conn_id, error)
 
-    @contextmanager
-    def _delivery(self, conn_id: str) -> Iterator[None]:
-        """Logs an error of the webhook in words of its own: the library's would hold its URL, which is a secret."""
-        try:
-            yield
-        except httpx.HTTPStatusError as error:
-            status = error.response.status_code
-            self.log.error("The webhook of connection %s rejected the alert: HTTP status %s.", conn_id, status)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            self.log.error("The webhook of connection %s cannot be reached: %s.", conn_id, type(error).__name__)
+    @staticmethod
+    def _deliver(alert: Alert, connection: Connection) -> None:
+        deliver(alert, connection, Settings.load().ca_bundle)
 
-    def _message(self, context: Context) -> dict[str, Any]:
+    def _not_delivered(self, conn_id: str, error: Exception) -> None:
+        """The words of other errors are not shown: they could hold the URL, which is a secret."""
+        if isinstance(error, BackupServiceError):
+            why = str(error)
+        elif isinstance(error, AirflowNotFoundException):
+            why = (
+                f"There is no connection {conn_id}, or none that Airflow can read. Create or correct it, or correct "
+                "option alert_conn_id of [biztalk_services]."
+            )
+        else:
+            why = f"Connection {conn_id} cannot be read or used ({type(error).__name__}). Correct it."
+        self.log.error("The alert was not delivered. %s", why)
+
+    def _logged(self, context: Context) -> Alert:
         dag_id, run_id = _run_of(context)
-        text = f"{self.subject} (DAG {dag_id}, run {run_id})"
-        self.log.error(text)
-        return {"text": text, "subject": self.subject, "dag_id": dag_id, "run_id": run_id}
+        alert = Alert(self.subject, dag_id, run_id, _reason_of(context))
+        self.log.error(alert.text)
+        return alert
 
 
 class OverdueNotifier(AlertNotifier):
@@ -81,10 +92,18 @@ class FirstFailureNotifier(AlertNotifier):
     """Alerts a failed task, unless the same task of the run before failed in the same hour, which was alerted.
 
     It reads Airflow only, and needs neither a run at a certain minute nor a run in which all other tasks succeeded.
+
+    :param unless: errors that the task has alerted itself
     """
 
+    def __init__(
+        self, *, subject: str, unless: tuple[type[Exception], ...] = (), context: Context | None = None
+    ) -> None:
+        super().__init__(subject=subject, context=context)
+        self.unless = unless
+
     def notify(self, context: Context) -> None:
-        if not self._was_alerted(context):
+        if not isinstance(context.get("exception"), self.unless) and not self._was_alerted(context):
             super().notify(context)
 
     @staticmethod
@@ -104,15 +123,15 @@ def _run_of(context: Context) -> tuple[str | None, str | None]:
     run = context.get("dag_run")
     if isinstance(run, dict):
         return run.get("dag_id"), run.get("dag_run_id")
-    return getattr(run, "dag_id", None), getattr(run, "run_id", None)
+    if run is None:  # of a run that Airflow gave up
+        return getattr(context.get("dag"), "dag_id", None), context.get("run_id")
+    return run.dag_id, run.run_id
 
 
-def _url(connection: Connection) -> str:
-    scheme_of_host, _, host = (connection.host or "").rpartition("://")
-    host, _, folder = host.partition("/")
-    schema = connection.schema or ""
-    scheme = next((name for name in (scheme_of_host, schema, connection.conn_type) if name in _SCHEMES), "https")
-    port = f":{connection.port}" if connection.port else ""
-    path = connection.password or connection.extra_dejson.get("path") or ("" if schema in _SCHEMES else schema)
-    parts = (part.strip("/") for part in (folder, path))
-    return f"{scheme}://{host}{port}/{'/'.join(part for part in parts if part)}"
+def _reason_of(context: Context) -> str:
+    """The sentence of the step that failed; empty where none did, or where Airflow does not say."""
+    error = context.get("exception")
+    if error is None:
+        return ""
+    text = str(error) if isinstance(error, BackupServiceError | str) else f"{type(error).__name__}: {error}"
+    return redact(text, limit=_LONGEST_REASON)
