@@ -1,4 +1,8 @@
-"""Connection strings: ``key=value`` pairs separated by semicolons, in any order, keys in any case."""
+"""Connection strings: ``key=value`` pairs separated by semicolons, in any order, keys in any case.
+
+A SQL client reads them by the rules of ADO.NET, so a value may stand in quotation marks, and hold semicolons there. The
+client of a storage account knows no quotation marks.
+"""
 
 from __future__ import annotations
 
@@ -37,19 +41,57 @@ class Login:
 
 
 def pairs(text: str) -> list[tuple[str, str]]:
-    """Split into key and value, both stripped; the value may hold further ``=``.
+    """Split into key and value, both stripped and without the quotation marks of the value.
 
-    :raises ConnectionStringError: when a part has no ``=``.
+    :raises ConnectionStringError: when a part has no ``=``, or a quotation mark is not closed.
     """
     result = []
-    for part in text.split(";"):
-        if not part.strip():
-            continue
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise ConnectionStringError("A connection string consists of name=value pairs separated by semicolons.")
-        result.append((key.strip(), value.strip()))
+    rest = text
+    while rest := rest.lstrip("; \t\r\n"):
+        key, rest = _key(rest)
+        rest = rest.lstrip()
+        if rest[:1] in ('"', "'"):
+            value, rest = _quoted(rest)
+        else:
+            value, _, rest = rest.partition(";")
+            value = value.strip()
+        result.append((key, value))
     return result
+
+
+def _key(text: str) -> tuple[str, str]:
+    """A key, in which ``==`` is one ``=``, and what follows its equals sign."""
+    place = text.find("=")
+    while text[place : place + 2] == "==":
+        place = text.find("=", place + 2)
+    key = text[:place].strip().replace("==", "=")
+    if place < 0 or not key or ";" in key:
+        raise ConnectionStringError("A connection string consists of name=value pairs separated by semicolons.")
+    return key, text[place + 1 :]
+
+
+def _quoted(text: str) -> tuple[str, str]:
+    """The value in the quotation marks that the text begins with, and what follows the semicolon behind it."""
+    mark, place, value = text[0], 1, ""
+    while True:
+        end = text.find(mark, place)
+        if end < 0:
+            raise ConnectionStringError("A quotation mark in a connection string is not closed.")
+        value += text[place:end]
+        if text[end + 1 : end + 2] != mark:
+            break
+        value, place = value + mark, end + 2
+    behind, _, rest = text[end + 1 :].partition(";")
+    if behind.strip():
+        raise ConnectionStringError("Behind a value in quotation marks there is a semicolon, or nothing.")
+    return value, rest
+
+
+def _written(value: str) -> str:
+    """A value as it may stand in a connection string."""
+    if value == value.strip() and not set(value) & {";", '"', "'"}:
+        return value
+    return '"' + value.replace('"', '""') + '"'
 
 
 def parse_storage(text: str) -> StorageConnection:
@@ -57,7 +99,7 @@ def parse_storage(text: str) -> StorageConnection:
 
     :raises ConnectionStringError: when account name or key is missing or impossible.
     """
-    values = {key.lower(): value for key, value in pairs(text)}
+    values = _storage_values(text)
     name, key = values.get("accountname", ""), values.get("accountkey", "")
     if not _ACCOUNT_NAME.fullmatch(name):
         raise ConnectionStringError(
@@ -80,6 +122,16 @@ def parse_storage(text: str) -> StorageConnection:
             "without user name, query and fragment."
         )
     return StorageConnection(name, key, endpoint.rstrip("/"))
+
+
+def _storage_values(text: str) -> dict[str, str]:
+    values = {}
+    for part in filter(str.strip, text.split(";")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise ConnectionStringError("A connection string consists of name=value pairs separated by semicolons.")
+        values[key.strip().lower()] = value.strip()
+    return values
 
 
 def _is_endpoint(text: str) -> bool:
@@ -127,6 +179,6 @@ def parse_login(text: str) -> Login:
 def without_secrets(text: str) -> str:
     """Return the string without its passwords and keys; empty when it cannot be read."""
     try:
-        return ";".join(f"{key}={value}" for key, value in pairs(text) if key.lower() not in _SECRET_KEYS)
+        return ";".join(f"{key}={_written(value)}" for key, value in pairs(text) if key.lower() not in _SECRET_KEYS)
     except ConnectionStringError:
         return ""

@@ -35,6 +35,7 @@ _ANY_REQUEST = {
     "truncated": {},
     "answered-twice": {},
     "unknown-state": {"state": "Hibernating"},
+    "odd-entry": {"entry": None, "what": "no-state"},
     "slow": {"seconds": 5.0},
 }
 _STARTING_REQUEST = {
@@ -50,6 +51,9 @@ _STARTING_REQUEST = {
 EFFECTS: dict[str, dict[str, Any]] = _ANY_REQUEST | _STARTING_REQUEST
 """Each effect with its parameters and their defaults."""
 
+
+ODD = ("no-state", "no-name", "odd-name", "no-type", "other-type", "no-edition", "twice", "twice-differing")
+"""What can be odd about one entry of a list of services."""
 
 MOST = 1_000_000
 """How often one order can act, if not for good."""
@@ -172,5 +176,9 @@ def _check(parameters: dict[str, Any]) -> None:
             raise FaultError("retry_after is a number of seconds, or null.")
         if name == "location" and not (isinstance(value, str) and value.isascii() and value.isprintable()):
             raise FaultError("location is text of printable ASCII characters.")
+        if name == "what" and value not in ODD:
+            raise FaultError(f"what is one of {', '.join(ODD)}.")
+        if name == "entry" and not isinstance(value, str | None):
+            raise FaultError("entry is the name of a service, or null for the first one of the answer.")
         if name in ("code", "message", "extended_code", "state") and not isinstance(value, str):
             raise FaultError(f"{name} is text.")

@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
         "version_minimum": "strict",
         "backup_status": "202",
         "poll_status": "202",
+        "paging": "pages",
     },
 }
 
@@ -48,6 +49,7 @@ PROFILE_CHOICES = {
     "version_minimum": ("strict", "lenient"),
     "backup_status": ("202", "200"),
     "poll_status": ("202", "200"),
+    "paging": ("pages", "whole", "ignored", "refused"),
 }
 
 assert set(DEFAULTS["durations"]) == set(KINDS)

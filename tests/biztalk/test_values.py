@@ -77,6 +77,6 @@ def test_everything_given_is_sent():
 
 
 def test_parts_of_a_connection_string():
-    parts = parts_of(" Data Source = sql.example ;;AccountKey=ab==;odd")
-    assert parts == {"data source": "sql.example", "accountkey": "ab==", "odd": ""}
-    assert parts_of("") == {}
+    parts = parts_of(" Data Source = sql.example ;;AccountKey=ab==;Password='a;Database=b'")
+    assert parts == {"data source": "sql.example", "accountkey": "ab==", "password": "a;Database=b"}
+    assert parts_of("") == parts_of("Data Source=sql.example;odd") == {}

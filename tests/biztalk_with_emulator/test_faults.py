@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
 from biztalk_services.model.errors import (
     AuthenticationError,
+    BackupServiceError,
     OutcomeUnknownError,
     ServiceNotFoundError,
     UnexpectedResponseError,
@@ -18,6 +20,7 @@ from biztalk_services.model.service import Phase, ServiceRef
 
 from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
 from tests.wire.pki import DAY, Identity, identity
+from tests.wire.test_key_files import settings_file
 
 SERVICE = "contosoorders"
 ADDRESS = ServiceRef("contoso-west-us", SERVICE)
@@ -124,3 +127,41 @@ def test_a_certificate_that_expires_during_the_run(emulator, connect, monkeypatc
     with pytest.raises(AuthenticationError, match="not expired"):
         client.suspend(ADDRESS, client_request_id="n")
     assert emulator.state(SERVICE) == "Active"
+
+
+@pytest.mark.parametrize("what", ["no-state", "no-name", "odd-name", "no-type", "other-type", "twice-differing"])
+def test_one_odd_entry_of_the_list(emulator, client, what):
+    everything = {str(service.ref) for service in client.list_services(pytest.fail)}
+    emulator.fault("odd-entry", "list", count=1, entry=SERVICE, what=what)
+    told: list[str] = []
+    listed = {str(service.ref) for service in client.list_services(told.append)}
+    assert everything - listed == (set() if what == "twice-differing" else {str(ADDRESS)})
+    assert len(told) == 1
+    assert "cannot be read" in told[0]
+    emulator.fault("odd-entry", "get_cloud_service", count=3, entry=SERVICE, what=what)
+    with pytest.raises(BackupServiceError, match="cannot be read") as caught:
+        client.get_service(ADDRESS)
+    assert not isinstance(caught.value, ServiceNotFoundError)
+
+
+@pytest.mark.parametrize("what", ["no-edition", "twice"])
+def test_an_entry_that_can_be_read_all_the_same(emulator, client, what):
+    everything = [str(service.ref) for service in client.list_services(pytest.fail)]
+    emulator.fault("odd-entry", "list", count=1, entry=SERVICE, what=what)
+    listed = client.list_services(pytest.fail)
+    assert [str(service.ref) for service in listed] == everything
+
+
+@pytest.mark.parametrize("form", ["publish settings", "UTF-16", "base64 text of a PFX"])
+def test_a_certificate_in_the_form_in_which_people_have_it(emulator, connect, tmp_path, form):
+    person, file = identity("person"), tmp_path / "management"
+    registered(emulator, person)
+    file.write_bytes(
+        {
+            "publish settings": settings_file(**{SUBSCRIPTION: person}).encode(),
+            "UTF-16": (person.certificate_pem + person.key_pem).encode("utf-16"),
+            "base64 text of a PFX": base64.encodebytes(person.pkcs12("sesame")),
+        }[form]
+    )
+    credentials = ManagementCredentials(certificate_path=file, passphrase="sesame", subscription_id=SUBSCRIPTION)
+    assert connect(credentials).list_services()

@@ -33,7 +33,7 @@ from biztalk_services.model.errors import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from biztalk_services.model.service import Operation, Phase, ServiceRef
+from biztalk_services.model.service import Operation, Phase, ServiceKey, ServiceRef
 
 from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
 from tests.wire.pki import identity
@@ -116,7 +116,7 @@ def wait_for(services: BizTalkServicesClient, address: ServiceRef, operation_id:
 
 def test_suspend_back_up_and_resume(services, address, backup, client):
     service = services.get_service(address)
-    name = backup_name(address.name, datetime.now(UTC))
+    name = backup_name(ServiceKey(services.subscription_id, address), datetime.now(UTC))
     assert all(check.passed for check in backup_checks(service, name))
     suspended = services.suspend(address, client_request_id="test:suspend")
     assert wait_for(services, address, suspended) == Operation(suspended, "Succeeded")

@@ -53,12 +53,20 @@ class Identity:
 
 
 def identity(
-    name: str, issuer: Identity | None = None, *, begins: timedelta = -DAY, ends: timedelta = 365 * DAY
+    name: str,
+    issuer: Identity | None = None,
+    *,
+    begins: timedelta = -DAY,
+    ends: timedelta = 365 * DAY,
+    hosts: tuple[str, ...] = (),
 ) -> Identity:
-    """A new certificate; without issuer it is a self-signed CA. Begin and end are relative to the current time."""
+    """A new certificate; without issuer it is a self-signed CA. Begin and end are relative to the current time; it is
+    for these hosts, without any for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
+    names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
+    names = names or [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -68,6 +76,6 @@ def identity(
         .not_valid_before(now + begins)
         .not_valid_after(now + ends)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
     )
     return Identity(builder.sign(issuer.key if issuer else key, SHA256()), key)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from biztalk_services.drivers.biztalk.errors import InvalidCertificateError
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.model.tls import InvalidCaBundleError
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.wire.pki import DAY, Identity, identity
@@ -78,14 +79,17 @@ def test_error_message_states_the_cause(management: Identity, tmp_path: Path):
             "private_key_path": tmp_path / "absent.key",
         },
         "There is no private key": {"certificate": certificate},
-        "without a readable CERTIFICATE block": {"certificate": key},
-        "is encrypted. Set its passphrase": {"certificate": certificate, "private_key": encrypted},
+        "is a private key. Set its certificate": {"certificate": key},
+        "is encrypted, and there is no passphrase. Set its passphrase": {
+            "certificate": certificate,
+            "private_key": encrypted,
+        },
         "passphrase is wrong": {"certificate": certificate, "private_key": encrypted, "passphrase": "open"},
         "does not belong to the management certificate CN=management": {
             "certificate": certificate,
             "private_key": identity("other").key_pem,
         },
-        "neither PEM nor PKCS#12": {"certificate": management.pkcs12("sesame"), "passphrase": "open"},
+        "is a PFX file, and the password is wrong": {"certificate": management.pkcs12("sesame"), "passphrase": "open"},
         "neither PEM nor": {"certificate": "no certificate"},
         "PEM text is damaged": {
             "certificate": certificate,
@@ -148,5 +152,5 @@ def test_ca_bundles(management: Identity, ca: Identity, ca_file: Path, tmp_path:
     empty = tmp_path / "empty.pem"
     empty.touch()
     for wrong in (tmp_path / "absent.pem", empty, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"):
-        with pytest.raises(InvalidCertificateError, match="CA bundle"):
+        with pytest.raises(InvalidCaBundleError, match="CA bundle"):
             credentials.ssl_context(wrong)

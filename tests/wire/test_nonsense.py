@@ -8,8 +8,9 @@ import threading
 import time
 
 import pytest
-from biztalk_services.drivers.biztalk.wire.messages import MAX_RESPONSE_BYTES
+from biztalk_services.drivers.biztalk.wire import client as client_module
 from biztalk_services.drivers.biztalk.wire.server import MAX_ATTEMPTS
+from biztalk_services.drivers.biztalk.wire.transport import MAX_RESPONSE_BYTES
 from biztalk_services.model.errors import (
     BackupServiceError,
     OutcomeUnknownError,
@@ -41,11 +42,6 @@ MALFORMED = {
     "entity bomb": response(200, BOMB),
     "external entity": response(200, EXTERNAL),
     "other root": response(200, "<Operation><Status>Succeeded</Status></Operation>"),
-    "no state": response(200, fleet(cloud_service(resource(state="", sub_state="")))),
-    "no name": response(200, fleet(cloud_service(resource(name="")))),
-    "path as name": response(200, fleet(cloud_service(resource(name="../../x")))),
-    "too large": response(200, b"<a>" + b"x" * MAX_RESPONSE_BYTES + b"</a>"),
-    "gzip bomb": response(200, gzip.compress(b" " * (MAX_RESPONSE_BYTES * 4)), Content_Encoding="gzip"),
     "broken gzip": response(200, b"no gzip", Content_Encoding="gzip"),
     "redirect": response(302, Location="https://127.0.0.1:1/elsewhere"),
     "permanent redirect": response(307, Location="/elsewhere"),
@@ -77,9 +73,35 @@ def test_malformed_response_to_a_read_is_retried(client, server, pauses, name):
     assert pauses == [0.25, 1.0]
 
 
-@pytest.mark.parametrize("name", [name for name in MALFORMED if name not in ("no state", "no name", "path as name")])
+TOO_LARGE = {
+    "too large": response(200, b"<a>" + b"x" * MAX_RESPONSE_BYTES + b"</a>"),
+    "gzip bomb": response(200, gzip.compress(b" " * (MAX_RESPONSE_BYTES * 4)), Content_Encoding="gzip"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_too_large_response_to_a_read_is_not_requested_again(client, server, monkeypatch, name):
+    monkeypatch.setattr(client_module, "MAX_LIST_BYTES", MAX_RESPONSE_BYTES)
+    server.script = [hang_up_after(TOO_LARGE[name])]
+    for read in (client.list_services, lambda: client.get_service(ORDERS)):
+        with pytest.raises(
+            UnexpectedResponseError, match=r"larger than \d+ bytes\. Trying again does not help"
+        ) as caught:
+            read()
+        assert caught.value.advice == "stop"
+    assert len(server.requests) == 2
+
+
+def test_list_of_3000_services_is_read(client, server):
+    services = [cloud_service(resource(f"service{n}"), name=f"group{n}") for n in range(3000)]
+    server.script = [response(200, fleet(*services))]
+    assert len(server.script[0]) > MAX_RESPONSE_BYTES
+    assert len(client.list_services(pytest.fail)) == 3000
+
+
+@pytest.mark.parametrize("name", [*MALFORMED, *TOO_LARGE])
 def test_malformed_response_to_a_change_is_not_retried(client, server, name):
-    server.script = [hang_up_after(MALFORMED[name])]
+    server.script = [hang_up_after((MALFORMED | TOO_LARGE)[name])]
     with pytest.raises(OutcomeUnknownError) as caught:
         client.suspend(ORDERS, client_request_id="n")
     assert caught.value.advice == "check"

@@ -9,7 +9,7 @@ import pickle
 from urllib.parse import parse_qs, quote, quote_plus
 
 import pytest
-from biztalk_services.drivers.biztalk.errors import AccessControlError, InvalidCertificateError
+from biztalk_services.drivers.biztalk.errors import AccessControlError
 from biztalk_services.drivers.biztalk.wire import access_control
 from biztalk_services.drivers.biztalk.wire.partner_addresses import PartnerAddresses
 from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
@@ -26,6 +26,7 @@ from biztalk_services.model.errors import (
     ThrottledError,
     UnreachableError,
 )
+from biztalk_services.model.tls import InvalidCaBundleError
 
 from tests.wire.partner_samples import (
     ACS,
@@ -154,7 +155,7 @@ def test_read_entity_set(partners, open_server):
         {"@id": uri("Agreements(1)"), "@etag": 'W/"1"', "@type": "Agreement", "Id": 1}
     ]
     request = open_server.requests[1]
-    assert (request.method, request.target) == ("GET", f"{ROOT}/Agreements")
+    assert (request.method, request.target) == ("GET", f"{ROOT}/Agreements?$top=100&$inlinecount=allpages")
     assert request.headers["accept"] == "application/json;odata=verbose"
     assert request.headers["authorization"] == f'WRAP access_token="{TOKEN}"'
 
@@ -163,7 +164,8 @@ def test_expand_links(partners, open_server):
     open_server.script = [token(), page(entity("Agreements(1)", BatchDescriptions=collection()))]
     (result,) = partners.entities("Agreements", expand=("ProtocolSettings", "BatchDescriptions"))
     assert result["BatchDescriptions"] == []
-    assert open_server.requests[1].target == f"{ROOT}/Agreements?$expand=ProtocolSettings,BatchDescriptions"
+    expanded = f"{ROOT}/Agreements?$expand=ProtocolSettings,BatchDescriptions"
+    assert open_server.requests[1].target == f"{expanded}&$top=100&$inlinecount=allpages"
 
 
 def test_all_pages_are_read_from_the_same_set(partners, open_server):
@@ -290,7 +292,7 @@ def test_rejected_read_is_not_retried(partners, open_server, status, kind):
     open_server.script = [token(), odata_error(status, "No")]
     with pytest.raises(kind, match="read Agreements of service orders"):
         read(partners)
-    assert len(open_server.requests) == 2
+    assert len(open_server.requests) == (3 if status == 400 else 2)  # a 400 may refuse the options for pages
 
 
 @pytest.mark.parametrize("failure", [response(429, Retry_After="7"), response(503, Retry_After="7")])
@@ -339,7 +341,7 @@ def test_untrusted_server_receives_no_key(partner_client, open_server, tmp_path,
         with pytest.raises(ServerNotTrustedError):
             partner_client(open_server.port, ca_bundle=bundle).check()
     assert open_server.requests == []
-    with pytest.raises(InvalidCertificateError, match="CA bundle"):
+    with pytest.raises(InvalidCaBundleError, match="CA bundle"):
         partner_client(open_server.port, ca_bundle=tmp_path / "absent.pem")
 
 

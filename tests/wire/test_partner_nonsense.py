@@ -9,9 +9,9 @@ import socket
 from urllib.parse import urlencode
 
 import pytest
-from biztalk_services.drivers.biztalk.wire import partner_reading
-from biztalk_services.drivers.biztalk.wire.messages import MAX_RESPONSE_BYTES
+from biztalk_services.drivers.biztalk.wire import partner_management, partner_reading
 from biztalk_services.drivers.biztalk.wire.server import MAX_ATTEMPTS
+from biztalk_services.drivers.biztalk.wire.transport import MAX_RESPONSE_BYTES
 from biztalk_services.model.errors import BackupServiceError, OutcomeUnknownError, UnexpectedResponseError
 
 from tests.wire.partner_samples import collection, entity, json_page, page, token, uri
@@ -34,14 +34,28 @@ MALFORMED = {
     "nan": response(200, '{"d": [NaN]}'),
     "nesting bomb": response(200, b'{"d":' + b"[" * 1_000_000),
     "endless number": response(200, b'{"d":[' + b"9" * 100_000 + b"]}"),
-    "too large": response(200, b'{"d":"' + b"x" * MAX_RESPONSE_BYTES + b'"}'),
-    "gzip bomb": response(200, gzip.compress(b" " * (MAX_RESPONSE_BYTES * 4)), Content_Encoding="gzip"),
     "entity bomb": response(200, BOMB),
     "external entity": response(200, EXTERNAL),
     "redirect": response(302, Location="https://127.0.0.1:1/elsewhere"),
     "permanent redirect": response(308, Location="/elsewhere"),
     "no http": b"220 smtp.example ESMTP\r\n\r\n",
 }
+
+
+TOO_LARGE = {
+    "too large": response(200, b'{"d":"' + b"x" * MAX_RESPONSE_BYTES + b'"}'),
+    "gzip bomb": response(200, gzip.compress(b" " * (MAX_RESPONSE_BYTES * 4)), Content_Encoding="gzip"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_too_large_page_is_not_requested_again(partners, open_server, monkeypatch, name):
+    monkeypatch.setattr(partner_management, "MAX_PAGE_BYTES", MAX_RESPONSE_BYTES)
+    open_server.script = [token(), hang_up_after(TOO_LARGE[name])]
+    with pytest.raises(UnexpectedResponseError, match="Trying again does not help") as caught:
+        partners.entities("Agreements")
+    assert caught.value.advice == "stop"
+    assert len(open_server.requests) == 2
 
 
 @pytest.mark.parametrize("name", [*MALFORMED, "no content"])
@@ -55,7 +69,7 @@ def test_malformed_response_to_a_read_is_retried(partners, open_server, pauses, 
 
 
 NO_TOKENS = {
-    **{name: MALFORMED[name] for name in ("html", "empty", "blank", "not json", "redirect", "no http", "too large")},
+    **{name: MALFORMED[name] for name in ("html", "empty", "blank", "not json", "redirect", "no http")},
     "json": response(200, '{"wrap_access_token": "x"}'),
     "cut": token()[:-5],
     "no token": response(200, urlencode({"wrap_access_token_expires_in": 600})),
@@ -142,9 +156,9 @@ def test_next_page_outside_the_set_is_not_requested(partners, open_server, link)
 
 def test_repeated_page_ends_the_read(partners, open_server):
     open_server.script = [token(), page(entity("Agreements(1)"), link="Agreements?$skip=1")]
-    with pytest.raises(UnexpectedResponseError, match="is repeated"):
+    with pytest.raises(UnexpectedResponseError, match="is repeated; Agreements changed during each of 3 reads"):
         partners.entities("Agreements")
-    assert len(open_server.requests) == 3
+    assert len(open_server.requests) == 1 + 2 * partner_reading.MAX_READS
 
 
 def numbered_pages(make):

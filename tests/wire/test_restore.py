@@ -333,7 +333,7 @@ def test_secrets_are_not_logged(client, server, caplog, step):
 def test_secrets_of_restore_values():
     assert set(VALUES.secrets()) == {
         VALUES.tracking_store,
-        "'canary; sql''s'",
+        "canary; sql''s",
         "canary; sql's",
         VALUES.archive_store,
         "canary-archive",

@@ -15,6 +15,7 @@ from .clock import to_text
 from .content import Certificate
 
 _VALIDITY = timedelta(days=3 * 365)
+_ROUNDS = 1000
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ def password() -> str:
 
 
 def pfx(pair: KeyPair, *, name: str, protected_by: str) -> str:
-    """The pair as PFX, base64."""
-    encryption = serialization.BestAvailableEncryption(protected_by.encode())
+    """The pair as PFX, base64. Many rounds would protect a password that people have chosen; this one is random."""
+    builder = serialization.PrivateFormat.PKCS12.encryption_builder().kdf_rounds(_ROUNDS)
+    encryption = builder.build(protected_by.encode())
     data = pkcs12.serialize_key_and_certificates(name.encode(), pair.key, pair.certificate, None, encryption)
     return base64.b64encode(data).decode("ascii")
 

@@ -179,7 +179,7 @@ class TrackingDatabase:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_SECONDS)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(SCHEMA)
+            connection.executescript(f"BEGIN;{SCHEMA}COMMIT;")
 
     def record(self, events: Iterable[Event], *, history: str, after: int) -> None:
         """Write the events of the steps that follow position ``after`` of a history, in place of any there.

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from biztalk_emulator.http_server import Request
 
-SERVICE_DOMAIN = ".biztalk.windows.net"
-NAMESPACE_DOMAIN = ".accesscontrol.windows.net"
+SERVICE_DOMAIN = ".biztalk"
+NAMESPACE_DOMAIN = ".accesscontrol"
+CLOUDS = (".windows.net", ".chinacloudapi.cn", ".usgovcloudapi.net", ".cloudapi.de")
+"""What the domains end with: the public cloud, and the sovereign ones."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def service_of(uri: str) -> str | None:
 
 
 def _split(host: str) -> tuple[str, str]:
+    cloud = next((cloud for cloud in CLOUDS if host.lower().endswith(cloud)), None)
+    host = host[: -len(cloud)] if cloud else ""
     for domain in (SERVICE_DOMAIN, NAMESPACE_DOMAIN):
         name = host[: -len(domain)]
         if host.lower().endswith(domain) and name and "." not in name:

@@ -171,7 +171,9 @@ class DataApi:
             if call.method == "MERGE":
                 return self._merge(call, service, model, parts[2:])
             odata.require_verbose(call.request.headers.get("accept", ""))
-            return _read(model, odata.Writer(root), parts[2:], call.request.query)
+            paging = self._lifecycle.settings["profile"]["paging"]
+            writer = odata.Writer(root, odata.PAGE_SIZE if paging == "pages" else None)
+            return _read(model, writer, parts[2:], call.request.query, paging)
 
         return work
 
@@ -214,7 +216,7 @@ class DataApi:
         return Response(204, headers={"ETag": changed.etag})
 
 
-def _read(model: Model, writer: odata.Writer, parts: tuple[str, ...], query: str) -> Response:
+def _read(model: Model, writer: odata.Writer, parts: tuple[str, ...], query: str, paging: str) -> Response:
     if not parts:
         return writer.service_document(SETS)
     found = _named(model, parts[0])
@@ -228,7 +230,7 @@ def _read(model: Model, writer: odata.Writer, parts: tuple[str, ...], query: str
     if found is None:
         raise DataError(404, "There is no such entity set, entity or navigation property.")
     several = isinstance(found, list)
-    chosen = odata.options(query, several=several)
+    chosen = odata.options(query, several=several, paging=paging)
     return writer.several(found, path, chosen) if several else writer.one(found, chosen)
 
 

@@ -37,15 +37,18 @@ class Options:
     count: bool = False
 
 
-def options(query: str, *, several: bool) -> Options:
+def options(query: str, *, several: bool, paging: str = "pages") -> Options:
     """Read the query options that are known for one entity or for several.
 
+    :param paging: ``ignored``: those for several have no effect; ``refused``: they are not known; else they act.
     :raises DataError: 400 for any other option and for impossible values.
     """
     given = dict(parse_qsl(query, keep_blank_values=True))
-    possible = _SEVERAL if several else _ONE
+    possible = _SEVERAL if several and paging != "refused" else _ONE
     if unknown := [name for name in given if name not in possible]:
         raise DataError(400, f"The query option {unknown[0]} is not offered here; possible are {', '.join(possible)}.")
+    if paging == "ignored":
+        given = {name: value for name, value in given.items() if name in _ONE}
     counting = given.get("$inlinecount", "none")
     if counting not in ("none", "allpages"):
         raise DataError(400, "The query option $inlinecount is none or allpages.")
@@ -75,10 +78,12 @@ class Writer:
     """Writes entities with URIs under one root.
 
     :param root: URI of the OData service, without a slash at its end.
+    :param page_size: how many entities an answer has at most; None: all that were requested.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, page_size: int | None = PAGE_SIZE) -> None:
         self._root = root
+        self._page_size = page_size
 
     def service_document(self, sets: Iterable[str]) -> Response:
         """The names of the entity sets."""
@@ -98,7 +103,7 @@ class Writer:
         wanted = entities[chosen.skip :]
         if chosen.top is not None:
             wanted = wanted[: chosen.top]
-        page = wanted[:PAGE_SIZE]
+        page = wanted[: self._page_size]
         document: dict[str, Any] = {"results": [self._entity(entity, chosen.expand) for entity in page]}
         if chosen.count:
             document["__count"] = str(len(entities))

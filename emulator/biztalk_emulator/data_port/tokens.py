@@ -8,7 +8,7 @@ import hmac
 import re
 from urllib.parse import parse_qsl, quote, urlencode
 
-from biztalk_emulator.data_port.addresses import NAMESPACE_DOMAIN, service_of
+from biztalk_emulator.data_port.addresses import CLOUDS, NAMESPACE_DOMAIN, service_of
 from biztalk_emulator.world import Namespace
 
 OWNER = "owner"
@@ -51,7 +51,7 @@ def opens(token: str, service: str, namespace: Namespace, *, now: float) -> bool
 
 
 def _issuer(namespace: str) -> str:
-    return f"https://{namespace.lower()}{NAMESPACE_DOMAIN}/"
+    return f"https://{namespace.lower()}{NAMESPACE_DOMAIN}{CLOUDS[0]}/"
 
 
 def _sign(namespace: Namespace, claims: str) -> str:

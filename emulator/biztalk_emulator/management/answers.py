@@ -26,6 +26,8 @@ _BOMB = b"""<?xml version="1.0"?>
 <Operation xmlns="http://schemas.microsoft.com/windowsazure"><ID>&g;</ID><Status>Succeeded</Status></Operation>
 """
 _STATE = re.compile(rb"<SubState>[^<]*</SubState>")
+_ENTRY = re.compile(rb"<Resource>.*?</Resource>", re.DOTALL)
+_NAME = re.compile(rb"<Name>([^<]*)</Name>")
 _REPLACED_BODIES = {"empty-body": b"", "malformed-xml": _MALFORMED, "html": _HTML, "entity-bomb": _BOMB}
 
 
@@ -77,7 +79,38 @@ def apply_fault(response: Response, fault: Fault) -> None:
     if fault.effect == "unknown-state":
         shown = envelopes.state_element(fault.parameters["state"]).encode()
         response.body = _STATE.sub(lambda _: shown, response.body)
+    if fault.effect == "odd-entry":
+        response.body = _with_odd_entry(response.body, **fault.parameters)
     if fault.effect == "reset-after":
         response.delivery = Delivery.RESET
     if fault.effect == "slow":
         response.delay = fault.parameters["seconds"]
+
+
+def _with_odd_entry(body: bytes, entry: str | None, what: str) -> bytes:
+    """A list of services in which one entry is odd.
+
+    :param entry: name of its service; None: the first one.
+    """
+    for found in _ENTRY.finditer(body):
+        name = _NAME.search(found[0])
+        if entry is None or (name and name[1].decode().lower() == entry.lower()):
+            return body[: found.start()] + _odd(found[0], what) + body[found.end() :]
+    return body
+
+
+def _odd(resource: bytes, what: str) -> bytes:
+    if what == "twice":
+        return resource + resource
+    if what == "twice-differing":
+        return resource + _STATE.sub(b"<SubState>Stopped</SubState>", resource)
+    changes = {
+        "no-state": rb"<(Sub)?State>[^<]*</(Sub)?State>",
+        "no-name": rb"<Name>[^<]*</Name>",
+        "odd-name": rb"(?<=<Name>)[^<]*(?=</Name>)",
+        "no-type": rb"<Type>biztalk</Type>",
+        "other-type": rb"(?<=<Type>)biztalk(?=</Type>)",
+        "no-edition": rb"<Edition>[^<]*</Edition>",
+    }
+    put = {"odd-name": "Bestellungen \u00fc/..".encode(), "other-type": b"biztalk2"}
+    return re.sub(changes[what], put.get(what, b""), resource, count=2 if what == "no-state" else 1)

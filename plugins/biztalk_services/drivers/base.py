@@ -6,7 +6,7 @@ line in :mod:`biztalk_services.drivers.registry`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -83,13 +83,17 @@ class Driver(Protocol):
     def check_connection(self) -> str:
         """One sentence on what the connection reaches, out of a real response."""
 
-    def list_services(self) -> list[Service]:
-        """All services of the subscription, in the order of their addresses."""
+    def list_services(self, on_unread: Callable[[str], None] | None = None) -> list[Service]:
+        """All services of the subscription that can be read, in the order of their addresses.
+
+        :param on_unread: called with one sentence, without secrets, for each entry of the list that cannot be read;
+            default: a warning in the log. A list that as a whole cannot be read is an error.
+        """
 
     def get_service(self, ref: ServiceRef) -> Service:
         """The service as it is now.
 
-        :raises ServiceNotFoundError: there is none at this address.
+        :raises ServiceNotFoundError: there is none at this address; never where its entry cannot be read.
         """
 
     def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:

@@ -7,7 +7,8 @@ Everything that the library has to know of registers is in this folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,11 +25,18 @@ from biztalk_services.model.backup import BackupContent, BackupReference, NotInc
 from biztalk_services.model.checks import Check
 from biztalk_services.model.control_numbers import NumberPlan, NumberRow, UseReport
 from biztalk_services.model.drain import DrainStatus
-from biztalk_services.model.errors import OperationNotAllowedError, OperationNotFoundError, ServiceNotFoundError
+from biztalk_services.model.errors import (
+    OperationNotAllowedError,
+    OperationNotFoundError,
+    ServiceNotFoundError,
+    UnexpectedResponseError,
+)
 from biztalk_services.model.inventory import Inventory, Item
 from biztalk_services.model.plan import PlannedValue, RestorePlan, RestoreTarget
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.service import Operation, Phase, Service, ServiceRef, Verb
+
+log = logging.getLogger(__name__)
 
 INFO = DriverInfo(
     kind="register",
@@ -91,14 +99,22 @@ class RegisterDriver:
     def check_connection(self) -> str:
         return f"{len(self._shop.registers)} registers."
 
-    def list_services(self) -> list[Service]:
-        return [self.get_service(ServiceRef("shop", name)) for name in sorted(self._shop.registers)]
+    def list_services(self, on_unread: Callable[[str], None] | None = None) -> list[Service]:
+        services = []
+        for name in sorted(self._shop.registers):
+            try:
+                services.append(self.get_service(ServiceRef("shop", name)))
+            except UnexpectedResponseError as error:
+                (on_unread or log.warning)(str(error))
+        return services
 
     def get_service(self, ref: ServiceRef) -> Service:
         register = self._shop.registers.get(ref.name)
         if register is None:
             raise ServiceNotFoundError(f"There is no register {ref}.")
         state = register["state"]
+        if state not in _ALLOWED:
+            raise UnexpectedResponseError(f"Register {ref} cannot be read: it has no such state as {state}.")
         return Service(
             ref,
             state,

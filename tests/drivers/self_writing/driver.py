@@ -6,7 +6,8 @@ Everything that the library has to know of relays is in this folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,11 +22,18 @@ from biztalk_services.model.backup import BackupContent, BackupReference, NotInc
 from biztalk_services.model.checks import Check
 from biztalk_services.model.control_numbers import NumberPlan, UseReport
 from biztalk_services.model.drain import DrainStatus
-from biztalk_services.model.errors import OperationNotAllowedError, OperationNotFoundError, ServiceNotFoundError
+from biztalk_services.model.errors import (
+    OperationNotAllowedError,
+    OperationNotFoundError,
+    ServiceNotFoundError,
+    UnexpectedResponseError,
+)
 from biztalk_services.model.inventory import Inventory, Item
 from biztalk_services.model.plan import RestorePlan, RestoreTarget
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.service import Operation, Phase, Service, ServiceRef, Verb
+
+log = logging.getLogger(__name__)
 
 INFO = DriverInfo(
     kind="relay",
@@ -82,14 +90,22 @@ class RelayDriver:
     def check_connection(self) -> str:
         return f"{len(self._rack.relays)} relays."
 
-    def list_services(self) -> list[Service]:
-        return [self.get_service(ServiceRef("rack", name)) for name in sorted(self._rack.relays)]
+    def list_services(self, on_unread: Callable[[str], None] | None = None) -> list[Service]:
+        services = []
+        for name in sorted(self._rack.relays):
+            try:
+                services.append(self.get_service(ServiceRef("rack", name)))
+            except UnexpectedResponseError as error:
+                (on_unread or log.warning)(str(error))
+        return services
 
     def get_service(self, ref: ServiceRef) -> Service:
         relay = self._rack.relays.get(ref.name)
         if relay is None:
             raise ServiceNotFoundError(f"There is no relay {ref}.")
         state = relay["state"]
+        if state not in _ALLOWED:
+            raise UnexpectedResponseError(f"Relay {ref} cannot be read: it has no such state as {state}.")
         return Service(
             ref,
             state,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +48,8 @@ class BizTalkDriver:
     def check_connection(self) -> str:
         return self.client.check_connection()
 
-    def list_services(self) -> list[Service]:
-        return self.client.list_services()
+    def list_services(self, on_unread: Callable[[str], None] | None = None) -> list[Service]:
+        return self.client.list_services(on_unread)
 
     def get_service(self, ref: ServiceRef) -> Service:
         return self.client.get_service(ref)

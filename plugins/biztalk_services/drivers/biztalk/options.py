@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from biztalk_services.drivers.biztalk.wire.hosts import ACS_HOST, HOST_NAME, SERVICE_HOST, read_namespace
 from biztalk_services.model.choices import CONNECTION_ID, choice
-from biztalk_services.model.options import option
+from biztalk_services.model.options import NIGHTLY, RESTORE, Rule, matches, option
 
 _CONNECTION: dict[str, Any] = {
     "section": "Other values than the backup's",
@@ -16,6 +17,19 @@ _CONNECTION: dict[str, Any] = {
 _ID = "Connection id (no secrets). Leave empty to use the connection that matches the value in the backup."
 
 
+_BACKUP_AND_RESTORE = (NIGHTLY, RESTORE)
+_HOST = matches(HOST_NAME, "a host name, without scheme, port and path")
+_QUERY = matches(r"(?s)[A-Za-z(/-].*\s.*", "an SQL query")
+
+
+def _id_with(place: str) -> Rule:
+    """The rule that a text is a connection id, which may hold this place for a name and no other."""
+    return matches(
+        rf"(?=.*[A-Za-z])([A-Za-z0-9._-]|\{{{place}\}}){{1,250}}",
+        f"a connection id: letters, digits, '.', '_' and '-', with {{{place}}} where the name is to stand",
+    )
+
+
 @dataclass(frozen=True)
 class BizTalkOptions:
     """How a service's surroundings are found, by names that follow from the service."""
@@ -23,32 +37,70 @@ class BizTalkOptions:
     tracking_conn_id: str = option(
         "biztalk_tracking_{service}",
         "SQL connection to read a service's tracking database; {service} stands for its name in lower case.",
+        dags=_BACKUP_AND_RESTORE,
+        rule=_id_with("service"),
+        example="tracking_of_{service}",
     )
     drain_query: str = option(
         "",
         "SQL query that lists the batches that hold messages (columns agreement, batch, messages, oldest). "
         "It may use the service's name, as the database driver writes a parameter: :service or %(service)s (in "
         "airflow.cfg write %% for %). Empty: the query for the emulator's tracking schema.",
+        dags=_BACKUP_AND_RESTORE,
+        rule=_QUERY,
+        example="SELECT agreement, batch, messages, oldest FROM batches WHERE service = :service",
     )
     control_number_query: str = option(
         "",
         "SQL query that lists the control numbers given out since :since (columns agreement, kind, highest, latest, "
         "used, last_used). Empty: the query for the emulator's tracking schema.",
+        dags=(RESTORE,),
+        rule=_QUERY,
+        example="SELECT agreement, kind, highest, latest, used, last_used FROM numbers WHERE given_out >= :since",
     )
     access_control_conn_id: str = option(
         "biztalk_acs_{namespace}",
         "Connection to the Access Control namespace of a service, which guards its partner management; {namespace} "
         "stands for its name in lower case.",
+        dags=_BACKUP_AND_RESTORE,
+        rule=_id_with("namespace"),
+        example="acs_of_{namespace}",
     )
     tracking_store_conn_id: str = option(
         "biztalk_sql_{database}",
         "Connection with server, database, user and password as a service itself uses its tracking database; "
         "{database} stands for its name in lower case.",
+        dags=_BACKUP_AND_RESTORE,
+        rule=_id_with("database"),
+        example="sql_of_{database}",
     )
     service_store_conn_id: str = option(
         "biztalk_store_{account}",
         "Azure Blob Storage connection to a service's archiving or monitoring store; {account} stands for its name.",
+        dags=_BACKUP_AND_RESTORE,
+        rule=_id_with("account"),
+        example="store_of_{account}",
     )
+
+    access_control_host: str = option(
+        ACS_HOST,
+        "Host of the Access Control Service, below which a namespace is; another one in a sovereign cloud "
+        "(accesscontrol.chinacloudapi.cn).",
+        dags=_BACKUP_AND_RESTORE,
+        rule=_HOST,
+        example="accesscontrol.chinacloudapi.cn",
+    )
+    service_host: str = option(
+        SERVICE_HOST,
+        "What the host names of services end with; another one in a sovereign cloud (biztalk.chinacloudapi.cn).",
+        dags=_BACKUP_AND_RESTORE,
+        rule=_HOST,
+        example="biztalk.chinacloudapi.cn",
+    )
+
+    def access_control_conn_id_of(self, namespace: str) -> str:
+        """Connection id of an Access Control namespace, which may be given with its host."""
+        return self.access_control_conn_id.replace("{namespace}", read_namespace(namespace)[0].lower())
 
     def tracking_conn_id_of(self, service: str) -> str:
         """Connection id of the tracking database of this service."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biztalk_services.archive.connect import MissingCredentialsError, open_account, secret_file
-from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of
+from biztalk_services.drivers.biztalk.connection_strings import TRACKING, shown
 from biztalk_services.drivers.biztalk.csv_answers import InvalidAnswerError, control_numbers_in, drain_status_in
 from biztalk_services.drivers.biztalk.options import BizTalkOverrides
 from biztalk_services.drivers.biztalk.sources import Sources
@@ -19,6 +19,7 @@ from biztalk_services.drivers.biztalk.values import (
     ACCESS_CONTROL,
     ARCHIVE,
     CERTIFICATE,
+    CUSTOM_DOMAIN,
     MONITORING,
     CheckNotPossibleError,
     GivenValue,
@@ -28,12 +29,15 @@ from biztalk_services.drivers.biztalk.values import (
     Value,
     access_control_value,
     certificate_value,
+    same_thing,
     store_value,
 )
 from biztalk_services.drivers.biztalk.wire.client import DEFAULT_HOST, BizTalkServicesClient
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.drivers.biztalk.wire.hosts import ACS_HOST, SERVICE_HOST, custom_domain, read_host
 from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
 from biztalk_services.model.choices import add_arguments, add_option
+from biztalk_services.model.connection_strings import join, pairs, parse
 from biztalk_services.model.control_numbers import EVER, UseReport
 from biztalk_services.model.drain import DrainStatus, DrainUnknownError
 from biztalk_services.model.errors import BackupServiceError
@@ -63,11 +67,10 @@ def connection_options() -> argparse.ArgumentParser:
         "management API", f"The passphrase of the key, if it has one, stands in the environment variable {PASSPHRASE}."
     )
     add_option(group, "--subscription", help="subscription id")
-    add_option(group, "--certificate", type=Path, help="management certificate, PEM or PFX file")
+    add_option(group, "--certificate", type=Path, help="management certificate, PEM, PFX or publish settings file")
     add_option(group, "--key", type=Path, help="its private key, PEM file, when it is not in the certificate's")
     add_option(group, "--host", default=DEFAULT_HOST, help="management host (default: %(default)s)")
-    add_option(group, "--port", type=int, default=443, help="its port (default: %(default)s)")
-    add_option(group, "--ca", type=Path, help="PEM file of the CAs to trust instead of the public ones")
+    add_option(group, "--port", type=int, help="its port (default: that of --host, or 443)")
     return parent
 
 
@@ -76,6 +79,8 @@ def inventory_options() -> argparse.ArgumentParser:
     group = parent.add_argument_group("partner management")
     add_option(group, "--acs-key-file", type=Path, help="file with the key of the ACS namespace and nothing else")
     add_option(group, "--namespace", help="the ACS namespace, when it is not the one that service or backup names")
+    add_option(group, "--access-control-host", default=ACS_HOST, help="host of ACS (default: %(default)s)")
+    add_option(group, "--service-host", default=SERVICE_HOST, help="end of the services' hosts (default: %(default)s)")
     add_option(group, "--issuer", default="owner", help="its service identity (default: %(default)s)")
     add_option(group, "--endpoint", help="origin below which the real host names are parts of the path")
     return parent
@@ -109,10 +114,11 @@ def open_driver(arguments: argparse.Namespace) -> Iterator[BizTalkDriver]:
             certificate_path=arguments.certificate,
             private_key_path=arguments.key,
             passphrase=os.environ.get(PASSPHRASE),
+            subscription_id=arguments.subscription,
         ),
         host=arguments.host,
         port=arguments.port,
-        ca_bundle=arguments.ca,
+        ca_bundle=arguments.ca_bundle,
     )
     with client:
         yield BizTalkDriver(client, ShellSources(arguments))
@@ -126,9 +132,11 @@ class ShellSources(Sources):
 
     def partner_management(self, service: Service, override: str | None = None) -> PartnerManagementClient:
         namespace, given = service.settings.get(ACCESS_CONTROL, ""), self._arguments.namespace
-        if given and getattr(self._arguments, "backup", None) is not None and given.lower() != namespace.lower():
+        foreign = given and not same_thing(ACCESS_CONTROL, given, namespace)
+        if foreign and getattr(self._arguments, "backup", None) is not None:
             raise InvalidValueError(f"The key that was given is not that of its ACS namespace {namespace}.")
-        return self._partner_management(service.ref.name, given or namespace)
+        custom_domain_url = service.settings.get(CUSTOM_DOMAIN, "")
+        return self._partner_management(service.ref.name, given or namespace, custom_domain_url)
 
     def drain_status(self, name: str) -> DrainStatus:
         if file := self._arguments.batches_file:
@@ -173,37 +181,55 @@ class ShellSources(Sources):
             if not self._arguments.ssl_password_file:
                 raise InvalidValueError("There is no password of the PFX file; give --ssl-password-file.")
             password = secret_file(self._arguments.ssl_password_file, "password of the PFX file")
-            return certificate_value(origin, file, password, target)
+            return certificate_value(origin, file, password, target, stored, self._service_host())
         if setting != ACCESS_CONTROL:
             given = secret_file(file, "connection string of the store")
-            return store_value(setting, origin, open_account(given, str(file), self._arguments.storage_api_version))
+            api_version, ca_bundle = self._arguments.storage_api_version, self._arguments.ca_bundle
+            return store_value(setting, origin, open_account(given, str(file), api_version, ca_bundle))
         namespace = self._arguments.namespace or stored[ACCESS_CONTROL]
         if not namespace:
             raise InvalidValueError("The ACS namespace of the backup was not recorded; give --namespace.")
         key = secret_file(file, "key of the ACS namespace")
         return access_control_value(
-            origin, namespace, key, target, services, lambda name: self._partner_management(name, namespace)
+            origin,
+            namespace,
+            key,
+            target,
+            services,
+            lambda name: self._partner_management(name, namespace),
+            stored[ACCESS_CONTROL],
         )
 
-    def _partner_management(self, service: str, namespace: str) -> PartnerManagementClient:
+    def _service_host(self) -> str:
+        return read_host(self._arguments.service_host, "--service-host").name
+
+    def _partner_management(self, service: str, namespace: str, custom_domain_url: str = "") -> PartnerManagementClient:
         if not self._arguments.acs_key_file:
             raise MissingCredentialsError(
                 f"There is no key of the ACS namespace {namespace}: give --acs-key-file, or set BIZTALK_ACS_KEY_FILE."
             )
+        endpoint = self._arguments.endpoint
         return PartnerManagementClient(
             service,
             namespace=namespace,
             key=secret_file(self._arguments.acs_key_file, "key of the ACS namespace"),
             issuer=self._arguments.issuer,
-            endpoint=self._arguments.endpoint,
-            ca_bundle=self._arguments.ca,
+            endpoint=read_host(endpoint, "--endpoint").origin() if endpoint else None,
+            access_control_host=read_host(self._arguments.access_control_host, "--access-control-host").name,
+            service_host=self._service_host(),
+            custom_domain=custom_domain(custom_domain_url, self._service_host()),
+            ca_bundle=self._arguments.ca_bundle,
         )
 
 
 def _tracking(file: Path, origin: str) -> GivenValue:
-    """The ADO.NET connection string as it is; no SQL server is queried from here."""
+    """The ADO.NET connection string of the file; no SQL server is queried from here."""
     given = secret_file(file, "connection string of the tracking database")
-    parts = parts_of(given)
+    try:
+        written = dict(pairs(given))
+        parts = parse(given)
+    except ValueError as error:
+        raise InvalidValueError(f"The file {file} does not hold a connection string. {error}") from None
     server = parts.get("data source") or parts.get("server")
     database = parts.get("initial catalog") or parts.get("database")
     user, password = parts.get("user id") or parts.get("uid"), parts.get("password") or parts.get("pwd")
@@ -218,5 +244,5 @@ def _tracking(file: Path, origin: str) -> GivenValue:
             "No SQL server is queried from a shell; the restore itself checks the value, before anything is restored."
         )
 
-    shown = f"Data Source={server};Initial Catalog={database}"
-    return GivenValue(TRACKING, shown, origin, {"tracking_store": given}, check)
+    connection_string = join(written)
+    return GivenValue(TRACKING, shown(connection_string), origin, {"tracking_store": connection_string}, check)

@@ -8,7 +8,7 @@ here, and sent explicitly, so that the service checks it too.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of, tracking_database
 from biztalk_services.drivers.biztalk.errors import AccessControlError
+from biztalk_services.drivers.biztalk.wire.hosts import custom_domain, platform_host, read_namespace, reported_host
+from biztalk_services.drivers.biztalk.wire.key_files import UnusableFileError, decoded, host_names, read_pfx
 from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.plan import PlannedValue
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
 
 ARCHIVE, MONITORING = "ArchiveStoreConnectionString", "MonitoringStoreConnectionString"
 ACCESS_CONTROL, CERTIFICATE = "AccessControlNamespace", "ServiceCertificate"
+CUSTOM_DOMAIN = "CustomDomainUrl"
 ONLY_IN_BACKUP = "backup"
 """Origin of a value that no connection leads to."""
 
+_PFX_PASSWORD = "password of the connection, --ssl-password-file at a shell"
 _FIELDS = {ARCHIVE: "archive_store", MONITORING: "monitoring_store"}
 
 
@@ -40,6 +44,10 @@ class CheckNotPossibleError(BackupServiceError):
 
 class InvalidValueError(BackupServiceError):
     """What was given does not hold what a restore needs, or what it leads to does not work."""
+
+
+class OtherHostError(InvalidValueError):
+    """An SSL certificate is for another host."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,10 @@ def same_thing(setting: str, one: str, other: str) -> bool:
     if setting == TRACKING:
         databases = [tracking_database({TRACKING: value}) for value in (one, other)]
         return databases[0] is not None and databases[0] == databases[1]
-    names = [parts_of(value).get("accountname", value).lower() for value in (one, other)]
+    if setting == ACCESS_CONTROL:
+        names = [read_namespace(value)[0].lower() for value in (one, other)]
+    else:
+        names = [parts_of(value).get("accountname", value).lower() for value in (one, other)]
     return names[0] == names[1]
 
 
@@ -136,14 +147,18 @@ def access_control_value(
     target: str,
     services: Sequence[Service],
     client: Callable[[str], PartnerManagementClient],
+    stored: str = "",
 ) -> GivenValue:
     """The Access Control namespace of the restored service.
 
+    :param namespace: its name, or its host.
+    :param stored: the backup's, in the service's spelling.
     :param target: name of the restored service, here and below.
     :param services: all services of the subscription.
     :param client: makes the client of a service's partner management.
     """
-    users = [each for each in services if each.settings.get(ACCESS_CONTROL, "").lower() == namespace.lower()]
+    users = [each for each in services if same_thing(ACCESS_CONTROL, each.settings.get(ACCESS_CONTROL, ""), namespace)]
+    namespace = stored if same_thing(ACCESS_CONTROL, stored, namespace) else read_namespace(namespace)[0]
 
     def check() -> str:
         """A namespace issues tokens for existing services only, and the restored one does not exist yet."""
@@ -169,51 +184,60 @@ def store_value(setting: str, origin: str, account: StorageAccount) -> GivenValu
     return GivenValue(setting, shown, origin, {_FIELDS[setting]: account.connection_string()}, account.check)
 
 
-def certificate_value(origin: str, path: str | Path, password: str, target: str) -> GivenValue:
-    """The SSL certificate, out of a PFX file that the password opens.
+def certificate_value(
+    origin: str, path: str | Path, password: str, target: str, stored: Mapping[str, str], service_host: str
+) -> GivenValue:
+    """The SSL certificate, out of a PFX file, or its base64 text, that the password opens.
 
+    :param stored: the backup's settings without secrets; a custom domain among them is the restored service's too.
+    :param service_host: what the platform's names of services end with.
     :raises InvalidValueError: the file cannot be read.
     """
     try:
-        data = Path(path).read_bytes()
+        data = decoded(Path(path).expanduser().read_bytes())
     except OSError as error:
         raise InvalidValueError(
             f"The SSL certificate {path} cannot be read ({error.strerror or type(error).__name__})."
         ) from None
+    reported = stored.get(CUSTOM_DOMAIN, "")
+    host = custom_domain(reported, service_host) or platform_host(target, service_host)
+    known = reported_host(reported) or any(value for name, value in stored.items() if name != CERTIFICATE)
+
+    def check() -> str:
+        try:
+            return check_ssl_certificate(data, password, host)
+        except OtherHostError as other:
+            if known and (not reported or reported_host(reported)):
+                raise
+            raise CheckNotPossibleError(
+                f"{other} Which custom domain the service of the backup had is not known, so it cannot be checked "
+                "whether the certificate fits."
+            ) from None
+
     sent = {"certificate": base64.b64encode(data).decode(), "certificate_password": password}
-    return GivenValue(CERTIFICATE, str(path), origin, sent, lambda: check_ssl_certificate(data, password, target))
+    return GivenValue(CERTIFICATE, str(path), origin, sent, check)
 
 
-def check_ssl_certificate(pfx: bytes, password: str, service: str, now: datetime | None = None) -> str:
-    """One sentence on an SSL certificate that fits a service.
+def check_ssl_certificate(pfx: bytes, password: str, host: str, now: datetime | None = None) -> str:
+    """One sentence on an SSL certificate that fits a host.
 
-    Rules: provisioning pages of BizTalk Services (name of the service's host, not expired).
+    Rules: provisioning pages of BizTalk Services (name of the service's host or custom domain, not expired).
 
-    :raises InvalidValueError: it cannot be opened, has no key, is not valid now, or is for another host.
+    :param host: in lower case.
+    :raises OtherHostError: it is for another host.
+    :raises InvalidValueError: it cannot be opened, has no key, or is not valid now.
     """
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import pkcs12
-
     now = now or datetime.now(UTC)
     try:
-        key, certificate, _ = pkcs12.load_key_and_certificates(pfx, password.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise InvalidValueError("The SSL certificate is not a PFX file, or the password is wrong.") from None
-    if certificate is None or key is None:
-        raise InvalidValueError("The PFX file has no certificate with its private key; export both.")
+        certificate = read_pfx(pfx, password.encode(), _PFX_PASSWORD).certificate
+    except UnusableFileError as error:
+        raise InvalidValueError(f"The SSL certificate {error}") from None
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise InvalidValueError(
             f"The SSL certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} to "
             f"{certificate.not_valid_after_utc:%Y-%m-%d}, so it is not valid now; get a new one."
         )
-    host = f"{service.lower()}.biztalk.windows.net"
-    try:
-        named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = named.get_values_for_type(x509.DNSName)
-    except x509.ExtensionNotFound:
-        names = []
-    names += [str(part.value) for part in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-    if not any(name.lower() in (host, f"*.{host.partition('.')[2]}") for name in names):
-        raise InvalidValueError(f"The SSL certificate is for {', '.join(names) or 'no host'}, not for {host}.")
+    names = host_names(certificate)
+    if not any(name in (host, f"*.{host.partition('.')[2]}") for name in names):
+        raise OtherHostError(f"The SSL certificate is for {', '.join(names) or 'no host'}, not for {host}.")
     return f"The SSL certificate is for {host} and valid until {certificate.not_valid_after_utc:%Y-%m-%d}."

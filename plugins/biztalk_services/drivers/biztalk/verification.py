@@ -11,7 +11,7 @@ from azure.storage.blob import ContainerClient
 
 from biztalk_services.archive.errors import BackupDamagedError
 from biztalk_services.archive.storage import storage_errors
-from biztalk_services.archive.verification import blob_differences, read_blob
+from biztalk_services.archive.verification import blob_differences, list_blobs, read_blob, refuse_archived
 from biztalk_services.drivers.base import BackupTarget
 from biztalk_services.model.backup import BackupContent, StoredBlob
 from biztalk_services.model.redaction import redact
@@ -29,24 +29,29 @@ def read_back(target: BackupTarget, service_name: str | None = None) -> BackupCo
     :param service_name: the service that the descriptor must be about, if it names one; None: any.
     :raises BackupDamagedError: a blob is missing, changed or too much; or the descriptor is missing, empty, torn or
         about another service.
+    :raises BackupArchivedError: a blob is in the archive tier.
     :raises StorageError: the account was not reached or refused.
     """
     account = target.account
     with storage_errors(f"read back backup {target.name} from storage account {account.name}"):
         container = account.client.get_container_client(target.name)
-        return _read_back(container, target.name, service_name, f"{account.name}/{target.name}")
+        blobs = list_blobs(container)
+        refuse_archived(blobs, f"{account.name}/{target.name}")
+        listed = {blob.name: blob.size for blob in blobs}
+        return _read_back(container, listed, target.name, service_name, f"{account.name}/{target.name}")
 
 
-def _read_back(container: ContainerClient, backup_name: str, service_name: str | None, subject: str) -> BackupContent:
+def _read_back(
+    container: ContainerClient, listed: dict[str, int], backup_name: str, service_name: str | None, subject: str
+) -> BackupContent:
     descriptor_name = f"{backup_name}.txt"
-    listed = {blob.name: blob.size for blob in container.list_blobs()}
     if descriptor_name not in listed:
         there = ", ".join(sorted(listed)[:20]) or "nothing"
         raise BackupDamagedError(subject, [f"the descriptor {descriptor_name} is missing (there is: {there})"])
     if listed[descriptor_name] > LARGEST_DESCRIPTOR:
         raise BackupDamagedError(subject, [f"the descriptor {descriptor_name} has {listed[descriptor_name]} bytes"])
     disagreements: list[str] = []
-    content = container.download_blob(descriptor_name).readall()
+    content = container.download_blob(descriptor_name, decompress=False).readall()
     if not content.strip():
         raise BackupDamagedError(subject, [f"the descriptor {descriptor_name} is empty"])
     stored = [StoredBlob(descriptor_name, len(content), sha256(content).hexdigest())]

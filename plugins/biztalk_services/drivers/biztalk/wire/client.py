@@ -7,6 +7,7 @@ that nothing was sent. Changes are asynchronous: poll them with :meth:`BizTalkSe
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,10 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
+from biztalk_services.drivers.biztalk.wire.hosts import read_host, read_subscription
 from biztalk_services.drivers.biztalk.wire.messages import (
+    Unread,
+    UnreadableError,
     backup_body,
     bare_operation_id,
     parse_operation,
@@ -27,6 +31,7 @@ from biztalk_services.drivers.biztalk.wire.messages import (
 from biztalk_services.drivers.biztalk.wire.responses import MANAGEMENT, ErrorMapping
 from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues, restore_body
 from biztalk_services.drivers.biztalk.wire.server import Request, Server, header_value, pause
+from biztalk_services.drivers.biztalk.wire.transport import MAX_RESPONSE_BYTES
 from biztalk_services.model.errors import (
     InvalidAddressError,
     InvalidRequestError,
@@ -38,8 +43,12 @@ from biztalk_services.model.errors import (
 from biztalk_services.model.redaction import secrets_of
 from biztalk_services.model.service import Operation, Service, ServiceRef
 
+log = logging.getLogger(__name__)
+
 DEFAULT_HOST = "management.core.windows.net"
 DEFAULT_API_VERSION = "2013-04-26"
+MAX_LIST_BYTES = 32 * 1024 * 1024
+"""Largest list of services that is read; a service takes about 2 KB of it."""
 _NO_SERVICE = "00000000-0000-0000-0000-000000000000"
 """An ETag that matches no service."""
 
@@ -53,7 +62,12 @@ T = TypeVar("T")
 class BizTalkServicesClient:
     """Client for the BizTalk services of one subscription. A context manager; not thread-safe.
 
+    :param subscription_id: quotation marks, braces and blanks around it do not count.
+    :param host: ``https://`` before it, quotation marks and blanks around it do not count.
+    :param subscription_id: GUID; also in braces, quotes, blanks or upper case.
     :param credentials: management certificate that is uploaded to the subscription.
+    :param host: also with ``https://`` and with its port.
+    :param port: None for that of the host, or 443.
     :param ca_bundle: path or PEM text of the CAs to trust instead of the public ones.
     :param api_version: "2012-08-01 or later" (dn232427).
     :param timeout: connect timeout and total response timeout, seconds.
@@ -67,21 +81,15 @@ class BizTalkServicesClient:
         credentials: ManagementCredentials,
         *,
         host: str = DEFAULT_HOST,
-        port: int = 443,
+        port: int | None = None,
         ca_bundle: str | Path | None = None,
         api_version: str = DEFAULT_API_VERSION,
         timeout: tuple[float, float] = (10.0, 30.0),
     ) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", subscription_id or ""):
-            raise InvalidAddressError(
-                f"{subscription_id!r} is not a subscription id: use the GUID from the portal's dashboard."
-            )
-        if not re.fullmatch(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", host):
-            raise InvalidAddressError(f"{host!r} is not a host name: set it without scheme, port and path.")
+        self.subscription_id = read_subscription(subscription_id or "")
+        origin = read_host(host or "", "the management API", port).origin()
         credentials.check_validity()
-        self.subscription_id = subscription_id
         self._credentials = credentials
-        bracketed = f"[{host.strip('[]')}]" if ":" in host else host
         self._headers = {
             "x-ms-version": api_version,
             "User-Agent": f"biztalk-services-airflow/{_own_version()}",
@@ -89,7 +97,7 @@ class BizTalkServicesClient:
             "Content-Type": "application/xml",
         }
         context = credentials.ssl_context(ca_bundle)
-        self._server = Server(f"https://{bracketed}:{port}", context, timeout, handshake=self._handshake)
+        self._server = Server(origin, context, timeout, handshake=self._handshake)
 
     def __repr__(self) -> str:
         return f"<BizTalkServicesClient {self._server.origin}/{self.subscription_id}>"
@@ -104,14 +112,22 @@ class BizTalkServicesClient:
         """Close the connections. The client remains usable and opens new ones."""
         self._server.close()
 
-    def list_services(self) -> list[Service]:
+    def list_services(self, on_unread: Callable[[str], None] | None = None) -> list[Service]:
         """All BizTalk services of the subscription, over all cloud services, sorted by address.
 
-        :raises BackupServiceError: the request was rejected, the service is unreachable or the response unreadable;
+        :param on_unread: called with one sentence for each entry that cannot be read; default: a warning in the log.
+        :raises BackupServiceError: the request was rejected, the service is unreachable or the response is no list;
             so every read.
         """
         action = f"list the services of subscription {self.subscription_id}"
-        services = self._read("/cloudservices", action, parse_services)
+
+        def parse(root: Element) -> tuple[list[Service], list[Unread]]:
+            unread: list[Unread] = []
+            return parse_services(root, unread.append), unread
+
+        services, unread = self._read("/cloudservices", action, parse, max_bytes=MAX_LIST_BYTES)
+        for entry in unread:
+            (on_unread or log.warning)(str(entry))
         return sorted(services, key=lambda service: service.ref)
 
     def get_service(self, address: ServiceRef) -> Service:
@@ -121,6 +137,7 @@ class BizTalkServicesClient:
         read a second time, as the parts of a subscription are only eventually consistent.
 
         :raises ServiceNotFoundError: the cloud service, or the service in it, does not exist.
+        :raises UnexpectedResponseError: its entry cannot be read, or one without a usable name may be its own.
         """
         try:
             return self._get_service(address)
@@ -150,13 +167,13 @@ class BizTalkServicesClient:
 
     def check_connection(self) -> str:
         """One sentence about the subscription, from a real response."""
-        names = ", ".join(str(service.ref) for service in self.list_services())
+        unread: list[str] = []
+        names = ", ".join(str(service.ref) for service in self.list_services(unread.append))
         sentence = (
             f"{self._server.origin} accepts the management certificate {self._credentials.subject} for subscription "
             f"{self.subscription_id}. BizTalk services: {names or 'none'}."
         )
-        warning = self._credentials.expiry_warning()
-        return f"{sentence} {warning}" if warning else sentence
+        return " ".join(filter(None, (sentence, *unread, self._credentials.expiry_warning())))
 
     def suspend(self, address: ServiceRef, *, client_request_id: str) -> str:
         """Start suspending a service (dn232419); for a suspended service the operation succeeds without effect.
@@ -250,7 +267,17 @@ class BizTalkServicesClient:
 
     def _get_service(self, address: ServiceRef) -> Service:
         target = f"/cloudservices/{quote(address.scope, safe='')}"
-        services = self._read(target, f"read service {address}", parse_services)
+
+        def parse(root: Element) -> list[Service]:
+            unread: list[Unread] = []
+            services = parse_services(root, unread.append)
+            named = any(service.ref.name.lower() == address.name.lower() for service in services)
+            for entry in unread:
+                if entry.name.lower() == address.name.lower() or (not named and entry.may_be(address)):
+                    raise UnreadableError(str(entry).rstrip("."))
+            return services
+
+        services = self._read(target, f"read service {address}", parse)
         for service in services:
             if service.ref.name.lower() == address.name.lower():
                 return service
@@ -260,8 +287,10 @@ class BizTalkServicesClient:
             "Correct the address; the service may also have been deleted."
         )
 
-    def _read(self, target: str, action: str, parse: Callable[[Element], T]) -> T:
-        request = Request("GET", f"/{self.subscription_id}{target}", action, self._headers)
+    def _read(
+        self, target: str, action: str, parse: Callable[[Element], T], *, max_bytes: int = MAX_RESPONSE_BYTES
+    ) -> T:
+        request = Request("GET", f"/{self.subscription_id}{target}", action, self._headers, max_bytes=max_bytes)
         return self._server.read(request, lambda response: parse(parse_xml(response.body)))
 
     def _change(

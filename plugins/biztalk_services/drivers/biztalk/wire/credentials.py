@@ -6,13 +6,10 @@ allowed (Service Management REST API, authentication).
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 import secrets
 import ssl
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,25 +20,35 @@ from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
-    load_pem_private_key,
-    pkcs12,
 )
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from biztalk_services.drivers.biztalk.errors import InvalidCertificateError
+from biztalk_services.drivers.biztalk.wire.hosts import read_subscription
+from biztalk_services.drivers.biztalk.wire.key_files import (
+    PEM_MARK,
+    UnusableFileError,
+    decoded,
+    publish_settings,
+    read_pfx,
+    read_private_key,
+    what_is,
+)
+from biztalk_services.model.tls import trusting
 
-_PEM_MARK = b"-----BEGIN "
-_PEM_ON_ONE_LINE = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----[ \t]+([A-Za-z0-9+/= \t]+?)[ \t]*-----END \1-----")
+_PASSPHRASE = "extra private_key_passphrase of the connection, BIZTALK_KEY_PASSPHRASE at a shell"
 
 
 class ManagementCredentials:
     """A management certificate with its private key, validated on construction.
 
-    Certificate and key are passed as content or as path. The content of a certificate is PEM text, or PKCS#12 as base64
-    text or bytes; it may include the key and the issuer chain.
+    Certificate and key are passed as content or as path. The content of a certificate is PEM text, PKCS#12 as base64
+    text or bytes, or a publish settings file; it may include the key and the issuer chain.
 
-    :param private_key: PEM; optional when the certificate's content includes it.
+    :param private_key: PEM; optional when the certificate's content includes it. Content that includes the certificate
+        needs no other.
     :param passphrase: of the key or of the PKCS#12; None or empty: none.
+    :param subscription_id: chooses the certificate out of a publish settings file; None: the only one.
     :raises InvalidCertificateError: missing or unreadable, wrong passphrase, or the key of another certificate.
     """
 
@@ -53,23 +60,22 @@ class ManagementCredentials:
         certificate_path: str | Path | None = None,
         private_key_path: str | Path | None = None,
         passphrase: str | None = None,
+        subscription_id: str | None = None,
     ) -> None:
         content = _content(certificate, certificate_path, "management certificate")
+        key_content = _content(private_key, private_key_path, "private key")
+        if content is None:
+            content, key_content = key_content, None
         if content is None:
             raise InvalidCertificateError(
-                "There is no management certificate. Set it in the connection as PEM text, or as the path of a PEM or "
-                "PKCS#12 file."
+                "There is no management certificate. Set it in the connection as PEM text, or as the path of a PEM, "
+                "PKCS#12 (PFX) or publish settings file."
             )
-        key_content = _content(private_key, private_key_path, "private key")
         password = passphrase.encode() if passphrase else None
-        if _PEM_MARK in content:
-            certificates = _pem_certificates(content)
-            self._key = _pem_key(key_content or content, password)
-        elif key_content:
-            certificates = _der_certificates(content) or _pkcs12(content, password)[1]
-            self._key = _pem_key(key_content, password)
-        else:
-            self._key, certificates = _pkcs12(content, password)
+        try:
+            self._key, certificates = _key_and_certificates(content, key_content, password, subscription_id)
+        except UnusableFileError as error:
+            raise InvalidCertificateError(f"The management certificate {error}") from None
         self._chain = _own_certificate_first(certificates, self._key)
         self._certificate = self._chain[0]
 
@@ -121,7 +127,8 @@ class ManagementCredentials:
         OpenSSL loads the key from a temporary file, encrypted with a random passphrase and readable by this user only.
 
         :param ca_bundle: PEM file, CA directory or PEM text; default: the public CAs (certifi).
-        :raises InvalidCertificateError: OpenSSL rejects the certificate, or the bundle cannot be read.
+        :raises InvalidCertificateError: OpenSSL rejects the certificate.
+        :raises InvalidCaBundleError: the bundle cannot be read.
         """
         context = client_context(ca_bundle)
         passphrase = secrets.token_urlsafe(32)
@@ -144,21 +151,7 @@ class ManagementCredentials:
 
 def client_context(ca_bundle: str | Path | None = None) -> ssl.SSLContext:
     """A client context without certificate; parameters and errors as :meth:`ManagementCredentials.ssl_context`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    is_text = "-----BEGIN " in str(ca_bundle)
-    try:
-        if is_text:
-            context.load_verify_locations(cadata=_restore_line_breaks(str(ca_bundle)))
-        else:
-            path = Path(ca_bundle or DEFAULT_CA_BUNDLE_PATH).expanduser()
-            context.load_verify_locations(**{"capath" if path.is_dir() else "cafile": str(path)})
-    except (OSError, ValueError):
-        raise InvalidCertificateError(
-            f"The CA bundle ({'text' if is_text else ca_bundle}) cannot be read as PEM certificates. Correct "
-            "ca_bundle in the connection."
-        ) from None
-    return context
+    return trusting(ca_bundle or DEFAULT_CA_BUNDLE_PATH)
 
 
 def _content(value: str | bytes | None, path: str | Path | None, what: str) -> bytes | None:
@@ -174,30 +167,47 @@ def _content(value: str | bytes | None, path: str | Path | None, what: str) -> b
             ) from None
     else:
         return None
-    if _PEM_MARK in content:
-        return _restore_line_breaks(content.decode("utf-8", "replace")).encode()
-    try:
-        return base64.b64decode(b"".join(content.split()), validate=True)
-    except binascii.Error:
-        return content
+    return decoded(content)
 
 
-def _restore_line_breaks(pem: str) -> str:
-    """PEM text with the line breaks that one-line form fields and environment variables remove."""
-    return _PEM_ON_ONE_LINE.sub(
-        lambda block: "\n".join([f"-----BEGIN {block[1]}-----", *block[2].split(), f"-----END {block[1]}-----", ""]),
-        pem.replace("\\r", "").replace("\\n", "\n"),
-    )
+def _key_and_certificates(
+    content: bytes, key_content: bytes | None, password: bytes | None, subscription_id: str | None
+) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
+    """:raises UnusableFileError: the content is something else than a management certificate, or has no key."""
+    settings = publish_settings(content)
+    if settings is not None:
+        content, password = _of_subscription(settings, subscription_id), None
+    certificates = _pem_certificates(content) if PEM_MARK in content else _der_certificates(content)
+    if not certificates:
+        pair = read_pfx(content, password, _PASSPHRASE)
+        if key_content is None:
+            return pair.key, [pair.certificate, *pair.others]
+        certificates = [pair.certificate, *pair.others]
+    return _private_key(content if key_content is None else key_content, password), certificates
+
+
+def _of_subscription(settings: Mapping[str, bytes], subscription_id: str | None) -> bytes:
+    """The certificate of a publish settings file that belongs to a subscription."""
+    wanted = read_subscription(subscription_id) if subscription_id else ""
+    if wanted in settings:
+        return settings[wanted]
+    different = list(dict.fromkeys(settings.values()))
+    if wanted or len(different) > 1:
+        wrong = f"and not of {wanted}" if wanted else "with different certificates"
+        raise UnusableFileError(
+            f"is a publish settings file of the subscriptions {', '.join(settings)}, {wrong}. Correct the subscription "
+            "id, or download the file again."
+        )
+    return different[0]
 
 
 def _pem_certificates(content: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(content)
     except ValueError:
-        raise InvalidCertificateError(
-            "The management certificate is PEM text without a readable CERTIFICATE block. Set the certificate, "
-            "not only its key."
-        ) from None
+        if b"BEGIN CERTIFICATE-----" in content:
+            raise UnusableFileError("is PEM text with a damaged CERTIFICATE block. Copy or export it again.") from None
+        raise what_is(content) from None
 
 
 def _der_certificates(content: bytes) -> list[x509.Certificate]:
@@ -207,43 +217,18 @@ def _der_certificates(content: bytes) -> list[x509.Certificate]:
         return []
 
 
-def _pem_key(content: bytes, password: bytes | None) -> PrivateKeyTypes:
-    blocks = re.findall(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", content, re.DOTALL)
-    if not blocks:
-        raise InvalidCertificateError(
-            "There is no private key for the management certificate. Set it as PEM: as the connection's password, or "
-            "in the file of private_key_path or certificate_path."
-        )
-    start = content.index(b"-----BEGIN " + blocks[0])
+def _private_key(content: bytes, password: bytes | None) -> PrivateKeyTypes:
     try:
-        try:
-            return load_pem_private_key(content[start:], password)
-        except TypeError:
-            if password is None:
-                raise InvalidCertificateError(
-                    "The private key of the management certificate is encrypted. Set its passphrase "
-                    "(private_key_passphrase)."
-                ) from None
-            return load_pem_private_key(content[start:], None)
-    except ValueError:
+        key = read_private_key(content, password, _PASSPHRASE)
+    except UnusableFileError as error:
+        raise InvalidCertificateError(f"The private key of the management certificate {error}") from None
+    if key is None:
         raise InvalidCertificateError(
-            "The private key of the management certificate cannot be read: its passphrase is wrong or the PEM "
-            "text is damaged."
-        ) from None
-
-
-def _pkcs12(content: bytes, password: bytes | None) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
-    try:
-        key, certificate, others = pkcs12.load_key_and_certificates(content, password)
-    except ValueError:
-        raise InvalidCertificateError(
-            "The management certificate is neither PEM nor PKCS#12 with this passphrase. Check file and passphrase."
-        ) from None
-    if key is None or certificate is None:
-        raise InvalidCertificateError(
-            "The PKCS#12 contains no certificate with its private key. Export it with its private key."
+            "There is no private key for the management certificate: a .cer or .crt file has none. Set it as PEM, as "
+            "the connection's password or in the file of private_key_path; or set certificate_path to a PEM or PFX "
+            "file that holds both, and the PFX's password as private_key_passphrase."
         )
-    return key, [certificate, *others]
+    return key
 
 
 def _own_certificate_first(certificates: Sequence[x509.Certificate], key: PrivateKeyTypes) -> list[x509.Certificate]:

@@ -10,19 +10,18 @@ Cloud Service (dn495649, same front end) and wire recordings of the front end wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from biztalk_services.drivers.biztalk.connection_strings import shown, without_user
 from biztalk_services.drivers.biztalk.states import biztalk_service, canonical_state
 from biztalk_services.model.errors import InvalidAddressError
 from biztalk_services.model.redaction import redact
 from biztalk_services.model.service import Operation, Result, Service, ServiceRef
-
-MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 
 MAX_MESSAGE_LENGTH = 2000
 """Characters kept of an error message; a rejected restore reports all its violations in one message."""
@@ -42,12 +41,34 @@ class ErrorBody:
     message: str | None
 
 
-def check_size(body: bytes) -> None:
-    """:raises UnreadableError: the body is empty or larger than ``MAX_RESPONSE_BYTES``."""
+@dataclass(frozen=True)
+class Unread:
+    """An entry of a list of services that cannot be read; what is not known of its address is empty.
+
+    :param reason: clause with the reason, without secrets.
+    """
+
+    scope: str
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        """One sentence on the entry."""
+        if self.name:
+            what = f"service {self.name} of cloud service {self.scope or '(without a name)'}"
+        else:
+            what = f"a service of cloud service {self.scope}" if self.scope else "a cloud service"
+        return f"{what[0].upper()}{what[1:]} in the list of services cannot be read: {self.reason}."
+
+    def may_be(self, ref: ServiceRef) -> bool:
+        """Whether this may be the entry of a service: it has its name, or none that a service can have."""
+        return self.name.lower() == ref.name.lower() or not _is_resource_name(self.name)
+
+
+def check_not_empty(body: bytes) -> None:
+    """:raises UnreadableError: the body is empty."""
     if not body.strip():
         raise UnreadableError("the body is empty")
-    if len(body) > MAX_RESPONSE_BYTES:
-        raise UnreadableError(f"the body is larger than {MAX_RESPONSE_BYTES} bytes")
 
 
 def malformed(body: bytes, expected: str) -> str:
@@ -59,9 +80,9 @@ def malformed(body: bytes, expected: str) -> str:
 def parse_xml(body: bytes) -> Element:
     """The root element of an XML body.
 
-    :raises UnreadableError: empty, too large, malformed, or with a document type or entities.
+    :raises UnreadableError: empty, malformed, or with a document type or entities.
     """
-    check_size(body)
+    check_not_empty(body)
     try:
         root: Element = fromstring(body, forbid_dtd=True)
     except DefusedXmlException:
@@ -71,20 +92,33 @@ def parse_xml(body: bytes) -> Element:
     return root
 
 
-def parse_services(root: Element) -> list[Service]:
+def parse_services(root: Element, on_unread: Callable[[Unread], None]) -> list[Service]:
     """All BizTalk services in a ``CloudServices`` or ``CloudService`` element; other resource types are skipped.
 
-    :raises UnreadableError: the root is another element, or a service has no name or no state.
+    A state or edition that no document has can be read: the service has no known phase, or no known edition. An entry
+    that comes twice is taken once.
+
+    :param on_unread: called with each entry that cannot be read: without a usable name or a state, of a wrong type, in
+        a cloud service without a usable name, or there twice with two contents. The others are returned all the same.
+    :raises UnreadableError: the root is another element.
     """
     if _tag(root) not in ("cloudservices", "cloudservice"):
         raise UnreadableError(f"expected CloudServices or CloudService, got {_printable_tag(root)}")
-    cloud_services = [root] if _tag(root) == "cloudservice" else list(_children(root, "CloudService"))
-    return [
-        _service(resource, cloud_service)
-        for cloud_service in cloud_services
-        for resource in _children(_child(cloud_service, "Resources"), "Resource")
-        if _is_biztalk(resource)
-    ]
+    services: dict[str, Service] = {}
+    for cloud_service in [root] if _tag(root) == "cloudservice" else _children(root, "CloudService"):
+        scope = redact(_text(cloud_service, "Name") or "", limit=64)
+        if not _is_resource_name(scope):
+            on_unread(Unread(scope, "", f"the name of the cloud service is {_quoted(scope)}"))
+            continue
+        for resources in _children(cloud_service, "Resources"):
+            for resource in _children(resources, "Resource"):
+                try:
+                    service = _service(resource, cloud_service) if _is_biztalk(resource) else None
+                    if service and services.setdefault(str(service.ref).lower(), service) != service:
+                        raise UnreadableError("it is there twice, with two contents; the first one is taken")
+                except UnreadableError as error:
+                    on_unread(Unread(scope, redact(_text(resource, "Name") or "", limit=64), str(error)))
+    return list(services.values())
 
 
 def parse_operation(root: Element, operation_id: str) -> Operation:
@@ -165,18 +199,40 @@ def _int(text: str | None) -> int | None:
 
 
 def _is_biztalk(resource: Element) -> bool:
+    """Whether a resource is a BizTalk service.
+
+    :raises UnreadableError: provider and type do not fit together, so it may be one.
+    """
     namespace, kind = _text(resource, "ResourceProviderNamespace"), _text(resource, "Type")
-    return (kind or "").lower() == "biztalk" and (namespace or "biztalkservices").lower() == "biztalkservices"
+    ours = (namespace or "").lower() == "biztalkservices", (kind or "").lower() == "biztalk"
+    if ours[1] and namespace is None:
+        return True
+    if ours[0] != ours[1] or not (namespace or kind):
+        provider, kind = redact(namespace or "none", limit=64), redact(kind or "none", limit=64)
+        raise UnreadableError(f"its provider is {provider} and its type is {kind}, not biztalkservices and biztalk")
+    return all(ours)
+
+
+def _is_resource_name(text: str) -> bool:
+    try:
+        ServiceRef(text, text)
+    except InvalidAddressError:
+        return False
+    return True
+
+
+def _quoted(text: str) -> str:
+    return repr(text) if text else "missing"
 
 
 def _service(resource: Element, cloud_service: Element) -> Service:
-    try:
-        ref = ServiceRef(_text(cloud_service, "Name") or "", _text(resource, "Name") or "")
-    except InvalidAddressError as error:
-        raise UnreadableError(f"a service has no valid address: {redact(str(error))}") from None
+    name = _text(resource, "Name") or ""
+    if not _is_resource_name(name):
+        raise UnreadableError(f"its name is {_quoted(redact(name, limit=64))}")
+    ref = ServiceRef(_text(cloud_service, "Name") or "", name)
     state, sub_state = _text(resource, "State"), _text(resource, "SubState")
     if not (state or sub_state):
-        raise UnreadableError(f"service {ref} has neither State nor SubState")
+        raise UnreadableError("it has neither State nor SubState")
     intrinsic = _child(resource, "IntrinsicSettings")
     settings = _child(intrinsic, "ServiceSettings")
     edition, etag = _text(settings, "Edition"), _text(resource, "ETag")
@@ -220,7 +276,6 @@ def _operation(element: Element, operation_id: str | None) -> Operation:
 
 
 _PUBLIC_SETTINGS = ("CustomDomainUrl", "ServiceVersion", "Edition", "UnitCount", "AccessControlNamespace")
-_PUBLIC_CONNECTION_PARTS = ("data source", "server", "initial catalog", "database", "accountname", "blobendpoint")
 
 
 def _public_settings(settings: Element | None) -> dict[str, str]:
@@ -228,21 +283,9 @@ def _public_settings(settings: Element | None) -> dict[str, str]:
     public: dict[str, str] = {}
     for name in _PUBLIC_SETTINGS:
         if text := _text(settings, name):
-            public[name] = _without_user(redact(text)) if name == "CustomDomainUrl" else redact(text)
+            public[name] = without_user(redact(text)) if name == "CustomDomainUrl" else redact(text)
     for element in settings if settings is not None else ():
         name = str(element.tag).rpartition("}")[2]
         if _tag(element).endswith("connectionstring") and (element.text or "").strip():
-            # Sorted: the order of the parts is not significant, and equal stores must compare equal.
-            public[name] = ";".join(
-                sorted(
-                    _without_user(redact(part.strip()))
-                    for part in (element.text or "").split(";")
-                    if part.partition("=")[0].strip().lower() in _PUBLIC_CONNECTION_PARTS
-                )
-            )
+            public[name] = shown(element.text or "")
     return public
-
-
-def _without_user(text: str) -> str:
-    """A text with or without an address: user, password and query removed."""
-    return re.sub(r"(//)[^/@\s]*@", r"\1", text).partition("?")[0]

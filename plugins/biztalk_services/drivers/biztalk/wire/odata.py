@@ -15,10 +15,9 @@ from typing import Any
 
 from biztalk_services.drivers.biztalk.wire.messages import (
     MAX_MESSAGE_LENGTH,
-    MAX_RESPONSE_BYTES,
     ErrorBody,
     UnreadableError,
-    check_size,
+    check_not_empty,
     malformed,
     parse_error,
 )
@@ -28,6 +27,7 @@ MEDIA_TYPE = "application/json;odata=verbose"
 MAX_NESTING = 32
 """Maximum nesting levels of a response; the service uses about eight."""
 
+_MAX_PLAIN_TEXT = 4096
 _TOO_DEEP = f"the JSON is nested deeper than {MAX_NESTING} levels"
 _DATE = re.compile(r"/Date\((-?\d{1,15})([+-]\d{1,4})?\)/")
 
@@ -42,10 +42,14 @@ class NextPage:
 
 @dataclass(frozen=True)
 class Page:
-    """The entities of a page, and the next pages of their list and of the collections expanded in them."""
+    """The entities of a page, and the next pages of their list and of the collections expanded in them.
+
+    :param count: how many entities the list has in all; None where the service does not count them.
+    """
 
     entities: list[dict[str, Any]]
     next_pages: list[NextPage]
+    count: int | None = None
 
 
 def parse_page(body: bytes) -> Page:
@@ -58,15 +62,16 @@ def parse_page(body: bytes) -> Page:
         raise UnreadableError("the JSON is not an OData response: it has no 'd'")
     content = root["d"]
     pages: list[NextPage] = []
-    return Page(_collection({"results": content} if isinstance(content, list) else content, pages), pages)
+    content = {"results": content} if isinstance(content, list) else content
+    return Page(_collection(content, pages), pages, _count(content.get("__count")))
 
 
 def parse_json(body: bytes) -> Any:
     """The content of a JSON body.
 
-    :raises UnreadableError: empty, too large, malformed, not UTF-8, or nested too deep.
+    :raises UnreadableError: empty, malformed, not UTF-8, or nested too deep.
     """
-    check_size(body)
+    check_not_empty(body)
     content: Any = None
     problem = ""
     try:
@@ -109,6 +114,15 @@ def _collection(content: object, pages: list[NextPage]) -> list[dict[str, Any]]:
             raise UnreadableError("the address of the next page is not text")
         pages.append(NextPage(entities, link))
     return entities
+
+
+def _count(value: object) -> int | None:
+    """Verbose JSON has the count as text, other forms as a number."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
+        raise UnreadableError("the count of the entities is not a number")
+    return int(str(value))
 
 
 def _entity(content: Any, pages: list[NextPage]) -> dict[str, Any]:
@@ -181,6 +195,6 @@ def _reject_constant(text: str) -> None:
 def _plain_text(body: bytes, secrets: tuple[str, ...]) -> str | None:
     """A short plain text, as returned by the Access Control Service; None for any other body."""
     text = body.decode("utf-8", "replace").strip()
-    if not text or text.startswith(("<", "{", "[")) or "\ufffd" in text or len(text) > MAX_RESPONSE_BYTES // 1024:
+    if not text or text.startswith(("<", "{", "[")) or "\ufffd" in text or len(text) > _MAX_PLAIN_TEXT:
         return None
     return redact(text, secrets)

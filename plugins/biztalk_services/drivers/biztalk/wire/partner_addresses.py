@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
+from biztalk_services.drivers.biztalk.wire.hosts import ACS_HOST, SERVICE_HOST, platform_host
 from biztalk_services.model.errors import InvalidAddressError
 from biztalk_services.model.redaction import redact
-
-ACS_HOST = "accesscontrol.windows.net"
-SERVICE_HOST = "biztalk.windows.net"
 
 _ROOT = "default/$PartnerManagement"
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -26,12 +24,19 @@ class PartnerAddresses:
     """Addresses of the partner management of one service and of its Access Control Service (ACS).
 
     :param endpoint: None for the real hosts; else an origin where the name of the real host is the first path segment.
+    :param access_control_host: host of the Access Control Service, below which a namespace is.
+    :param service_host: what a service's host name ends with.
+    :param custom_domain: of the service, empty for none. Requests go to the name that the platform gives the service,
+        because the custom domain may lead to another one, for example after a restore under another name.
     :raises InvalidAddressError: a value is invalid in an address.
     """
 
     service: str
     namespace: str
     endpoint: str | None = None
+    access_control_host: str = ACS_HOST
+    service_host: str = SERVICE_HOST
+    custom_domain: str = ""
 
     def __post_init__(self) -> None:
         for what, text in (("a BizTalk service", self.service), ("an ACS namespace", self.namespace)):
@@ -49,11 +54,11 @@ class PartnerAddresses:
 
     @property
     def host(self) -> str:
-        return f"{self.service}.{SERVICE_HOST}"
+        return platform_host(self.service, self.service_host)
 
     @property
     def acs_host(self) -> str:
-        return f"{self.namespace}.{ACS_HOST}"
+        return f"{self.namespace}.{self.access_control_host}"
 
     @property
     def origin(self) -> str:
@@ -94,7 +99,7 @@ class PartnerAddresses:
         except ValueError:
             path = hostname = ""
         rooted = re.fullmatch(rf"(?i)/({re.escape(self.host)}/)?{re.escape(_ROOT)}/(.*)", path)
-        foreign = hostname and not (rooted and (rooted[1] or hostname == self.host.lower()))
+        foreign = hostname and not (rooted and (rooted[1] or hostname in (self.host, self.custom_domain)))
         relative = rooted[2] if rooted else path
         if foreign or not _FORMS[what].fullmatch(relative):
             raise InvalidAddressError(

@@ -22,9 +22,10 @@ from typing import Any, TypeVar
 from biztalk_services.drivers.biztalk.errors import AccessControlError
 from biztalk_services.drivers.biztalk.wire.access_control import AccessControl, Token
 from biztalk_services.drivers.biztalk.wire.credentials import client_context
+from biztalk_services.drivers.biztalk.wire.hosts import ACS_HOST, SERVICE_HOST, read_namespace
 from biztalk_services.drivers.biztalk.wire.odata import MEDIA_TYPE, Page, parse_odata_error
 from biztalk_services.drivers.biztalk.wire.partner_addresses import PartnerAddresses
-from biztalk_services.drivers.biztalk.wire.partner_reading import EntitySetReader
+from biztalk_services.drivers.biztalk.wire.partner_reading import MAX_PAGE_BYTES, EntitySetReader
 from biztalk_services.drivers.biztalk.wire.responses import ErrorMapping
 from biztalk_services.drivers.biztalk.wire.server import Request, Server, header_value
 from biztalk_services.drivers.biztalk.wire.transport import Response
@@ -42,14 +43,18 @@ T = TypeVar("T")
 class PartnerManagementClient:
     """Client for the partner management of one service. A context manager; not thread-safe, not pickled.
 
+    :param namespace: its name, or its host (``contosoacs.accesscontrol.chinacloudapi.cn``).
     :param key: password of the namespace's service identity; sent to ACS only.
     :param endpoint: None for the real hosts; else an origin (``https://127.0.0.1:18445``) where the name of the real
         host is the first path segment.
+    :param access_control_host: host of ACS where the namespace names none; with the next two as
+        :class:`biztalk_services.drivers.biztalk.wire.partner_addresses.PartnerAddresses`.
+    :param custom_domain: the certificate of the service may be for it.
     :param ca_bundle: path or PEM text of the CAs to trust instead of the public ones.
     :param timeout: connect timeout and total response timeout, seconds.
     :raises InvalidAddressError: service, namespace or endpoint is invalid.
     :raises AccessControlError: the key or the issuer is empty.
-    :raises InvalidCertificateError: the CA bundle cannot be read.
+    :raises InvalidCaBundleError: the CA bundle cannot be read.
     """
 
     def __init__(
@@ -60,17 +65,24 @@ class PartnerManagementClient:
         key: str,
         issuer: str = "owner",
         endpoint: str | None = None,
+        access_control_host: str = ACS_HOST,
+        service_host: str = SERVICE_HOST,
+        custom_domain: str = "",
         ca_bundle: str | Path | None = None,
         timeout: tuple[float, float] = (10.0, 30.0),
     ) -> None:
-        self._addresses = PartnerAddresses(service, namespace, endpoint)
+        namespace, access_control_host = read_namespace(namespace or "", access_control_host)
+        self._addresses = PartnerAddresses(
+            service, namespace, endpoint, access_control_host, service_host, custom_domain
+        )
         if not (key or "").strip() or not (issuer or "").strip():
             raise AccessControlError(
                 f"The issuer or the key of ACS namespace {namespace} is missing. Set both in the connection; the "
                 "issuer is usually 'owner'."
             )
         context = client_context(ca_bundle)
-        self._server = Server(self._addresses.origin, context, timeout, handshake=_handshake)
+        names = () if endpoint or not custom_domain else (custom_domain, self._addresses.host)
+        self._server = Server(self._addresses.origin, context, timeout, handshake=_handshake, tls_names=names)
         self._acs = Server(self._addresses.acs_origin, context, timeout, handshake=_handshake)
         self._access = AccessControl(self._acs, self._addresses, issuer=issuer, key=key)
 
@@ -124,7 +136,7 @@ class PartnerManagementClient:
         action = f"read {entity_set} of service {self._addresses.service}"
 
         def fetch(target: str, parse: Callable[[Response], Page]) -> Page:
-            request = Request("GET", target, action, _HEADERS, mapping=_READ)
+            request = Request("GET", target, action, _HEADERS, mapping=_READ, max_bytes=MAX_PAGE_BYTES)
             return self._authorized(request, lambda authorized: self._server.read(authorized, parse))
 
         reader = EntitySetReader(self._addresses, self._server.describe(action), fetch)

@@ -18,11 +18,13 @@ from urllib.parse import quote
 from biztalk_services.drivers.biztalk.wire.messages import UnreadableError
 from biztalk_services.drivers.biztalk.wire.responses import MANAGEMENT, ErrorMapping, error_of, request_id
 from biztalk_services.drivers.biztalk.wire.transport import (
+    MAX_RESPONSE_BYTES,
     CertificateRejectedError,
     Method,
     NotConnectedError,
     Response,
     ResponseLostError,
+    TooLargeError,
     Transport,
 )
 from biztalk_services.model.errors import (
@@ -51,6 +53,7 @@ class Request:
 
     :param action: verb phrase for messages (``suspend service cloud/name``).
     :param secrets: exact values to redact from errors.
+    :param max_bytes: limit of the response's body.
     """
 
     method: Method
@@ -60,6 +63,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     mapping: ErrorMapping = MANAGEMENT
+    max_bytes: int = MAX_RESPONSE_BYTES
 
 
 class Server:
@@ -69,11 +73,17 @@ class Server:
     """
 
     def __init__(
-        self, origin: str, context: ssl.SSLContext, timeout: tuple[float, float], *, handshake: Callable[[str], str]
+        self,
+        origin: str,
+        context: ssl.SSLContext,
+        timeout: tuple[float, float],
+        *,
+        handshake: Callable[[str], str],
+        tls_names: tuple[str, ...] = (),
     ) -> None:
         self.origin = origin
         self._handshake = handshake
-        self._transport = Transport(origin, context, timeout)
+        self._transport = Transport(origin, context, timeout, tls_names)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -115,8 +125,10 @@ class Server:
         start = monotonic()
         outcome: Response | BackupServiceError
         try:
-            outcome = self._transport.exchange(request.method, request.target, request.headers, request.body)
-        except (NotConnectedError, CertificateRejectedError, ResponseLostError) as error:
+            outcome = self._transport.exchange(
+                request.method, request.target, request.headers, request.body, request.max_bytes
+            )
+        except (NotConnectedError, CertificateRejectedError, ResponseLostError, TooLargeError) as error:
             outcome = self._failure(request, error, change)
         else:
             subject, secrets = self.describe(request.action), request.secrets
@@ -130,21 +142,22 @@ class Server:
     def _failure(self, request: Request, error: Exception, change: bool) -> BackupServiceError:
         if isinstance(error, NotConnectedError):
             failed = f"Could not connect to {self.origin} to {request.action} ({error})."
-            if error.untrusted:
-                return ServerNotTrustedError(
-                    f"{failed} The server certificate is not trusted: it must name this host, be within its validity "
-                    "period and lead to a trusted CA; set ca_bundle in the connection to the CA that signed it."
-                )
-            return UnreachableError(
-                f"{failed} Nothing was sent. Check host, port and network; the server may be temporarily down."
-            )
+            if error.distrust:
+                return ServerNotTrustedError(f"{failed} {error.distrust}")
+            remedy = error.no_tls or "Check host, port and network; the server may be temporarily down."
+            return UnreachableError(f"{failed} Nothing was sent. {remedy}")
         failed = f"{self.describe(request.action)} failed:"
         if isinstance(error, CertificateRejectedError):
             return AuthenticationError(f"{failed} {self._handshake(str(error))}")
-        failed += f" no complete response ({error})."
+        failed += f" {error}." if isinstance(error, TooLargeError) else f" no complete response ({error})."
         if change:
             return OutcomeUnknownError(
                 f"{failed} The outcome of the change is unknown. {request.mapping.recheck} before retrying."
+            )
+        if isinstance(error, TooLargeError):
+            return UnexpectedResponseError(
+                f"{failed} Trying again does not help; check that host and port are those of the service.",
+                advice="stop",
             )
         return UnexpectedResponseError(f"{failed} Retry later.")
 
