@@ -1,7 +1,12 @@
-"""What became of each service of a backup run, out of the states and the XComs of its steps."""
+"""What became of each service of a backup run.
+
+What a step has left counts before the state that Airflow shows of it: a person can mark a step or a run, and marking a
+run rewrites the states of steps that have succeeded. From what is missing nothing is concluded.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +19,8 @@ if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
 
 BACKED_UP, FAILED, NO_BACKUP = "backed up", "failed", "no backup in this edition"
+NOT_RUN = (None, "upstream_failed", "skipped", "removed")
+"""States of a step that was not carried out, or whose next try a person has prevented."""
 
 
 class BackupsFailedError(BackupServiceError):
@@ -24,6 +31,7 @@ class BackupsFailedError(BackupServiceError):
 class BackupOutcome(Step):
     """What became of one service.
 
+    :param conn_id: connection to its subscription.
     :param service: its name, without the scope.
     :param outcome: ``backed up``, ``failed`` or ``no backup in this edition``.
     :param failed_step: the first step that failed.
@@ -33,6 +41,7 @@ class BackupOutcome(Step):
     :param state: of the service at the end; None when not known.
     """
 
+    conn_id: str
     service: str
     scope: str
     region: str | None
@@ -45,9 +54,14 @@ class BackupOutcome(Step):
     suspended_seconds: float | None = None
     state: str | None = None
 
+    @property
+    def address(self) -> str:
+        """What tells it from other services of its name: ``connection/scope/name``."""
+        return f"{self.conn_id}/{self.scope}/{self.service}"
+
     def sentence(self) -> str:
         """The outcome in one line, for a log."""
-        parts = [f"{self.service} ({self.edition or 'unknown edition'}): {self.outcome}"]
+        parts = [f"{self.address} ({self.edition or 'unknown edition'}): {self.outcome}"]
         if self.failed_step:
             parts[0] += f" at {self.failed_step}"
         if self.backup:
@@ -68,8 +82,26 @@ def failed_steps(order: Sequence[str], states: Mapping[str, str | None]) -> list
     :param states: state of each step; a missing one did not run.
     """
     not_succeeded = [step for step in order if states.get(step) != "success"]
-    causes = [step for step in not_succeeded if states.get(step) not in (None, "upstream_failed", "skipped", "removed")]
+    causes = [step for step in not_succeeded if states.get(step) not in NOT_RUN]
     return causes or not_succeeded
+
+
+def without_a_sentence(step: str) -> str:
+    """What is said of a step that failed and did not leave why."""
+    return f"See the log of {step}. It ended without a reason, or a person marked it or the run."
+
+
+def reasons_of(failed: Sequence[str], states: Mapping[str, str | None], failure_of: Callable[[str], str | None]) -> str:
+    """Why steps failed, in sentences, each once.
+
+    :param failed: as :func:`failed_steps` has them.
+    :param failure_of: the sentence with which a step failed.
+    """
+    not_run = [step for step in failed if states.get(step) in NOT_RUN]
+    sentences = [failure_of(step) or without_a_sentence(step) for step in failed if step not in not_run]
+    if not_run:
+        sentences.append(f"These steps were not carried out: {', '.join(not_run)}.")
+    return " ".join(dict.fromkeys(sentences))
 
 
 def why_lost(archive: Archive, reference: BackupReference) -> str | None:
@@ -90,22 +122,38 @@ def backup_outcome(
     states: Mapping[str, str | None],
     *,
     published_by: str,
+    resumed_by: str,
     reference: BackupReference | None,
     quiesced: ReachedState | None,
     resumed: ReachedState | None,
+    is_running: bool,
+    has_result: Callable[[str], bool],
     failure_of: Callable[[str], str | None],
     archive: Callable[[], Archive],
 ) -> BackupOutcome:
-    """What became of a service that was to be backed up.
+    """What became of a service that was to be backed up. It is backed up when its reference is published, not lost
+    since, and it was resumed, whatever the states of the steps are.
 
     :param known: what is known of the service itself.
     :param steps: all of them, in the order in which they run.
     :param published_by: the step that publishes the reference.
+    :param resumed_by: the step that resumes the service.
+    :param reference: the published one.
+    :param resumed: the end of the resumption.
+    :param is_running: whether the service is running now; counts where a person has marked the resumption as succeeded.
+    :param has_result: whether a step has succeeded and left its result.
     :param failure_of: the sentence with which a step failed.
     """
-    failed = failed_steps(steps, states)
-    reasons = [failure_of(step) or f"See the log of {step}." for step in failed]
-    if reference and (lost := why_lost(archive(), reference)):
+    lost = why_lost(archive(), reference) if reference else None
+    failed, reasons = [], []
+    if reference is None:
+        with_result = {step for step in steps if step != published_by and has_result(step)}
+        seen = {step: "success" if step in with_result else _not_success(states.get(step)) for step in steps}
+        failed = failed_steps(steps, seen)
+        reasons = [reasons_of(failed, seen, failure_of)]
+    elif resumed is None and not (states.get(resumed_by) == "success" and is_running):
+        failed, reasons = [resumed_by], [failure_of(resumed_by) or without_a_sentence(resumed_by)]
+    if lost:
         failed.append(published_by)
         reasons.append(lost)
         reference = None
@@ -121,17 +169,36 @@ def backup_outcome(
     )
 
 
-def require_success(outcomes: Sequence[BackupOutcome]) -> None:
-    """Pass when at least one service was backed up and none failed.
+def not_begun(known: BackupOutcome, find: str, reason: str | None) -> BackupOutcome:
+    """Of a service that was chosen, has backups, and has no steps, because the list of the jobs was not handed on.
 
+    :param find: the step that finds the services.
+    :param reason: the sentence with which it failed.
+    """
+    why = reason or without_a_sentence(find)
+    return replace(known, outcome=FAILED, failed_step=find, reason=f"Its backup was not begun. {why}")
+
+
+def _not_success(state: str | None) -> str | None:
+    """The state of a step without a result: a success that left none was made one by a person."""
+    return "marked" if state == "success" else state
+
+
+def require_success(outcomes: Sequence[BackupOutcome], problems: Sequence[str] = ()) -> None:
+    """Pass when at least one service was backed up, none failed, and there is no problem beside them.
+
+    :param problems: what else makes the run red, in sentences.
     :raises BackupsFailedError: otherwise, naming the services and what went wrong.
     """
     failed = [outcome for outcome in outcomes if outcome.outcome == FAILED]
     if failed:
-        reasons = " ".join(f"{outcome.service} ({outcome.failed_step}): {outcome.reason}" for outcome in failed)
-        raise BackupsFailedError(
-            f"{len(failed)} of {len(outcomes)} services were not backed up or not resumed. {reasons}"
-        )
+        names = Counter(outcome.service.lower() for outcome in outcomes)
+        called = (each.service if names[each.service.lower()] == 1 else each.address for each in failed)
+        reasons = (f"{name} ({each.failed_step}): {each.reason}" for name, each in zip(called, failed, strict=True))
+        sentence = f"{len(failed)} of {len(outcomes)} services were not backed up or not resumed."
+        raise BackupsFailedError(" ".join([sentence, *reasons, *problems]))
+    if problems:
+        raise BackupsFailedError(" ".join(["Services may not have been backed up.", *problems]))
     if not any(outcome.outcome == BACKED_UP for outcome in outcomes):
         raise BackupsFailedError(
             "No service was backed up: none of the chosen ones has an edition with backups, or none was chosen. Check "

@@ -1,4 +1,8 @@
-"""What became of a restore, out of the states and the XComs of its steps."""
+"""What became of a restore.
+
+What the steps have left, and the service itself, count before the states that Airflow shows: a person can mark a step
+or a run, and marking a run makes a step *skipped* that has requested something and waited for its next try.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.drivers.base import Driver
-from biztalk_services.flows.backup_report import failed_steps, why_lost
+from biztalk_services.flows.backup_report import NOT_RUN, reasons_of, why_lost
 from biztalk_services.flows.find import find_service
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.log import Logger
-from biztalk_services.model.plan import RestorePlan
+from biztalk_services.model.plain import to_plain
+from biztalk_services.model.plan import ExistingService, RestorePlan
 from biztalk_services.model.requests import REPLACE, REPORT
+from biztalk_services.model.run import Run
 from biztalk_services.model.service import Service, ServiceRef
 from biztalk_services.model.steps import ConfirmedPlan, RestoreOutcome
 
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
 RESTORED, FAILED, PLANNED, REFUSED = "restored", "failed", "plan only", "refused"
 NOTHING_CHANGED = "Nothing was changed."
 _UNKNOWN = "in an unknown state"
-_NOT_RUN = (None, "skipped", "removed")
 
 
 class RestoreFailedError(BackupServiceError):
@@ -49,7 +54,8 @@ class RestoreResults:
 
     :param numbers: one row an agreement and kind.
     :param differences: what the restored service does not hold as it should, in sentences.
-    :param failure_of: the sentence with which a step failed.
+    :param has_result: whether a step has succeeded and left its result.
+    :param failure_of: the sentence with which a step failed, also when it had further tries.
     """
 
     plan: RestorePlan | None
@@ -59,6 +65,7 @@ class RestoreResults:
     safety_backup: BackupReference | None
     numbers: tuple[NumberRow, ...]
     differences: tuple[str, ...]
+    has_result: Callable[[str], bool]
     failure_of: Callable[[str], str | None]
 
 
@@ -78,11 +85,13 @@ def restore_outcome(
     :param restore_dag: id of the DAG that restores, for the advice how to restore the safety backup.
     """
     plan, safety = results.plan, results.safety_backup
-    failed = [step for step in failed_steps(steps.all, states) if states.get(step) not in _NOT_RUN]
-    changed = [step for step in steps.changes if states.get(step) not in (*_NOT_RUN, "upstream_failed")]
-    undone = [step for step in steps.required if states.get(step) != "success"]
-    reasons = " ".join(dict.fromkeys(results.failure_of(step) or f"See the log of {step}." for step in failed))
-    reasons = reasons or f"These steps were not carried out: {', '.join(undone)}."
+    succeeded = {step for step in steps.all if results.has_result(step)}
+    failures = {step for step in steps.all if step not in succeeded and results.failure_of(step)}
+    failed = [step for step in steps.all if step in failures or _has_failed(step, states, succeeded)]
+    changed = [step for step in steps.changes if step in succeeded | failures or states.get(step) not in NOT_RUN]
+    undone = [step for step in steps.required if step not in succeeded]
+    sentences_of = {step: states.get(step) for step in failed} | dict.fromkeys(failures, "failed")
+    reasons = reasons_of(failed, sentences_of, results.failure_of) or _not_carried_out(undone, states)
     outcome = RestoreOutcome(
         outcome=REFUSED,
         reason=reasons,
@@ -92,21 +101,25 @@ def restore_outcome(
         numbers=results.numbers,
         differences=results.differences,
     )
-    if plan is None or not changed:
-        if not failed and results.plan_only:
+    if plan is None:
+        return replace(outcome, outcome=FAILED) if changed else _nothing_changed(outcome)
+    if not changed and results.confirmed is None:
+        if results.plan_only and not failed and not plan.blocking_issues:
             return replace(outcome, outcome=PLANNED, reason=f"Only the plan was requested. {NOTHING_CHANGED}")
-        says_so = NOTHING_CHANGED.lower().rstrip(".") in reasons.lower()
-        return outcome if says_so else replace(outcome, reason=f"{reasons} {NOTHING_CHANGED}")
+        return _nothing_changed(outcome)
     service, state = _service_now(driver, plan, log)
+    if not changed and state != _UNKNOWN and _is_as_planned(service, plan):
+        return _nothing_changed(outcome)
+    changed = changed or list(steps.changes)  # any of them may have, before a person prevented its next try
     seconds = (datetime.now(UTC) - results.confirmed.confirmed_at).total_seconds() if results.confirmed else None
     outcome = replace(outcome, state=state, seconds=None if seconds is None else round(seconds, 1))
     may_be_gone = service is None or service.under_way == "delete"
-    deleted = any(
-        states.get(wait) == "success" or (step in changed and may_be_gone) for step, wait in steps.deletions.items()
-    )
+    by_us = any(wait in succeeded or (step in changed and may_be_gone) for step, wait in steps.deletions.items())
+    deleted = by_us or (plan.existing is not None and may_be_gone and state != _UNKNOWN)
     lost = why_lost(archive(), safety) if deleted and safety else None
     if failed or undone:
-        sentences = [reasons, f"Service {plan.target.service} is {state or 'deleted'} now."]
+        is_now = f"is {state}" if state else "is deleted" if deleted else "does not exist"
+        sentences = [reasons, f"Service {plan.target.service} {is_now} now."]
     else:
         sentences = [f"{plan.backup.place} is restored as {plan.target.service}, which is {state}."]
         if not lost:
@@ -118,7 +131,7 @@ def restore_outcome(
             f"The service that was deleted is in the safety backup {safety.place}; to restore it, start {restore_dag} "
             f"with this form: {json.dumps(form)}."
         )
-    elif deleted:
+    elif by_us:
         sentences.append("The service that was there was deleted without a backup, as approved.")
     if lost:
         sentences.append(lost)
@@ -131,18 +144,43 @@ def restore_outcome(
     )
 
 
+def _has_failed(step: str, states: Mapping[str, str | None], succeeded: set[str]) -> bool:
+    """Whether a step was carried out, as far as its state tells, and did not succeed."""
+    return step not in succeeded and states.get(step) not in (*NOT_RUN, "success")
+
+
+def _not_carried_out(undone: Sequence[str], states: Mapping[str, str | None]) -> str:
+    marked = [step for step in undone if states.get(step) == "success"]
+    sentences = [f"These steps were not carried out: {', '.join(undone)}."]
+    if marked:
+        sentences.append(f"A person marked {', '.join(marked)} as succeeded.")
+    return " ".join(sentences)
+
+
+def _nothing_changed(outcome: RestoreOutcome) -> RestoreOutcome:
+    says_so = NOTHING_CHANGED.lower().rstrip(".") in outcome.reason.lower()
+    return outcome if says_so else replace(outcome, reason=f"{outcome.reason} {NOTHING_CHANGED}")
+
+
+def _is_as_planned(service: Service | None, plan: RestorePlan) -> bool:
+    """Whether the target is as it was when the plan was made, so that no step has changed it."""
+    if service is None or plan.existing is None:
+        return service is None and plan.existing is None
+    return ExistingService(service.state, service.etag) == plan.existing and service.under_way is None
+
+
 def record_restore(
-    archive: Archive, outcome: RestoreOutcome, *, when: datetime, run: dict[str, str], plan: Any, log: Logger
+    archive: Archive, outcome: RestoreOutcome, *, when: datetime, run: Run, plan: RestorePlan, log: Logger
 ) -> None:
     """Record a restore that changed something. A failed one that cannot be recorded is reported all the same.
 
-    :param when: moment of the run, aware.
-    :param plan: plain JSON.
+    :param when: moment at which the run began to change something, aware.
     """
-    values = outcome.to_xcom() | {"schema_version": 1, "run": run, "plan": plan}
-    name = (outcome.service or "").rpartition("/")[2]
+    values = outcome.to_xcom() | {"schema_version": 1, "run": to_plain(run), "plan": plan.to_dict()}
+    # Another Airflow may have a run of the same ids.
+    name = f"{when.astimezone(UTC):%Y%m%d-%H%M%S}-{run.digest(plan.backup.subscription_id)}"
     try:
-        url = archive.restores.record(name, f"{when.astimezone(UTC):%Y%m%d-%H%M%S}", values)
+        url = archive.restores.record(plan.target.name, name, values)
     except BackupServiceError as error:
         if outcome.outcome == RESTORED:
             raise

@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field
 from typing import Any
 
 from airflow.sdk import Param
+from airflow.sdk.configuration import conf
 
 from biztalk_services.model.choices import Choice, choices_of
 
@@ -29,6 +30,8 @@ def form(
 
 
 def _param(each: Field[Any], choice: Choice, default: Any, also: str | None) -> Param:
+    if default is MISSING and not conf.getboolean("core", "dag_run_conf_overrides_params"):
+        default = ""  # No value reaches the steps, and without a default none of them could start and say so.
     schema: dict[str, Any] = {
         "title": choice.title,
         "description": choice.description or None,
