@@ -18,9 +18,11 @@ from __future__ import annotations
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task
 from biztalk_services.drivers.biztalk.options import BizTalkOverrides
+from biztalk_services.model.options import RESTORE
 from biztalk_services.model.requests import ApprovalChoices, RestoreRequest
 from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.form import form
+from biztalk_services.provider.misconfigured import page, tags
 from biztalk_services.provider.operators.approval import ApprovePlanOperator
 from biztalk_services.provider.operators.plan import ConfirmPlanOperator, PlanRestoreOperator
 from biztalk_services.provider.operators.report import ReportRestoreOperator
@@ -33,25 +35,32 @@ from biztalk_services.provider.operators.suspend import ResumeRestoredServiceOpe
 from biztalk_services.provider.sensors import ServiceStateSensor
 from biztalk_services.provider.settings import Settings
 from biztalk_services.provider.task_groups import INSIST, default_args, delete_group, replace_group
+from biztalk_services.provider.unreported import UnreportedNotifier
 
 settings = Settings.load()
+problems = settings.problems_of(RESTORE)
+
+UNREPORTED = "A restore of a BizTalk service ended without its report: a person marked it, or Airflow gave it up"
+OF_PLAN = f"{{{{ (ti.xcom_pull(task_ids='plan') or {{}}).get('conn_id', '{settings.conn_ids[0]}') }}}}"
+"""The connection to the subscription that the plan is made for; without a plan nothing is done with it."""
 
 with DAG(
-    "biztalk_restore",
+    RESTORE,
     dag_display_name="BizTalk Services: restore",
     description="Restores a backup of a BizTalk service: planned, approved, exact.",
-    doc_md=__doc__,
+    doc_md=page(__doc__, problems),
     schedule=None,
     catchup=False,
     max_active_runs=4,
-    tags=["biztalk", "restore"],
-    default_args=default_args(settings),
-    on_failure_callback=AlertNotifier(subject="A restore of a BizTalk service failed"),
+    tags=tags(["biztalk", "restore"], problems),
+    default_args=default_args(settings) | {"conn_id": OF_PLAN},
+    on_success_callback=UnreportedNotifier(subject=UNREPORTED),
+    on_failure_callback=UnreportedNotifier(subject=UNREPORTED),
 ) as dag:
     # Only what was confirmed has an address: without the confirmation no step finds a service to change.
     service = "{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}"
 
-    plan = PlanRestoreOperator(task_id="plan")
+    plan = PlanRestoreOperator(task_id="plan", conn_id=settings.conn_id, problems=problems)
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def unless_plan_only(params: dict) -> bool:
@@ -120,8 +129,8 @@ with DAG(
             "verify": verify.task_id,
             "numbers": advance.task_id,
         },
-        trigger_rule="all_done",
-    )
+        on_failure_callback=AlertNotifier(subject="A restore of a BizTalk service failed"),
+    ).as_teardown(on_failure_fail_dagrun=True)
     [resume, resume_existing, plan] >> report
 
     # Last: Airflow copies the parameters that a DAG has into every task that is made after them.

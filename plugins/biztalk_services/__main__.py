@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from biztalk_services.cli.backups import add_list, add_show, add_verify
 from biztalk_services.cli.diff import add_diff
 from biztalk_services.cli.inventory import add_inventory
+from biztalk_services.cli.options import add_ca_bundle
 from biztalk_services.cli.plan import add_plan
 from biztalk_services.cli.printing import warn
 from biztalk_services.cli.resume import add_resume
 from biztalk_services.cli.status import add_status
 from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.tls import trusting
 
 UNABLE, INTERRUPTED, CUT_OFF = 2, 130, 141
 
@@ -32,8 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (add_status, add_resume, add_list, add_show, add_verify, add_plan, add_diff, add_inventory):
         add(commands)
+    for command in commands.choices.values():
+        add_ca_bundle(command)
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.ca_bundle:
+            trusting(chosen.ca_bundle, "--ca-bundle")
         code: int = chosen.run(chosen)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has closed the pipe

@@ -31,18 +31,23 @@ def add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Lists the backups in the catalog, the newest first, and those in quarantine, which are not valid.",
         epilog="Ends with 0 when all are listed, 1 when a record cannot be read, 2 when the catalog cannot be read.",
     )
-    parser.add_argument("service", nargs="?", help="only those of this service (its name); also one that is deleted")
+    meant = "only those of this service (name or scope/name); also one that is deleted"
+    parser.add_argument("service", nargs="?", help=meant)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=list_backups)
 
 
 def list_backups(arguments: argparse.Namespace) -> int:
     """Print what the catalog lists."""
-    service = (arguments.service or "").rpartition("/")[2] or None
+    scope, _, name = (arguments.service or "").strip().rpartition("/")
+    service = name or None
     catalog = open_archive(arguments).catalog
     invalid: list[InvalidReferenceError] = []
     backups = catalog.list_references(service, on_invalid=invalid.append)
     quarantined = catalog.list_quarantined(service, on_invalid=invalid.append)
+    if scope:
+        backups = [each for each in backups if each.scope.lower() == scope.lower()]
+        quarantined = [each for each in quarantined if each.reference.scope.lower() == scope.lower()]
     if arguments.json:
         listed = {
             "backups": [backup_summary(each) for each in backups],
@@ -51,7 +56,7 @@ def list_backups(arguments: argparse.Namespace) -> int:
         }
         print(json.dumps(listed, indent=2))
     else:
-        where = f"{arguments.catalog}{f', service {service}' if service else ''}"
+        where = f"{arguments.catalog}{f', service {arguments.service.strip()}' if service else ''}"
         print(printable(_listed(backups, quarantined, where)))
         for error in invalid:
             warn(str(error))
@@ -103,8 +108,12 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def _listed(backups: list[BackupReference], quarantined: list[QuarantinedBackup], where: str) -> str:
     now = datetime.now(UTC)
-    rows = [_row(each, now) for each in backups]
-    parts = [table(_HEADINGS, rows) if rows else f"There is no backup in catalog {where}."]
+    references = [*backups, *(each.reference for each in quarantined)]
+    # Only where there are several, for it is long: services of one address then differ by it alone.
+    subscriptions = len({each.subscription_id.lower() for each in references}) > 1
+    headings = (*_HEADINGS, "subscription") if subscriptions else _HEADINGS
+    rows = [_row(each, now)[: len(headings)] for each in backups]
+    parts = [table(headings, rows) if rows else f"There is no backup in catalog {where}."]
     if quarantined:
         rows = [(*_row(each.reference, now)[:3], each.reason) for each in quarantined]
         parts += ["In quarantine; these are not valid:", table((*_HEADINGS[:3], "why"), rows)]
@@ -124,4 +133,5 @@ def _row(reference: BackupReference, now: datetime) -> tuple[str, ...]:
         _LEVELS.get(level, level),
         "empty" if reference.drain.drained else "not certain",
         reference.label or "",
+        reference.subscription_id,
     )

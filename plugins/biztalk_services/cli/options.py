@@ -32,7 +32,20 @@ def storage_options() -> argparse.ArgumentParser:
     add_option(group, "--storage-connection-file", type=Path, help="file with the connection string and nothing else")
     add_option(group, "--storage-api-version", help="version of the storage protocol, where the newest is unknown")
     add_option(group, "--catalog", default=DEFAULT_CATALOG, help="container of the catalog (default: %(default)s)")
+    add_option(
+        group, "--records-container", help="container of locks and suspension records (default: that of the catalog)"
+    )
     return parent
+
+
+def add_ca_bundle(command: argparse.ArgumentParser) -> None:
+    """Add the option that every command has: which CAs every TLS connection trusts."""
+    add_option(
+        command,
+        "--ca-bundle",
+        type=Path,
+        help="PEM file of the CAs that every connection trusts instead of the public ones",
+    )
 
 
 def storage_is_given(arguments: argparse.Namespace) -> bool:
@@ -54,4 +67,5 @@ def open_archive(arguments: argparse.Namespace) -> Archive:
         raise MissingCredentialsError(
             f"No storage account is given: set {CONNECTION_STRING}, or give --storage-connection-file."
         )
-    return Archive(open_account(text, origin, arguments.storage_api_version), arguments.catalog)
+    account = open_account(text, origin, arguments.storage_api_version, arguments.ca_bundle)
+    return Archive(account, arguments.catalog, arguments.records_container)

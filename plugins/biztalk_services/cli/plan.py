@@ -10,7 +10,7 @@ from biztalk_services.cli.options import open_archive, storage_options
 from biztalk_services.cli.printing import printable
 from biztalk_services.cli.shell import shell
 from biztalk_services.flows.plan_document import plan_document
-from biztalk_services.flows.plan_restore import Planner
+from biztalk_services.flows.plan_restore import Planner, find_backup
 from biztalk_services.model.choices import add_arguments
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.run import RunState
@@ -30,7 +30,8 @@ def add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog="Ends with 0 when the restore has no blocking issue, 1 when it has one, 2 when there is nothing to plan "
         "with.",
     )
-    parser.add_argument("service", help="name of the service whose backup is restored")
+    meant = "the service whose backup is restored: name, or scope/name where a name occurs twice"
+    parser.add_argument("service", help=meant)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_arguments(parser.add_argument_group("the restore"), RestoreRequest, without=("service",))
     parser.set_defaults(run=plan)
@@ -41,8 +42,8 @@ def plan(arguments: argparse.Namespace) -> int:
     archive = open_archive(arguments)
     with shell().open_driver(arguments) as driver:
         # Whether another run has ended is not known here.
-        planner = Planner(driver, archive, None, lambda run: RunState.UNKNOWN, datetime.now(UTC))
-        backup, request = planner.find_backup(vars(arguments))
-        made = planner.plan(request, backup)
+        planner = Planner(driver, "", archive, None, lambda run: RunState.UNKNOWN, datetime.now(UTC))
+        backup = find_backup(archive, vars(arguments), {"": lambda: driver})
+        made = planner.plan(planner.request(vars(arguments), backup), backup)
     print(json.dumps(made.to_dict(), indent=2) if arguments.json else printable(plan_document(made)))
     return REFUSED if made.blocking_issues else POSSIBLE

@@ -20,7 +20,7 @@ from biztalk_services.flows.watchdog import Action, decide
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import RunState
-from biztalk_services.model.service import Phase, Service, ServiceRef
+from biztalk_services.model.service import Phase, Service, ServiceKey, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.suspensions import SuspensionRecords
@@ -56,11 +56,12 @@ def resume(arguments: argparse.Namespace) -> int:
 
 def _named(driver: Driver, arguments: argparse.Namespace, deadline: datetime) -> int:
     service = driver.get_service(ServiceRef.parse(arguments.service))
-    archive, records = None, []
+    archive: SuspensionRecords | None = None
+    records: list[SuspensionRecord] = []
     if storage_is_given(arguments):
         try:
             archive = open_archive(arguments).suspensions
-            records = [each for each in archive.list_open(str(service.ref))[0] if each.is_of(driver.subscription_id)]
+            records, _ = archive.list_open(ServiceKey(driver.subscription_id, service.ref))
         except BackupServiceError as error:
             warn(f"The suspension records cannot be read, and stay open. {error}")
     else:

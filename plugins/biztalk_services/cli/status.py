@@ -10,7 +10,9 @@ from typing import Any
 from biztalk_services.cli.options import open_archive, storage_is_given, storage_options
 from biztalk_services.cli.printing import moment, printable, table, warn
 from biztalk_services.cli.shell import shell
-from biztalk_services.flows.overview import is_due, read_records, service_rows
+from biztalk_services.flows.expected import ExpectedBackups
+from biztalk_services.flows.overview import is_due, is_overdue, read_records, service_rows
+from biztalk_services.model.choices import add_option
 from biztalk_services.model.durations import spoken
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.service import Phase
@@ -27,8 +29,17 @@ def add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="show the state of every service",
         description="Shows every service of the subscription with its state, and what the archive in the storage "
         "account has of it. Without the storage account's credentials the archive is left out.",
-        epilog="Ends with 0 when every service is running and none is due to be resumed, 1 when one is not running or "
-        "is due, 2 when services or records cannot be read.",
+        epilog="Ends with 0 when every service is running, none is due to be resumed and no backup is overdue; 1 when "
+        "one is not running, is due, or has an overdue backup; 2 when services or records cannot be read.",
+    )
+    add_option(
+        parser,
+        "--expected-backup-hours",
+        type=_expected,
+        default="30",
+        help="how old the newest verified backup of a service may be, in hours; behind that pattern=hours or "
+        "pattern=never for services of other names, separated by blanks. A service that never had a backup is overdue "
+        "so long after Airflow first saw it (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=status)
@@ -37,15 +48,18 @@ def add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def status(arguments: argparse.Namespace) -> int:
     """Print the state of every service."""
     with shell().open_driver(arguments) as driver:
-        services, subscription_id = driver.list_services(), driver.subscription_id
-    records, problems = None, []
+        problems: list[str] = []
+        services, subscription_id = driver.list_services(on_unread=problems.append), driver.subscription_id
+    records, now = None, datetime.now(UTC)
     if storage_is_given(arguments):
         try:
-            records = read_records(open_archive(arguments), services, subscription_id)
-            problems = records.invalid
+            records = read_records(
+                open_archive(arguments), services, subscription_id, arguments.expected_backup_hours, now
+            )
+            problems += records.invalid
         except BackupServiceError as error:
-            problems = [f"The archive cannot be read. {error}"]
-    rows = service_rows(services, records, datetime.now(UTC))
+            problems.append(f"The archive cannot be read. {error}")
+    rows = service_rows(services, records, now)
     if arguments.json:
         print(json.dumps({"services": rows, "problems": problems}, indent=2))
     else:
@@ -54,7 +68,15 @@ def status(arguments: argparse.Namespace) -> int:
             warn(sentence)
     if problems:
         return NOT_ALL_READ
-    return NOT_HEALTHY if any(row["phase"] != Phase.RUNNING or is_due(row) for row in rows) else HEALTHY
+    is_healthy = all(row["phase"] == Phase.RUNNING and not is_due(row) and not is_overdue(row) for row in rows)
+    return HEALTHY if is_healthy else NOT_HEALTHY
+
+
+def _expected(text: str) -> ExpectedBackups:
+    try:
+        return ExpectedBackups.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _shown(rows: list[dict[str, Any]], *, with_records: bool) -> str:
@@ -68,6 +90,11 @@ def _shown(rows: list[dict[str, Any]], *, with_records: bool) -> str:
             f"Due: {', '.join(due)}. A run suspended {them}, and the deadline has passed. This resumes {them}: "
             "python -m biztalk_services resume --overdue"
         )
+    if overdue := [row["service"] for row in rows if is_overdue(row)]:
+        parts.append(
+            f"Overdue: {', '.join(overdue)}. No verified backup is recent enough (--expected-backup-hours). Check "
+            "whether the nightly backup runs."
+        )
     return "\n\n".join(parts)
 
 
@@ -79,12 +106,20 @@ def _cells(row: dict[str, Any], *, with_records: bool) -> tuple[str, ...]:
     return (
         *cells,
         backup["name"] if backup else "none",
-        spoken(backup["age_seconds"]) if backup else "",
-        f"{lock['purpose']}{', expired' if lock['expired'] else ', until'} {_time(lock['until'])}" if lock else "",
-        f"{suspension['reason']}, {'DUE since' if suspension['due'] else 'until'} {_time(suspension['resume_by'])}"
+        ", ".join([*([spoken(backup["age_seconds"])] if backup else []), *(["OVERDUE"] if is_overdue(row) else [])]),
+        f"{_purpose(lock, 'purpose')}, {'expired' if lock['expired'] else 'until'} {_time(lock['until'])}"
+        if lock
+        else "",
+        f"{_purpose(suspension, 'reason')}, {'DUE since' if suspension['due'] else 'until'} "
+        f"{_time(suspension['resume_by'])}"
         if suspension
         else "",
     )
+
+
+def _purpose(record: dict[str, Any], name: str) -> str:
+    """What a run works on the service for, and in which Airflow, where that is recorded."""
+    return f"{record[name]} in Airflow {record['airflow']}" if record["airflow"] else str(record[name])
 
 
 def _time(text: str) -> str:

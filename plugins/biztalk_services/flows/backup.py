@@ -38,8 +38,9 @@ class BackupInconsistentError(BackupServiceError):
 
 
 def check_backup(job: Job, name: str, *, label: str | None) -> CheckedBackup:
-    """Check every rule that a backup and its record have to keep, then lock the service.
+    """Check every rule that a backup and its record have to keep, and try what it has to write; then lock the service.
 
+    :raises StorageError: the archive cannot be written.
     :raises RefusedError: a rule is broken; the message lists all that are.
     """
     service = job.service()
@@ -47,6 +48,7 @@ def check_backup(job: Job, name: str, *, label: str | None) -> CheckedBackup:
     job.archive.account.check()
     of_record = record_checks(service, container=job.archive.container, label=label)
     refuse_if_broken([*of_driver, *of_record, _name_free(job, name)], f"the backup of service {job.ref}")
+    job.log.info(job.archive.check_writable())
     job.lock("backup")
     return CheckedBackup(
         str(job.ref), job.driver.subscription_id, service.edition or "", service.version, service.region, service.state

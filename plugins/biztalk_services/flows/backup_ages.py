@@ -249,12 +249,13 @@ def due_alert(found: Findings, last: AgeAlert | None, now: datetime) -> str | No
 
 
 def alert_when_due(
-    found: Findings, records: BackupAgeRecords, *, airflow: str, now: datetime, send: Callable[[str], None]
+    found: Findings, records: BackupAgeRecords, *, airflow: str, now: datetime, send: Callable[[str], bool]
 ) -> None:
-    """Send the alert that is due, if one is, and record it; where that cannot be done, alert too often rather than
-    never.
+    """Send the alert that is due, if one is, and record it once it is delivered; where that cannot be done, alert too
+    often rather than never.
 
     :param airflow: id of the Airflow that checks.
+    :param send: sends a sentence, and returns whether it was delivered.
     """
     try:
         last = records.newest_alert(airflow, now)
@@ -262,7 +263,8 @@ def alert_when_due(
         log.warning("Whether this was alerted before is not known. %s", error)
         last = None
     if sentence := due_alert(found, last, now):
-        send(sentence)
+        if not send(sentence):
+            return
         try:
             records.record_alert(airflow, AgeAlert(now, found.names, sentence))
         except StorageError as error:

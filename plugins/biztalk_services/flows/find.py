@@ -1,16 +1,59 @@
-"""Finds services: one by its address, or those of a backup run."""
+"""Finds services: one by its address, or those of a backup run in every subscription."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from biztalk_services.drivers.base import Driver
 from biztalk_services.model.backup import backup_name
-from biztalk_services.model.checks import Check, RefusedError, refuse_if_broken
-from biztalk_services.model.errors import ServiceNotFoundError
-from biztalk_services.model.service import Service, ServiceRef
+from biztalk_services.model.checks import Check, RefusedError
+from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError
+from biztalk_services.model.service import Service, ServiceKey, ServiceRef
 from biztalk_services.model.steps import BackupJob, ChosenService
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ListedService:
+    """A service of one of the subscriptions.
+
+    :param conn_id: connection to its subscription.
+    """
+
+    conn_id: str
+    subscription_id: str
+    service: Service
+
+    @property
+    def key(self) -> ServiceKey:
+        return ServiceKey(self.subscription_id, self.service.ref)
+
+    def __str__(self) -> str:
+        return f"{self.conn_id}/{self.service.ref}"
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """What names it, in lower case: ``name``, ``scope/name``, ``connection/scope/name``."""
+        ref = self.service.ref
+        return ref.name.lower(), str(ref).lower(), str(self).lower()
+
+
+@dataclass
+class Listing:
+    """What the subscriptions have.
+
+    :param unread: a sentence for each entry that cannot be read.
+    :param failed: connection -> why the services of its subscription cannot be listed.
+    """
+
+    services: list[ListedService] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    failed: dict[str, BackupServiceError] = field(default_factory=dict)
 
 
 def find_service(driver: Driver, ref: ServiceRef) -> Service | None:
@@ -21,64 +64,110 @@ def find_service(driver: Driver, ref: ServiceRef) -> Service | None:
         return None
 
 
-def find_services(
-    driver: Driver, *, named: Collection[str], includes: Callable[[str], bool], at: datetime
-) -> tuple[list[ChosenService], list[BackupJob]]:
-    """The services that are chosen for a run, and a job for each that may have backups.
+def list_services(drivers: Mapping[str, Callable[[], Driver]]) -> Listing:
+    """The services of several subscriptions. What cannot be listed of one does not hide the others.
 
-    :param named: names of services; empty: all that the configuration includes.
-    :param includes: whether the configuration includes a name.
-    :param at: moment that the names of the backups follow from, aware.
-    :raises RefusedError: the subscription does not have a named service, or two chosen services have one name.
+    :param drivers: connection -> opens the driver of its subscription.
+    :raises RefusedError: two connections lead to the same subscription.
     """
-    chosen = _choose(driver.list_services(), named, includes)
-    _refuse_same_names(chosen)
+    listing, subscriptions = Listing(), {}
+    for conn_id, open_driver in drivers.items():
+        try:
+            driver = open_driver()
+            subscriptions[conn_id] = driver.subscription_id
+            services = driver.list_services(on_unread=listing.unread.append)
+        except BackupServiceError as error:
+            listing.failed[conn_id] = error
+        except Exception as error:  # whatever it is, the services of the others are backed up
+            log.warning("The services of connection %s cannot be listed.", conn_id, exc_info=error)
+            listing.failed[conn_id] = BackupServiceError(f"{type(error).__name__}; see the log.", advice="retry")
+        else:
+            listing.services += [ListedService(conn_id, driver.subscription_id, each) for each in services]
+    if same := _same(subscriptions):
+        message = (
+            f"The connections {' and '.join(same)} lead to the same subscription {subscriptions[same[0]]}. Name one of "
+            "them in option conn_id."
+        )
+        raise RefusedError([Check("subscriptions-differ", False, message, "configuration")], "the run")
+    return listing
+
+
+def choose(listing: Listing, named: Collection[str], includes: Callable[[str], bool]) -> list[ListedService]:
+    """The services that are chosen for a run.
+
+    :param named: what a person named, as :attr:`ListedService.names` in any case; empty: all that the configuration
+        includes.
+    :param includes: whether the configuration includes an address (``connection/scope/name``).
+    :raises RefusedError: no subscription has a named service, or a name means several.
+    """
+    if not named:
+        return [each for each in listing.services if includes(str(each))]
+    by_name = defaultdict(list)
+    for each in listing.services:
+        for name in each.names:
+            by_name[name].append(each)
+    meant = {text: by_name.get(text.lower(), []) for text in named}
+    if broken := [Check("service-exists", False, why, "form of the run") for why in _not_one(meant, listing)]:
+        raise RefusedError(broken, "the run")
+    chosen = {str(each) for services in meant.values() for each in services}
+    return [each for each in listing.services if str(each) in chosen]
+
+
+def backup_jobs(chosen: Sequence[ListedService], at: datetime) -> tuple[list[ChosenService], list[BackupJob]]:
+    """The chosen services, and a job for each that may have backups.
+
+    :param at: moment that the names of the backups follow from, aware.
+    """
     services = [
-        ChosenService(str(each.ref), each.ref.scope, each.ref.name, each.region, each.edition) for each in chosen
+        ChosenService(
+            conn_id=each.conn_id,
+            subscription_id=each.subscription_id,
+            service=str(each.service.ref),
+            scope=each.service.ref.scope,
+            name=each.service.ref.name,
+            region=each.service.region,
+            edition=each.service.edition,
+            has_backups=each.service.has_backups is not False,
+        )
+        for each in chosen
     ]
     jobs = [
-        BackupJob(str(each.ref), backup_name(each.ref.name, at)) for each in chosen if each.has_backups is not False
+        BackupJob(each.conn_id, str(each.service.ref), backup_name(each.key, at))
+        for each in chosen
+        if each.service.has_backups is not False
     ]
     return services, jobs
 
 
-def refuse_missed_start(scheduled: datetime, window: timedelta) -> None:
-    """Refuse a scheduled run that starts too late, for example after an outage.
+def shares(jobs: Sequence[BackupJob], size: int, most: int) -> tuple[list[BackupJob], list[list[BackupJob]]]:
+    """The jobs of this run, and those of each further one.
 
-    :param scheduled: when it was due, aware.
-    :raises RefusedError: the run missed its start window.
+    :param size: how many services a run backs up at the most.
+    :param most: how many further runs one run starts at the most: the last one takes the rest, and splits it again.
     """
-    late = datetime.now(UTC) - scheduled
-    if late > window:
-        message = (
-            f"The run missed its start window (scheduled {scheduled:%Y-%m-%d %H:%M} UTC, "
-            f"{late.total_seconds() / 60:.0f} minutes late, limit {window.total_seconds() / 60:.0f}; option "
-            "start_window_minutes). Start a run by hand if the missed backups are wanted now."
-        )
-        raise RefusedError([Check("start-window", False, message, "configuration")], "the run")
+    mine, *further = [list(jobs[start : start + size]) for start in range(0, max(len(jobs), 1), size)]
+    if len(further) > most:
+        further = [*further[: most - 1], [job for share in further[most - 1 :] for job in share]]
+    return mine, further
 
 
-def _choose(existing: list[Service], named: Collection[str], includes: Callable[[str], bool]) -> list[Service]:
-    wanted = {name.lower() for name in named}
-    if not wanted:
-        return [service for service in existing if includes(service.ref.name)]
-    unknown = sorted(wanted - {service.ref.name.lower() for service in existing})
-    if unknown:
-        there = ", ".join(service.ref.name for service in existing) or "none at all"
-        message = f"The subscription has no service {', '.join(unknown)}; it has {there}. Nothing was done."
-        raise RefusedError([Check("service-exists", False, message, "form of the run")], "the run")
-    return [service for service in existing if service.ref.name.lower() in wanted]
+def _same(subscriptions: Mapping[str, str]) -> list[str]:
+    """Connections that lead to one subscription; empty when each leads to its own."""
+    ids = {conn_id: subscription.lower() for conn_id, subscription in subscriptions.items()}
+    twice = [subscription for subscription, count in Counter(ids.values()).items() if count > 1][:1]
+    return [conn_id for conn_id, subscription in ids.items() if subscription in twice]
 
 
-def _refuse_same_names(services: Sequence[Service]) -> None:
-    """Backup, catalog entry and lock are found by the name of the service alone."""
-    by_name: dict[str, list[Service]] = {}
-    for service in services:
-        by_name.setdefault(service.ref.name.lower(), []).append(service)
-    messages = (
-        f"{' and '.join(str(service.ref) for service in same)} have the same name; their backups would collide. Leave "
-        "one of them out (option exclude), and back it up by another Airflow."
-        for same in by_name.values()
-        if len(same) > 1
-    )
-    refuse_if_broken((Check("names-differ", False, message, "archive layout") for message in messages), "the run")
+def _not_one(meant: Mapping[str, list[ListedService]], listing: Listing) -> Iterator[str]:
+    """A sentence for each name that does not mean exactly one service."""
+    if unknown := sorted(text for text, services in meant.items() if not services):
+        there = ", ".join(each.service.ref.name for each in listing.services) or "none at all"
+        not_read = [f"The services of {', '.join(listing.failed)} could not be listed."] if listing.failed else []
+        more = "".join(f" {sentence}" for sentence in not_read + listing.unread)
+        yield (f"The subscription has no service {', '.join(unknown).lower()}; it has {there}.{more} Nothing was done.")
+    for text, services in meant.items():
+        if len(services) > 1:
+            yield (
+                f"{text} means several services: {', '.join(str(each) for each in services)}. Write the one that is "
+                "meant as it stands here."
+            )

@@ -11,7 +11,7 @@ from biztalk_services.drivers.base import Driver
 from biztalk_services.model.log import Logger
 from biztalk_services.model.records import Lock
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Service, ServiceRef
+from biztalk_services.model.service import Service, ServiceKey, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -28,15 +28,21 @@ class Journal(Protocol):
 
 
 def take_lock(
-    archive: Archive, service: str, purpose: str, *, run: Run, lasts: timedelta, run_state: Callable[[Run], RunState]
+    archive: Archive,
+    service: ServiceKey,
+    purpose: str,
+    *,
+    run: Run,
+    lasts: timedelta,
+    run_state: Callable[[Run], RunState],
 ) -> None:
-    """Lock a service, by its name, for a run; the same run may lock it again.
+    """Lock a service for a run; the same run may lock it again.
 
     :param purpose: ``backup`` or ``restore``.
     :param lasts: how long the lock lasts unless it is released.
     :raises ServiceLockedError: another run that has not ended holds the lock.
     """
-    lock = Lock(service, run, purpose, datetime.now(UTC) + lasts)
+    lock = Lock(str(service.ref), service.subscription_id, run, purpose, datetime.now(UTC) + lasts)
     archive.locks.take(lock, has_ended=lambda other: run_state(other) is RunState.ENDED)
 
 
@@ -54,6 +60,11 @@ class ServiceAccess:
     @cached_property
     def driver(self) -> Driver:
         return self._open_driver()
+
+    @cached_property
+    def key(self) -> ServiceKey:
+        """What the records know the service by."""
+        return ServiceKey(self.driver.subscription_id, self.ref)
 
     @cached_property
     def archive(self) -> Archive:
@@ -97,4 +108,4 @@ class Job(ServiceAccess):
 
     def lock(self, purpose: str) -> None:
         """Lock the service for this run, as :func:`take_lock`."""
-        take_lock(self.archive, self.ref.name, purpose, run=self.run, lasts=self._lock_lasts, run_state=self.run_state)
+        take_lock(self.archive, self.key, purpose, run=self.run, lasts=self._lock_lasts, run_state=self.run_state)

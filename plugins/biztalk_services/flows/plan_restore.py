@@ -1,9 +1,9 @@
-"""Makes the plan of a restore: checks the backup, the target and everything that the restored service needs. Only
-reads."""
+"""Makes the plan of a restore: checks the backup, the target and everything that the restored service needs. A
+plan only reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
@@ -21,10 +21,13 @@ from biztalk_services.model.inventory import Inventory
 from biztalk_services.model.plan import ExistingService, RestorePlan
 from biztalk_services.model.requests import EXACT, RAISE, REPLACE, REPORT, RestoreRequest
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Service, ServiceRef
+from biztalk_services.model.service import Service, ServiceKey, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
+
+Drivers = Mapping[str, Callable[[], Driver]]
+"""Connection to a subscription -> opens its driver."""
 
 _MOST_DIFFERENCES = 200
 _RESTORABLE = ("nightly", "manual")
@@ -46,44 +49,87 @@ class PlanOutdatedError(BackupServiceError):
     """The situation is not any more as it was when the plan was made; nothing was changed."""
 
 
+def find_backup(archive: Archive, form: Mapping[str, Any], drivers: Drivers) -> BackupReference:
+    """The backup that a form means.
+
+    :param form: ``backup`` is a name, empty for the newest of ``service``, or a whole reference. ``service`` is
+        ``name``, ``scope/name`` or ``connection/scope/name``.
+    :raises NotInCatalogError: there is no such backup.
+    :raises InvalidReferenceError: it is of a version that is not known here, or the newest is not known.
+    :raises RestoreRefusedError: the backup is one of another service.
+    """
+    named = form.get("backup")
+    if isinstance(named, Mapping):
+        given = BackupReference.from_dict(named)
+        wanted, name = str(form.get("service") or given.service).strip(), given.container
+    else:
+        request = RestoreRequest.from_form(form)
+        wanted, name = request.service, request.backup.rpartition("/")[2]
+    name_of_service, *above = wanted.split("/")[::-1]
+    scope, conn_id = (*above, None, None)[:2]
+    if conn_id and conn_id not in drivers:
+        raise RestoreRefusedError(f"There is no connection {conn_id} in option conn_id; it has {', '.join(drivers)}.")
+    # Where there is one subscription, only what was backed up there can be restored.
+    only = conn_id or (next(iter(drivers)) if len(drivers) == 1 else None)
+    subscription_id = drivers[only]().subscription_id if only is not None else None
+    if not name:
+        return archive.catalog.latest(name_of_service, subscription_id=subscription_id, scope=scope, kinds=_RESTORABLE)
+    backup = archive.catalog.read(given.service if isinstance(named, Mapping) else name_of_service, name)
+    meant = [
+        (name_of_service, backup.service),
+        (scope, backup.scope),
+        (conn_id and subscription_id, backup.subscription_id),
+    ]
+    if any(text and text.lower() != own.lower() for text, own in meant):
+        raise RestoreRefusedError(
+            f"The form names service {wanted}, and the backup {backup.place} is one of service "
+            f"{backup.scope}/{backup.service} of subscription {backup.subscription_id}. Correct one of the two."
+        )
+    return backup
+
+
+def driver_of(backup: BackupReference, drivers: Drivers) -> tuple[str, Driver]:
+    """The connection to the subscription in which a backup was taken, and its driver. Where none leads there, the
+    first one that can be opened: the plan then says that it is of another subscription.
+
+    :raises BackupServiceError: none of them leads there, and one cannot be opened, which may be the one.
+    """
+    opened: dict[str, Driver] = {}
+    failure: BackupServiceError | None = None
+    for conn_id, open_driver in drivers.items():
+        try:
+            opened[conn_id] = open_driver()
+        except BackupServiceError as error:
+            failure = failure or error
+        else:
+            if opened[conn_id].subscription_id.lower() == backup.subscription_id.lower():
+                return conn_id, opened[conn_id]
+    if failure:
+        raise failure
+    return next(iter(opened.items()))
+
+
 @dataclass(frozen=True)
 class Planner:
     """Makes plans.
 
+    :param conn_id: connection to the subscription; empty where there is no other.
     :param run: the run that plans; None outside of a run.
     :param run_state: what is known of a run.
-    :param at: moment that the name of a safety backup follows from, aware: that of the run.
+    :param at: moment that the name of a safety backup follows from, aware: when the run first planned.
     """
 
     driver: Driver
+    conn_id: str
     archive: Archive
     run: Run | None
     run_state: Callable[[Run], RunState]
     at: datetime
 
-    def find_backup(self, form: Mapping[str, Any]) -> tuple[BackupReference, RestoreRequest]:
-        """The backup that a form means, and its choices.
-
-        :param form: ``backup`` is a name, empty for the newest of ``service``, or a whole reference.
-        :raises NotInCatalogError: there is no such backup.
-        :raises InvalidReferenceError: it is of a version that is not known here.
-        :raises RestoreRefusedError: the reference is one of another service.
-        """
-        catalog, named = self.archive.catalog, form.get("backup")
-        if isinstance(named, Mapping):
-            given = BackupReference.from_dict(named)
-            backup = catalog.read(given.service, given.container)
-            if (form.get("service") or backup.service).strip().lower() != backup.service.lower():
-                raise RestoreRefusedError(
-                    f"The form names service {form['service']}, and the backup {backup.place} is one of service "
-                    f"{backup.service}. Correct one of the two."
-                )
-        else:
-            wanted = RestoreRequest.from_form(form)
-            service, name = wanted.service.rpartition("/")[2], wanted.backup.rpartition("/")[2]
-            backup = catalog.read(service, name) if name else catalog.latest(service, kinds=_RESTORABLE)
+    def request(self, form: Mapping[str, Any], backup: BackupReference) -> RestoreRequest:
+        """The choices of a form whose backup was found."""
         form = {**form, "service": backup.service, "backup": backup.container}
-        return backup, RestoreRequest.from_form(form, self.driver.info.overrides)
+        return RestoreRequest.from_form(form, self.driver.info.overrides)
 
     def plan(self, request: RestoreRequest, backup: BackupReference) -> RestorePlan:
         """The plan of a restore as the situation is now.
@@ -97,22 +143,24 @@ class Planner:
         numbers = _control_numbers(self.driver, facts, used) if has_numbers else NumberPlan()
         durations = self.archive.restores.durations(facts.target.name)
         has_safety_backup = bool(existing and facts.replaces and restore_checks.can_be_backed_up(existing))
+        target = ServiceKey(self.driver.subscription_id, facts.target)
         return RestorePlan(
             made_at=datetime.now(UTC),
+            conn_id=self.conn_id,
             request=request,
             backup=backup,
             stored=facts.stored,
             target=facts.proposal.target,
             existing=ExistingService(existing.state, existing.etag) if existing else None,
             replaces=facts.replaces,
-            safety_backup=backup_name(facts.target.name, self.at) if has_safety_backup else None,
+            safety_backup=backup_name(target, self.at) if has_safety_backup else None,
             rules=(
                 restore_checks.backup_is_whole(self.archive, backup),
                 restore_checks.same_subscription(backup, self.driver.subscription_id),
                 restore_checks.name_is_free(request, facts.target, existing),
                 *(restore_checks.replacement_checks(request, existing) if existing and facts.replaces else ()),
                 *facts.proposal.checks,
-                restore_checks.not_locked(self.archive, facts.target.name, self.run, self.run_state),
+                restore_checks.not_locked(self.archive, target, self.run, self.run_state),
                 *([_numbers_check(numbers)] if has_numbers and request.control_numbers == RAISE else []),
             ),
             values=facts.proposal.values,
@@ -130,6 +178,7 @@ class Planner:
         :param approved_hash: of the plan that the person was shown who approved.
         :raises PlanOutdatedError: it is not the approved one.
         :raises RestoreRefusedError: it has blocking issues.
+        :raises StorageError: the archive cannot be written.
         """
         if approved.hash != approved_hash:
             raise PlanOutdatedError(
@@ -144,6 +193,7 @@ class Planner:
                 + ". Start another restore, and read its plan."
             )
         refuse_if_blocked(plan)
+        self.archive.check_writable()
         return plan
 
 
@@ -177,17 +227,23 @@ class _Facts:
     def read(cls, planner: Planner, request: RestoreRequest, backup: BackupReference) -> _Facts:
         services = planner.driver.list_services()
         target = ServiceRef(request.target_scope or backup.scope, request.target_name or backup.service)
-        by_name = {each.ref.name.lower(): each for each in services}
-        existing = by_name.get(target.name.lower())
+        existing = _service_like(target, services)
         recorded = planner.archive.catalog.inventory_of(backup)
         stored = dict(recorded.settings) if recorded else {}
         proposal = planner.driver.propose_restore(request, backup, stored, target, services)
-        original = existing or by_name.get(backup.service.lower())
+        original = existing or _service_like(ServiceRef(backup.scope, backup.service), services)
         return cls(request, backup, recorded, stored, target, existing, original, proposal)
 
     @property
     def replaces(self) -> bool:
         return self.existing is not None and self.request.existing_service_policy == REPLACE
+
+
+def _service_like(ref: ServiceRef, services: Sequence[Service]) -> Service | None:
+    """The service at this address, else one of its name in another scope; None when the name is free."""
+    same_name = [each for each in services if each.ref.name.lower() == ref.name.lower()]
+    exact = [each for each in same_name if each.ref.scope.lower() == ref.scope.lower()]
+    return next(iter(exact + same_name), None)
 
 
 def _control_numbers(driver: Driver, facts: _Facts, used: UseReport) -> NumberPlan:

@@ -127,7 +127,7 @@ def start_restore(job: Job, plan: RestorePlan, *, name_deadline: timedelta) -> S
     def submit(entry: Entry) -> Operation:
         # Else the watchdog would take the restored service, which arrives suspended, for the one that it replaces.
         reason = "deleted; its name is used again"
-        job.archive.suspensions.close_all(str(job.ref), by=str(job.run), reason=reason)
+        job.archive.suspensions.close_all(job.key, by=str(job.run), reason=reason)
         try:
             operation = job.driver.start_restore(plan, job.archive.account, request_id=job.request_id(_RESTORE))
         except OperationNotAllowedError as held:

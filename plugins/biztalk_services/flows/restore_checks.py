@@ -10,7 +10,7 @@ from biztalk_services.model.checks import Check
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.requests import REPLACE, RestoreRequest
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Phase, Service, ServiceRef
+from biztalk_services.model.service import Phase, Service, ServiceKey, ServiceRef
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -60,17 +60,17 @@ def replacement_checks(request: RestoreRequest, existing: Service) -> list[Check
     return [_can_be_deleted(existing), _safety_backup(request, existing)]
 
 
-def not_locked(archive: Archive, name: str, run: Run | None, run_state: Callable[[Run], RunState]) -> Check:
+def not_locked(archive: Archive, service: ServiceKey, run: Run | None, run_state: Callable[[Run], RunState]) -> Check:
     """One run a service. The lock of a run that has ended, or of this one, does not count.
 
     :param run: the run that plans; None outside of a run.
     """
-    lock = archive.locks.of(name)
+    lock = archive.locks.of(service)
     free = lock is None or lock.is_expired or lock.run == run or run_state(lock.run) is RunState.ENDED
     message = (
-        f"Service {name} is not locked by another run."
+        f"Service {service.ref} is not locked by another run."
         if free
-        else f"Service {name} is locked by {lock}; wait until that run ends."
+        else f"Service {service.ref} is locked by {lock}; wait until that run ends."
     )
     return Check("one-run", free, message, SOURCE)
 

@@ -46,7 +46,7 @@ def suspend(job: Job, *, backup_name: str | None, reason: str, resume_within: ti
 
 def _suspend(job: Job, backup_name: str | None, reason: str, resume_within: timedelta) -> Suspension:
     service, records = job.service(), job.archive.suspensions
-    if job.journal.get(_SUSPEND) and records.all_closed(str(job.ref), job.run):
+    if job.journal.get(_SUSPEND) and records.all_closed(job.key, job.run):
         job.journal.delete(_SUSPEND)
         if service.phase is Phase.RUNNING and backup_name and job.archive.account.container_exists(backup_name):
             job.log.info("Backup %s was started, and %s is resumed; leaving it as is.", backup_name, job.ref)
@@ -120,7 +120,7 @@ def close_records(job: Job, reason: str) -> None:
     :param reason: why, in words (``service is Active``).
     """
     try:
-        job.archive.suspensions.close_all(str(job.ref), by=str(job.run), reason=reason, run=job.run)
+        job.archive.suspensions.close_all(job.key, by=str(job.run), reason=reason, run=job.run)
     except BackupServiceError as error:
         job.log.warning("%s", error)
 
@@ -138,7 +138,7 @@ def _refuse_while_transitional(job: Job, service: Service) -> None:
 
 
 def _refuse_while_another_run_suspends(job: Job) -> None:
-    if records := job.archive.suspensions.list_open(str(job.ref))[0]:
+    if records := job.archive.suspensions.list_open(job.key)[0]:
         raise OperationNotAllowedError(
             f"Service {job.ref} is suspended by {records[-1].run}. This step is retried until that run resumes it; if "
             "that run has ended, the watchdog does."

@@ -131,18 +131,19 @@ class StateWait(Wait):
 @dataclass
 class ResumedWait(StateWait):
     """Waits until a service is resumed, and closes the suspension records that the run has on it: it does not only
-    read. Closing them twice does no harm. ``dag_id`` and ``run_id`` are those of the run that suspended it."""
+    read. Closing them twice does no harm. ``dag_id``, ``run_id`` and ``airflow`` are of the run that suspended it."""
 
     dag_id: str = ""
     run_id: str = ""
+    airflow: str = ""
 
     def poll(self, place: Place) -> Ending | None:
         ending = super().poll(place)
         if isinstance(ending, Succeeded):
-            run = Run(self.dag_id, self.run_id)
+            run = Run(self.dag_id, self.run_id, self.airflow)
             reason = f"service is {ending.value['state']}"
             try:
-                place.archive.suspensions.close_all(self.service, by=str(run), reason=reason, run=run)
+                place.archive.suspensions.close_all(place.key, by=str(run), reason=reason, run=run)
             except BackupServiceError as error:
                 place.log.warning("%s", error)  # the watchdog closes it
         return ending

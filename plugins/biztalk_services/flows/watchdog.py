@@ -5,10 +5,12 @@ Decided anew at each check out of the record, the service and its run; nothing e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
 from biztalk_services.drivers.base import Driver
@@ -16,17 +18,24 @@ from biztalk_services.flows.find import find_service
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Phase, Service, ServiceRef
+from biztalk_services.model.service import Phase, Service, ServiceKey, ServiceRef
 from biztalk_services.model.steps import FoundSuspension, SuspensionDecision
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
     from biztalk_services.archive.suspensions import SuspensionRecords
 
+log = logging.getLogger(__name__)
+
 SETTLING = timedelta(minutes=2)
 """How long after its record was written a request to suspend may still be on its way to the service."""
 
 _RESUMED, _NOT_FOUND = "resumed", "not-found"
+_TOO_MANY = (
+    "More suspensions have to be checked than can be at once ({most}): those that are due first are checked each time, "
+    "the others in turn. Check why so many services are suspended."
+)
+_MORE_PROBLEMS = "There are more problems than can be shown; the log of the step that found these has all of them."
 _OVER = {
     RunState.ENDED: "the run that suspended it has ended",
     RunState.UNKNOWN: "its deadline has passed; the run that suspended it is not known here",
@@ -91,35 +100,80 @@ def decide(
 
 
 def find_suspensions(
-    driver: Driver, archive: Archive, run_state: Callable[[Run], RunState], grace: timedelta
+    drivers: Mapping[str, Callable[[], Driver]],
+    archive: Archive,
+    run_state: Callable[[Run], RunState],
+    grace: timedelta,
+    *,
+    most: int,
 ) -> tuple[list[FoundSuspension], int]:
-    """The suspensions of a subscription that have to be checked, and how many records are open in all.
+    """The suspensions of these subscriptions that have to be checked, and how many records are open in all.
 
-    Left out are those whose run is active and whose deadline with its grace has not passed.
+    Left out are those whose run is active and whose deadline with its grace has not passed, and those of other
+    subscriptions. A connection that cannot be used, or a record that cannot be read, is among them as a problem.
+
+    :param drivers: connection -> opens the driver of its subscription.
+    :param most: how many may be checked at once; of more, see :func:`_at_once`.
     """
-    everywhere, invalid = archive.suspensions.list_open()
-    records = [record for record in everywhere if record.is_of(driver.subscription_id)]
-    now = datetime.now(UTC)
-    found = []
+    everywhere, problems = archive.suspensions.list_open()
+    conn_ids = {}
+    for conn_id, open_driver in drivers.items():
+        try:
+            conn_ids[open_driver().subscription_id.lower()] = conn_id
+        except Exception as error:  # whatever it is, what is suspended in the other subscriptions is resumed
+            log.warning("Connection %s cannot be used.", conn_id, exc_info=error)
+            why = error if isinstance(error, BackupServiceError) else f"{type(error).__name__}, see the log"
+            problems.append(
+                f"Connection {conn_id} cannot be used, so what is suspended in its subscription is not checked: {why}"
+            )
+    records = [record for record in everywhere if record.subscription_id.lower() in conn_ids]
+    newest: dict[ServiceKey, datetime] = {}
     for record in records:
-        state, superseded = run_state(record.run), record.is_superseded(records)
+        newest[record.key] = max(record.opened_at, newest.get(record.key, record.opened_at))
+    states, now, found = cache(run_state), datetime.now(UTC), []
+    for record in sorted(records, key=lambda each: each.resume_by):
+        state, superseded = states(record.run), record.opened_at < newest[record.key]
         if superseded or state is not RunState.ACTIVE or now >= record.resume_by + grace:
-            found.append(FoundSuspension(record.to_dict(), state, superseded, None))
-    found += [FoundSuspension(None, None, False, sentence) for sentence in invalid]
-    return found, len(records) + len(invalid)
+            conn_id = conn_ids[record.subscription_id.lower()]
+            found.append(FoundSuspension(record.to_dict(), conn_id, state, superseded, None))
+    return _at_once(found, problems, most, now), len(everywhere) + len(problems)
+
+
+def _at_once(found: list[FoundSuspension], problems: list[str], most: int, now: datetime) -> list[FoundSuspension]:
+    """What is checked in one run of the watchdog.
+
+    Problems take a tenth of the room at the most. Of too many suspensions half of the room is for those that are due
+    first, the other half goes through all others, so that none waits behind those that only a person can help.
+
+    :param found: those that are due first come first.
+    """
+    for sentence in problems:
+        log.warning("%s", sentence)
+    if len(found) + len(problems) > most:
+        room = max(most - min(len(problems) + 1, -(-most // 10)), 1)
+        if len(found) > room:
+            problems = [_TOO_MANY.format(most=most), *problems]
+            first = room - room // 2
+            others, turn = found[first:], int(now.timestamp() // 60) * (room // 2)
+            start = turn % len(others)
+            found = found[:first] + (others[start:] + others[:start])[: room // 2]
+        if len(problems) > (left := most - len(found)):
+            problems = [*problems[: max(left - 1, 0)], _MORE_PROBLEMS][:left]
+    return found + [FoundSuspension(None, None, None, False, sentence) for sentence in problems]
 
 
 @dataclass(frozen=True)
 class Watch:
     """Checks one suspension, and does what is to be done. It waits for nothing.
 
+    :param driver: of the service's subscription.
     :param by: who checks (``run manual__1 of biztalk_watchdog``).
     :param request_id: our name for the request to resume.
     :param grace: how much longer than its deadline an active run may take.
     :param alert: sends a sentence to people.
     """
 
-    driver: Driver
+    driver: Callable[[], Driver]
     records: SuspensionRecords
     by: str
     request_id: str
@@ -134,7 +188,8 @@ class Watch:
         """
         if found.record is None or found.run_state is None:
             problem = found.problem or "A suspension has no record."
-            self._alert_hourly(problem, lambda what: self.records.note_invalid(problem, what, by=self.by))
+            name = problem.partition(": ")[0]  # what follows may be another reason at each check
+            self._alert_hourly(problem, lambda what: self.records.note_invalid(name, what, by=self.by))
             raise LeftSuspendedError(problem)
         record = SuspensionRecord.from_dict(found.record)
         try:
@@ -145,7 +200,7 @@ class Watch:
             raise
 
     def _check(self, record: SuspensionRecord, run_state: RunState, superseded: bool) -> SuspensionDecision:
-        service = find_service(self.driver, ServiceRef.parse(record.service))
+        service = find_service(self.driver(), ServiceRef.parse(record.service))
         action, why = decide(
             record, service, run_state=run_state, superseded=superseded, now=datetime.now(UTC), grace=self.grace
         )
@@ -160,7 +215,7 @@ class Watch:
         return SuspensionDecision(record.service, service.state if service else None, action.value, why)
 
     def _resume(self, record: SuspensionRecord, service: Service, why: str) -> None:
-        self.driver.resume(service.ref, request_id=self.request_id)
+        self.driver().resume(service.ref, request_id=self.request_id)
         if not self.records.note(record, _RESUMED, by=self.by):
             operation = service.last_operation
             failure = (

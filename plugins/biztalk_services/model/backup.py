@@ -13,6 +13,7 @@ from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.plain import from_plain, texts_in, to_plain
 from biztalk_services.model.redaction import looks_secret
 from biztalk_services.model.run import Run
+from biztalk_services.model.service import ServiceKey, ServiceRef
 
 SCHEMA_VERSION = 2
 
@@ -23,28 +24,36 @@ Level = Literal["matched", "read"]
 """``matched``: every blob was read and is what the descriptor lists. ``read``: the same without a list to compare."""
 
 _BACKUP_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
-_LONGEST_SERVICE_PART = 63 - len("-yyyyMMdd-HHmmss")
+_MOMENT = re.compile(r"-(\d{8}-\d{6})(?:-([0-9a-f]{6}))?\Z", re.ASCII)
+_LONGEST_SERVICE_PART = 63 - len("-yyyyMMdd-HHmmss-digest")
 
 
 class InvalidReferenceError(BackupServiceError):
     """A record is not a backup reference that this version understands; the message says why."""
 
 
-def backup_name(service_name: str, at: datetime) -> str:
-    """The name of a backup: ``{service in lower case}-{yyyyMMdd}-{HHmmss}``, UTC, fit for a container: characters that
-    its name cannot have become dashes, and too long a name is cut.
+def backup_name(service: ServiceKey, at: datetime) -> str:
+    """The name of a backup: ``{service in lower case}-{yyyyMMdd}-{HHmmss}-{digest of the service}``, UTC, fit for a
+    container: characters that its name cannot have become dashes, and too long a name is cut.
 
     :raises ValueError: the time is naive.
     """
     if at.tzinfo is None:
         raise ValueError("The time in a backup's name needs a time zone; give an aware datetime.")
-    part = re.sub(r"[^a-z0-9]+", "-", service_name.lower()).strip("-")[:_LONGEST_SERVICE_PART].rstrip("-") or "service"
-    return f"{part}-{at.astimezone(UTC):%Y%m%d-%H%M%S}"
+    part = re.sub(r"[^a-z0-9]+", "-", service.ref.name.lower()).strip("-")[:_LONGEST_SERVICE_PART].rstrip("-")
+    return f"{part or 'service'}-{at.astimezone(UTC):%Y%m%d-%H%M%S}-{service.digest}"
 
 
 def is_backup_name(name: str) -> bool:
     """Whether a backup may have this name: 3 to 63 lower-case letters, digits and single dashes between them."""
     return bool(_BACKUP_NAME.fullmatch(name))
+
+
+def moment_in_name(name: str) -> tuple[str, str | None] | None:
+    """The moment in the name of a backup (``yyyyMMdd-HHmmss``, UTC), and the digest of its service, None in a name of
+    an earlier version; None for a name that :func:`backup_name` did not make."""
+    found = _MOMENT.search(name)
+    return (found[1], found[2]) if found else None
 
 
 @dataclass(frozen=True, order=True)
@@ -169,6 +178,11 @@ class BackupReference:
         return f"{self.account}/{self.container}"
 
     @property
+    def key(self) -> ServiceKey:
+        """What the service that was backed up is known by."""
+        return ServiceKey(self.subscription_id, ServiceRef(self.scope, self.service))
+
+    @property
     def item_count(self) -> int | None:
         """How many items are in it, None when they were not counted."""
         counts = [count for count in self.items.values() if count is not None]
@@ -193,9 +207,15 @@ class BackupReference:
                 "Use the version that wrote it, or a newer one."
             )
         try:
-            return from_plain(cls, _upgraded(values) if version == 1 else values)
+            return from_plain(cls, _with_airflow(_upgraded(values) if version == 1 else values))
         except (ValueError, RecursionError) as error:
             raise InvalidReferenceError(f"This backup reference cannot be read: {error}.") from None
+
+
+def _with_airflow(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record with the Airflow of its run; the first versions did not store which that was."""
+    run = values.get("run")
+    return {**values, "run": {"airflow": "", **run}} if isinstance(run, Mapping) else values
 
 
 def _upgraded(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-NAME = "^[A-Za-z0-9._-]{1,64}$"
+ADDRESS = "^([A-Za-z0-9._-]{1,250}/){0,2}[A-Za-z0-9._-]{1,64}$"
+MOMENT = "^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?$"
 CONNECTION_ID = "^[A-Za-z0-9._-]{0,250}$"
 
 

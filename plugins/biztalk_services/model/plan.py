@@ -15,6 +15,7 @@ from biztalk_services.model.checks import Check
 from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.plain import Plain, to_plain
 from biztalk_services.model.requests import RestoreRequest
+from biztalk_services.model.service import ServiceKey, ServiceRef
 
 SCHEMA_VERSION = 2
 
@@ -71,6 +72,7 @@ class RestorePlan(Plain):
     """Everything that a restore would do, lose and break. Nothing has happened yet.
 
     :param made_at: aware.
+    :param conn_id: connection to the subscription of the restored service; empty outside of a run.
     :param stored: the backup's settings without secrets, by name; empty where they were not recorded.
     :param existing: None when the target's name is free.
     :param replaces: whether the existing service is deleted before the restore.
@@ -83,6 +85,7 @@ class RestorePlan(Plain):
     """
 
     made_at: datetime
+    conn_id: str
     request: RestoreRequest
     backup: BackupReference
     stored: dict[str, str]
@@ -97,6 +100,11 @@ class RestorePlan(Plain):
     control_numbers: tuple[NumberRow, ...]
     steps: tuple[str, ...]
     expected_seconds: float | None
+
+    @property
+    def target_key(self) -> ServiceKey:
+        """What the records know the restored service by: a backup is restored in its own subscription."""
+        return ServiceKey(self.backup.subscription_id, ServiceRef.parse(self.target.service))
 
     @property
     def hash(self) -> str:

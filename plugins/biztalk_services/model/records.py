@@ -1,4 +1,4 @@
-"""Records that the archive keeps of runs: which run works on a service, which run suspended it."""
+"""Records that the archive keeps: which run works on a service, which suspended it, what was alerted of its backups."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from typing import Any
 
 from biztalk_services.model.plain import Plain, parsed
 from biztalk_services.model.run import Run
+from biztalk_services.model.service import ServiceKey, ServiceRef
 
 
 @dataclass(frozen=True)
 class Lock(Plain):
     """The right of one run to change a service.
 
-    :param service: its name, without the scope.
+    :param service: its address, ``scope/name``.
     :param purpose: what for (``backup``, ``restore``).
     :param until: when it expires, aware.
     """
 
     service: str
+    subscription_id: str
     run: Run
     purpose: str
     until: datetime
+
+    @property
+    def key(self) -> ServiceKey:
+        return ServiceKey(self.subscription_id, ServiceRef.parse(self.service))
 
     @property
     def is_expired(self) -> bool:
@@ -62,7 +68,12 @@ class SuspensionRecord(Plain):
     @property
     def name(self) -> str:
         """Its path inside each folder: service, moment and run."""
-        return f"{self.service.lower()}/{self.opened_at.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{self.run.digest}"
+        mark = self.run.digest(self.subscription_id)
+        return f"{self.service.lower()}/{self.opened_at.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{mark}"
+
+    @property
+    def key(self) -> ServiceKey:
+        return ServiceKey(self.subscription_id, ServiceRef.parse(self.service))
 
     def is_of(self, subscription_id: str) -> bool:
         """Whether its service is of this subscription; ids are compared without case."""
@@ -70,7 +81,7 @@ class SuspensionRecord(Plain):
 
     def is_superseded(self, others: Iterable[SuspensionRecord]) -> bool:
         """Whether one of the others is a later record on the same service."""
-        return any(each.service.lower() == self.service.lower() and each.opened_at > self.opened_at for each in others)
+        return any(each.key == self.key and each.opened_at > self.opened_at for each in others)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601. There ``resume_by`` is called ``back_by``."""
@@ -88,6 +99,32 @@ class SuspensionRecord(Plain):
             if not (opened_at.tzinfo and resume_by.tzinfo):
                 raise ValueError("a time has no time zone")
             service, subscription_id = (str(values[name]) for name in ("service", "subscription_id"))
+            ServiceRef.parse(service)
             return cls(service, subscription_id, Run(**values["run"]), str(values["reason"]), opened_at, resume_by)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{error} is missing or of the wrong kind") from None
+
+
+@dataclass(frozen=True)
+class FirstSeen(Plain):
+    """When the watch first saw a service that has no backup; aware.
+
+    :param service: its address, ``scope/name``.
+    """
+
+    service: str
+    subscription_id: str
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True)
+class AgeAlert(Plain):
+    """An alert that was sent.
+
+    :param findings: what was wrong, each by a name that stays the same while it is; empty: nothing any more.
+    :param sentence: what people were told.
+    """
+
+    sent_at: datetime
+    findings: tuple[str, ...]
+    sentence: str

@@ -6,13 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
 
-from biztalk_services.model.choices import NAME, choice, choices_of
+from biztalk_services.model.choices import ADDRESS, MOMENT, choice, choices_of
+from biztalk_services.model.errors import InvalidRequestError
 
 REFUSE, PROCEED = "refuse", "proceed"
 """What to do when the batch status is unknown."""
 
 RECORD, FAIL = "record", "fail"
 """What to do when a message went into a batch before the service was quiesced."""
+
+NIGHTLY, MANUAL = "nightly", "manual"
+"""Kinds of backup that a person may start."""
 
 REPLACE = "replace"
 """Beside ``REFUSE``: what to do with an existing service that has the target's name."""
@@ -22,6 +26,9 @@ RAISE, REPORT, EXACT = "raise", "report", "exact"
 
 ControlNumberPolicy = Literal["raise", "report", "exact"]
 
+LONGEST_DRAIN_MINUTES, LONGEST_APPROVAL_HOURS = 720, 720
+"""What the forms, and the options that are their defaults, allow at the most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackupRequest:
@@ -30,9 +37,10 @@ class BackupRequest:
     services: tuple[str, ...] = choice(
         (),
         "Services",
-        "Names of the services to back up, one a line. Empty: all that the configuration includes.",
+        "The services to back up, one a line: name, scope/name, or connection/scope/name where a name occurs twice. "
+        "Empty: all that the configuration includes.",
         section="What",
-        pattern=NAME,
+        pattern=ADDRESS,
     )
     label: str = choice(
         "",
@@ -41,13 +49,34 @@ class BackupRequest:
         section="What",
         max_length=200,
     )
+    kind: str = choice(
+        MANUAL,
+        "Kind of backup",
+        "A scheduled run takes nightly backups, whatever stands here.",
+        section="What",
+        values={MANUAL: "taken by a person", NIGHTLY: "in place of one that the schedule missed"},
+    )
+    start_before: str = choice(
+        "",
+        "Do not start after",
+        "Date and time with time zone, as 2026-11-28T04:00:00+01:00: a run that has waited longer in the queue is "
+        "refused. Empty: no limit.",
+        section="What",
+        pattern=MOMENT,
+    )
+    run_for_another_moment: bool = choice(
+        False,
+        "Back up now, though the run is for another moment",
+        "For a backfill, a run by an asset, or a logical date: the backup is one of now all the same.",
+        section="What",
+    )
     drain_deadline_minutes: int = choice(
         30,
         "Wait for batches (minutes)",
         "How long to wait for batches before a service is given up. Nothing is suspended meanwhile.",
         section="Batches",
         minimum=0,
-        maximum=720,
+        maximum=LONGEST_DRAIN_MINUTES,
     )
     batches_are_empty: bool = choice(
         False,
@@ -77,7 +106,11 @@ class RestoreRequest:
     """
 
     service: str = choice(
-        MISSING, "Service", "Name of the service whose backup is restored.", section="What", pattern=NAME
+        MISSING,
+        "Service",
+        "The service whose backup is restored: its name, or scope/name where a name occurs twice.",
+        section="What",
+        pattern=ADDRESS,
     )
     backup: str = choice(
         "",
@@ -145,13 +178,13 @@ class RestoreRequest:
         """The request behind the form of a run; what the form leaves empty has its default.
 
         :param overrides: names of the driver's overrides.
-        :raises TypeError: ``service`` is missing.
+        :raises InvalidRequestError: ``service`` is missing.
         """
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in form.items()}
         values = {name: value for name, value in stripped.items() if value not in (None, "")}
         choices: dict[str, Any] = {each.name: values[each.name] for each, _ in choices_of(cls) if each.name in values}
         if "service" not in choices:
-            raise TypeError("A restore needs the field service.")
+            raise InvalidRequestError("A restore needs the field service.")
         return cls(**choices, overrides={name: values[name] for name in overrides if name in values})
 
     def override(self, name: str) -> Any:
@@ -172,5 +205,5 @@ class ApprovalChoices:
         "When the plan is not approved by then, the run ends, and nothing is changed.",
         section="What",
         exclusive_minimum=0,
-        maximum=720,
+        maximum=LONGEST_APPROVAL_HOURS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -66,6 +67,33 @@ class ServiceRef:
         if not slash:
             raise InvalidAddressError(f"{text!r} is not the address of a service: write it as 'scope/name'.")
         return cls(scope.strip(), name.strip())
+
+
+@dataclass(frozen=True)
+class ServiceKey:
+    """What the records know a service by. Another service may have its name, in another scope or subscription."""
+
+    subscription_id: str
+    ref: ServiceRef
+
+    def __str__(self) -> str:
+        return f"{self.ref} of subscription {self.subscription_id}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ServiceKey) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def digest(self) -> str:
+        """6 hex digits that tell it, in a name, from other services of its name."""
+        return hashlib.sha256(self._identity.encode()).hexdigest()[:6]
+
+    @property
+    def _identity(self) -> str:
+        """Ids and names are compared without case."""
+        return f"{self.subscription_id}/{self.ref}".lower()
 
 
 @dataclass(frozen=True)

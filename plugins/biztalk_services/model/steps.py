@@ -42,21 +42,31 @@ def decode_xcom(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class BackupJob(Step):
-    """A service that is to be backed up; ``service`` is its address (``scope/name``), here and in every other step."""
+    """A service that is to be backed up; ``service`` is its address (``scope/name``), here and in every other step.
 
+    :param conn_id: connection to its subscription.
+    """
+
+    conn_id: str
     service: str
     backup_name: str
 
 
 @dataclass(frozen=True)
 class ChosenService(Step):
-    """A service that was chosen for a run, also one that has no backups."""
+    """A service that was chosen for a run, also one that has no backups.
 
+    :param has_backups: whether its edition may have backups; then it has a :class:`BackupJob`.
+    """
+
+    conn_id: str
+    subscription_id: str
     service: str
     scope: str
     name: str
     region: str | None
     edition: str | None
+    has_backups: bool
 
 
 @dataclass(frozen=True)
@@ -189,12 +199,14 @@ class AdvancedNumbers(Step):
 class FoundSuspension(Step):
     """A suspension that the watchdog has to check.
 
-    :param record: the suspension record; None for a blob in its place that is none: ``problem`` is why.
+    :param record: the suspension record; None where ``problem`` says why something cannot be checked.
+    :param conn_id: connection to the subscription of its service; None without a record.
     :param run_state: None without a record.
     :param superseded: whether a later record on the same service is open.
     """
 
     record: dict[str, Any] | None
+    conn_id: str | None
     run_state: RunState | None
     superseded: bool
     problem: str | None
@@ -212,6 +224,26 @@ class SuspensionDecision(Step):
     state: str | None
     action: str
     why: str
+
+
+@dataclass(frozen=True)
+class BackupAge(Step):
+    """How old the newest verified backup of a service is.
+
+    :param backup: ``account/container``, None without a backup, so is ``finished_at``.
+    :param first_seen_at: since when a service without a backup is known.
+    :param age_seconds: since the end of the backup; without one since the service was first seen.
+    :param overdue: whether that is longer than allowed.
+    """
+
+    service: str
+    subscription_id: str
+    backup: str | None
+    finished_at: datetime | None
+    first_seen_at: datetime | None
+    age_seconds: int
+    allowed_seconds: int
+    overdue: bool
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context, RetryPolicy
+from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.retry_policy import RetryDecision
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
@@ -22,6 +24,8 @@ from biztalk_services.model.service import ServiceRef
 from biztalk_services.model.steps import Step
 from biztalk_services.provider.connections import DEFAULT_ARCHIVE, open_archive
 from biztalk_services.provider.hook import DEFAULT_CONN_ID, driver_for
+from biztalk_services.provider.identity import airflow_id
+from biztalk_services.provider.run_checks import refuse_trial
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -33,6 +37,7 @@ FAILURE = "failure"
 """XCom key under which a failed task leaves the sentence that says why."""
 
 _ENDED = ("success", "failed")
+_MOMENT = "moment"
 
 
 class AdvicePolicy(RetryPolicy):
@@ -81,7 +86,7 @@ class TaskJournal:
 class SubscriptionOperator(BaseOperator):
     """An operator that works with the services of a subscription, and with the archive of their backups.
 
-    :param conn_id: connection to the subscription
+    :param conn_id: connection to the subscription; of an operator that works with several, separated by blanks
     :param archive: id of the storage connection and name of the container of the archive, with a slash between them
     """
 
@@ -94,6 +99,10 @@ class SubscriptionOperator(BaseOperator):
 
     def connect(self) -> Driver:
         return driver_for(self.conn_id)
+
+    def drivers(self) -> dict[str, Callable[[], Driver]]:
+        """Connection -> opens the driver of its subscription."""
+        return {conn_id: partial(driver_for, conn_id) for conn_id in self.conn_id.split()}
 
     def open_archive(self) -> Archive:
         return open_archive(self.archive)
@@ -148,7 +157,7 @@ class ServiceOperator(RetriedOperator):
 
 class LockingOperator(RetriedOperator):
     """An operator that changes a service, or decides that it may be changed: only while this run holds the lock of the
-    service. Each try locks it again.
+    service. Each try locks it again. Refused where ``airflow dags test`` or ``airflow tasks test`` carries it out.
 
     :param lock_minutes: how long the lock lasts unless it is released; as long as the longest wait that may follow
     """
@@ -158,6 +167,11 @@ class LockingOperator(RetriedOperator):
         if lock_minutes <= 0:
             raise ValueError(f"lock_minutes is {lock_minutes}; a lock lasts longer than 0 minutes.")
         self.lock_lasts = timedelta(minutes=lock_minutes)
+
+    def execute(self, context: Context) -> Any:
+        with failure_pushed(context):
+            refuse_trial(context)
+        return super().execute(context)
 
 
 class PlanOperator(ServiceOperator):
@@ -188,11 +202,13 @@ def failure_pushed(context: Context) -> Iterator[None]:
 
 def run_of(ti: Any) -> Run:
     """The run of a task instance."""
-    return Run(ti.dag_id, ti.run_id)
+    return Run(ti.dag_id, ti.run_id, airflow_id())
 
 
 def run_state(ti: Any, run: Run) -> RunState:
     """What this Airflow knows of a run, through the running task instance."""
+    if run.airflow != airflow_id():
+        return RunState.UNKNOWN
     try:
         ended = ti.get_dagrun_state(dag_id=run.dag_id, run_id=run.run_id) in _ENDED
     except AirflowRuntimeError:
@@ -200,6 +216,19 @@ def run_state(ti: Any, run: Run) -> RunState:
     return RunState.ENDED if ended else RunState.ACTIVE
 
 
+def first_moment(context: Context) -> datetime:
+    """When the task was first tried in this run, aware; the same in every later try, also after a clear."""
+    journal = TaskJournal(context["task_state_store"], str(run_of(context["ti"])))
+    stored = journal.get(_MOMENT) or {"at": datetime.now(UTC).isoformat()}
+    journal.set(_MOMENT, stored)
+    return datetime.fromisoformat(stored["at"])
+
+
+def most_mapped(wanted: int) -> int:
+    """How many entries a list may have that a task is mapped over: those wanted, or Airflow's own limit."""
+    return int(min(wanted, conf.getint("core", "max_map_length", fallback=1024)))
+
+
 def request_id(ti: Any, verb: str) -> str:
     """Our name for a request: one for all tries of a task, so that the service's log shows what belongs together."""
-    return f"{ti.dag_id}:{ti.run_id}:{ti.task_id}:{ti.map_index}:{verb}"
+    return f"{airflow_id()}:{ti.dag_id}:{ti.run_id}:{ti.task_id}:{ti.map_index}:{verb}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from biztalk_services.provider.settings import SECTION, all_options
+from biztalk_services.model.options import SECTION
+from biztalk_services.provider.settings import all_options
 
 HOOK = "biztalk_services.provider.hook.BizTalkServicesHook"
 
@@ -30,12 +31,18 @@ _FIELDS = {
     ),
     "certificate_path": (
         "Certificate file",
-        "Path of a PEM or PFX file on every Airflow machine, instead of the text.",
+        "Path of a PEM, PFX or publish settings file on every Airflow machine, instead of the text.",
     ),
     "private_key_path": ("Private key file", "Path of the PEM key, when it is not in the certificate file."),
     "private_key_passphrase": ("Passphrase", "Passphrase of the private key or the PFX file."),
     "ca_bundle": ("CA bundle file", "Path of the CA certificates to trust, when the host's is not a public one."),
     "api_version": ("API version", "Value of x-ms-version. Default: 2013-04-26."),
+    "access_control_host": ("Access Control host", "In place of the option of this name, for another cloud."),
+    "service_host": ("Service host", "In place of the option of this name, for another cloud."),
+    "tracking_conn_id": (
+        "Tracking connections",
+        "In place of the option of this name, where services of two subscriptions have one name.",
+    ),
 }
 _MASKED = ("certificate", "private_key_passphrase")
 
@@ -70,7 +77,7 @@ def get_provider_info() -> dict[str, Any]:
                         "description": option.metadata["description"],
                         "version_added": None,
                         "type": "integer" if isinstance(option.default, int) else "string",
-                        "example": None,
+                        "example": option.metadata["example"],
                         "default": str(option.default),
                     }
                     for option in all_options()

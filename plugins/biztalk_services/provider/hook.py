@@ -30,10 +30,15 @@ class ServiceHook(BaseHook):
     @cached_property
     def driver(self) -> Driver:
         """:raises BackupServiceError: no driver serves this type of connection, or the connection cannot be used."""
-        from biztalk_services.drivers.registry import connect
+        from biztalk_services.drivers.registry import ConnectionNotFoundError, connect
 
-        connection = self._connection or self.get_connection(self.conn_id)
-        return connect(connection, AirflowConnections(), driver_options())
+        connections = AirflowConnections()
+        connection = self._connection or connections.get(self.conn_id)
+        if connection is None:
+            raise ConnectionNotFoundError(
+                f"There is no connection {self.conn_id}. Create it, or correct option conn_id of [biztalk_services]."
+            )
+        return connect(connection, connections, driver_options())
 
     def get_conn(self) -> Driver:
         return self.driver

@@ -94,14 +94,14 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
         # The mapped argument of the group would say the same, and draw a line from that task to every single step.
         return f"{{{{ ti.xcom_pull(task_ids='{services.task_id}')[ti.map_index]['{field}'] }}}}"
 
-    @task_group(group_id="service", default_args=_of(found("service")))
+    @task_group(group_id="service", default_args=_of(found("service")) | {"conn_id": found("conn_id")})
     def back_up_service(job: dict[str, str]) -> None:
         backup = backup_tasks(
             settings,
             reason="backup",
             backup_name=found("backup_name"),
             backup_label="{{ params.label or '' }}",
-            kind="{{ 'nightly' if dag_run.run_type == 'scheduled' else 'manual' }}",
+            kind="{{ 'nightly' if dag_run.run_type == 'scheduled' else params.kind }}",
             drain={
                 "deadline_minutes": "{{ params.drain_deadline_minutes }}",
                 "unknown_batches_policy": "{{ params.unknown_batches_policy }}",

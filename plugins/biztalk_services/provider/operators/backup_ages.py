@@ -8,10 +8,7 @@ from functools import partial
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowNotFoundException
 
-from biztalk_services.drivers.base import Driver
-from biztalk_services.drivers.registry import ConnectionNotFoundError
 from biztalk_services.flows.backup_ages import AgeCheck, BackupsOverdueError, alert_when_due
 from biztalk_services.flows.expected import ExpectedBackups
 from biztalk_services.provider.alerts import AlertNotifier
@@ -62,7 +59,7 @@ class CheckBackupAgesOperator(BaseOperator):
     def _check(self, context: Context) -> None:
         ti, now, archive = context["ti"], datetime.now(UTC), open_archive(self.archive)
         found = AgeCheck(
-            {conn_id: partial(_driver, conn_id) for conn_id in self.conn_ids},
+            {conn_id: partial(driver_for, conn_id) for conn_id in self.conn_ids},
             archive,
             ExpectedBackups.parse(self.expected_hours),
             Settings.load().includes,
@@ -77,17 +74,10 @@ class CheckBackupAgesOperator(BaseOperator):
             archive.backup_ages,
             airflow=run_of(ti).airflow,
             now=now,
-            send=lambda sentence: AlertNotifier(subject=sentence).notify(context),
+            send=lambda sentence: AlertNotifier(subject=sentence).alert(context),
         )
         for sentence in found.sentences:
             self.log.error("%s", sentence)
         if found.names:
             raise BackupsOverdueError(found.summary())
         self.log.info("The newest verified backup of each of %d services is recent enough.", len(found.ages))
-
-
-def _driver(conn_id: str) -> Driver:
-    try:
-        return driver_for(conn_id)
-    except AirflowNotFoundException:
-        raise ConnectionNotFoundError(f"There is no connection {conn_id}.") from None

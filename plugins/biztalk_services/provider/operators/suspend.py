@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,7 +83,7 @@ class _ResumeOperator(Waiting):
         else:
             expected = suspension.found_state
             self.log.info("%s was %s before this run; leaving it as is.", self.service, expected)
-        self._wait = ResumedWait(self.service, [str(expected)], operation_id, job.run.dag_id, job.run.run_id)
+        self._wait = ResumedWait(self.service, [str(expected)], operation_id, **asdict(job.run))
         return super().run_step(context)
 
     def wait_for(self, context: Context) -> ResumedWait:

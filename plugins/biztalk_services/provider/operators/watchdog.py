@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from airflow.sdk import Context
@@ -10,7 +11,11 @@ from airflow.sdk import Context
 from biztalk_services.flows.watchdog import Watch, find_suspensions
 from biztalk_services.model.steps import FoundSuspension
 from biztalk_services.provider.alerts import AlertNotifier
-from biztalk_services.provider.base import SubscriptionOperator, request_id, run_of, run_state
+from biztalk_services.provider.base import SubscriptionOperator, most_mapped, request_id, run_of, run_state
+from biztalk_services.provider.hook import driver_for
+
+_MOST_CHECKED = 500
+"""How many suspensions one run of the watchdog checks: it ends within its minutes."""
 
 
 class _WatchdogOperator(SubscriptionOperator):
@@ -26,8 +31,8 @@ class _WatchdogOperator(SubscriptionOperator):
 
 
 class FindSuspensionsOperator(_WatchdogOperator):
-    """Finds the suspensions of a subscription that have to be checked: those with an open record, except the ones whose
-    run is active and has time left.
+    """Finds the suspensions of the subscriptions that have to be checked: those with an open record, except the ones
+    whose run is active and has time left.
 
     XCom: a :class:`biztalk_services.model.steps.FoundSuspension` for each, ready to expand a task.
 
@@ -36,7 +41,13 @@ class FindSuspensionsOperator(_WatchdogOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         ti = context["ti"]
-        found, count = find_suspensions(self.connect(), self.open_archive(), lambda run: run_state(ti, run), self.grace)
+        found, count = find_suspensions(
+            self.drivers(),
+            self.open_archive(),
+            lambda run: run_state(ti, run),
+            self.grace,
+            most=most_mapped(_MOST_CHECKED),
+        )
         self.log.info("%d open suspension records, %d to be checked", count, len(found))
         return [each.to_xcom() for each in found]
 
@@ -65,14 +76,15 @@ class CheckSuspensionOperator(_WatchdogOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         ti = context["ti"]
+        found = FoundSuspension.from_xcom(self.found)
         watch = Watch(
-            self.connect(),
+            cache(lambda: driver_for(found.conn_id or self.conn_id)),
             self.open_archive().suspensions,
             by=str(run_of(ti)),
             request_id=request_id(ti, "resume"),
             grace=self.grace,
             alert=lambda sentence: AlertNotifier(subject=sentence).notify(context),
         )
-        decision = watch.check(FoundSuspension.from_xcom(self.found))
+        decision = watch.check(found)
         self.log.info("%s: %s, because %s.", decision.service, decision.action, decision.why)
         return decision.to_xcom()
