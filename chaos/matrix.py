@@ -30,7 +30,7 @@ AIRFLOW_SETTINGS = {
     **LOW_CPU,
     **FAST_FAILURE_DETECTION,
     # No scheduled backup runs in between.
-    "AIRFLOW__BIZTALK_SERVICES__SCHEDULE": "0 0 29 2 *",
+    "AIRFLOW__BIZTALK_SERVICES__SCHEDULE": "none",
     # A task that waits at a gate takes a slot.
     "AIRFLOW__CORE__PARALLELISM": "20",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": "10",

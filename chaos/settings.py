@@ -20,6 +20,5 @@ FAST_FAILURE_DETECTION = {
     # Tasks that a killed worker had received and not started are lost with it.
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
 }
 """Airflow detects a killed process within seconds; its defaults take minutes."""

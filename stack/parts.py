@@ -27,7 +27,8 @@ AZURITE_INSTALLED = ROOT / ".local/azurite/installed"
 class Part:
     """A program of the stack: its name, command line, own environment, working directory, the fields of `Ports` that
     it listens on, what it reads once at its start (folders of Python sources, and stamps of installations), as whom it
-    runs (None: as ourselves), and whether it is ready, as far as it can be checked by itself.
+    runs (None: as ourselves), whether it is ready, as far as it can be checked by itself, and the folder of data that
+    no other program may use meanwhile (None: it has none, or locks it itself, as the emulator and PostgreSQL do).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Part:
     stamps: Sequence[Path] = ()
     user: str | None = None
     ready: Callable[[], bool] = lambda: True
+    data: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,6 +70,7 @@ def azurite(home: Path, ports: Ports) -> Part:
         ["azurite"],
         stamps=[AZURITE_INSTALLED, PYTHON_INSTALLED],
         ready=lambda: _azurite_responds(ports),
+        data=home,
     )
 
 

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stack.folders import locked
+
 POLL_SECONDS = 0.05
 
 
@@ -48,10 +50,14 @@ class Process:
         ports: Sequence[int] = (),
         fingerprint: str = "",
         user: str | None = None,
+        data: Path | None = None,
     ) -> Process:
-        """Start `command` in a session of its own, its output appended to `log`; as another user only from root."""
+        """Start `command` in a session of its own, its output appended to `log`; as another user only from root.
+
+        Raises `StackError` when another program has the folder `data`, which is for this one alone.
+        """
         at = time.time()
-        with log.open("ab") as output:
+        with log.open("ab") as output, locked(data) if data else contextlib.nullcontext() as lock:
             child = subprocess.Popen(
                 command,
                 env=dict(environment),
@@ -60,8 +66,11 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=[lock.fileno()] if lock else [],
                 **as_user(user),
             )
+            if lock:
+                lock.write(str(child.pid))
         stat = _stat(child.pid)
         started = stat.started if stat else -1
         return cls(child.pid, started, _boot(), str(directory.resolve()), at, tuple(ports), fingerprint)

@@ -19,7 +19,7 @@ STORAGE_API_VERSION = "2026-06-06"
 # Name of PostgreSQL's one user, and of its one database.
 DATABASE = "airflow"
 # By the default of biztalk_services.provider.settings; without its pool the watchdog never runs.
-WATCHDOG_POOL = {"name": "biztalk_watchdog", "slots": 8, "description": "The watchdog over suspended services only"}
+WATCHDOG_POOL = {"name": "biztalk_watchdog", "slots": 8, "description": "The watchdogs only"}
 PRELOADED = {"AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False"}
 """For a program that tasks are forked from: it has imported what they need (biztalk_services.provider.preload)."""
 
@@ -92,6 +92,8 @@ def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dic
         "AIRFLOW__API__BASE_URL": airflow_url(ports),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        # The end of a task that fails is noticed this late; the default of 5 seconds lengthens a suspension.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # A new triggerer takes over what a dead one has left after this many seconds.
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     }

@@ -47,7 +47,10 @@ class Stack:
     :param plugins: Airflow's plugins folder.
     :param emulator_options: further options of `biztalk_emulator serve`, for example
         `["--durations", '{"backup": 0.5}']`.
-    :param airflow_settings: further `AIRFLOW__SECTION__KEY` settings; they override the stack's own.
+    :param airflow_settings: further `AIRFLOW__SECTION__KEY` and `AIRFLOW_CONN_ID` settings; they override the stack's
+        own.
+    :param beside: another stack, whose emulator and Azurite this Airflow uses. They have to run first, and they are
+        neither started nor ended here. `servers` is the stack that they belong to.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Stack:
         plugins: Path = ROOT / "plugins",
         emulator_options: Sequence[str] = (),
         airflow_settings: Mapping[str, str] | None = None,
+        beside: Stack | None = None,
     ) -> None:
         self.home = home.resolve()
         self.ports = ports
@@ -70,7 +74,9 @@ class Stack:
         self.airflow_settings = dict(airflow_settings or {})
         self.url = settings.airflow_url(ports)
         self.airflow = AirflowApi(self.url)
-        self.emulator = EmulatorApi(f"http://{HOST}:{ports.emulator_admin}")
+        self._beside = beside
+        self.servers = beside.servers if beside else self
+        self.emulator = EmulatorApi(f"http://{HOST}:{self.servers.ports.emulator_admin}")
         self._started: tuple[Sequence[Part], Sequence[Part]] = ([], [])
 
     # Start and stop
@@ -84,7 +90,7 @@ class Stack:
             self._require_layout()
             self.layout.require()
             stores = self.layout.store_parts(self.home, self.ports)
-            servers = [*stores, self._azurite(), self._emulator()]
+            servers = stores if self._beside else [*stores, self._azurite(), self._emulator()]
             self._require_ports(servers)
             self.layout.prepare(self.home)
             started = {"ports": dataclasses.asdict(self.ports), "layout": self.layout.name}
@@ -177,6 +183,8 @@ class Stack:
     @property
     def connections(self) -> dict[str, dict]:
         """Airflow's connections (id -> fields); the emulator has to run, because its services are read from it."""
+        if self._beside:
+            return self._beside.connections
         pki, subscription = self.home / "emulator/pki", self.emulator.subscription_id()
         tracking = {
             f"biztalk_tracking_{service.lower()}": settings.tracking_connection(database)
@@ -213,7 +221,8 @@ class Stack:
         return parts.emulator(self._folder("emulator"), self.ports, self.emulator_options)
 
     def _airflow(self) -> list[Part]:
-        common = {**self.core_settings(), **settings.connection_environment(self.connections)}
+        connections = settings.connection_environment(self.connections)
+        common = {**self.core_settings(), **connections, **self.airflow_settings}
         of_each = {name: {**common, **self.layout.settings_of(name, self.home)} for name in self.layout.programs}
         return parts.airflow(self._folder("airflow"), self.layout.programs, of_each, self.plugins)
 
@@ -231,7 +240,7 @@ class Stack:
         return Process.load(self._record(name))
 
     def _servers(self) -> list[str]:
-        return [*self.layout.stores, "azurite", "emulator"]
+        return [*self.layout.stores, *(() if self._beside else ("azurite", "emulator"))]
 
     def _names(self) -> list[str]:
         return [*self._servers(), *self.layout.programs]
@@ -274,6 +283,7 @@ class Stack:
                 ports=[getattr(self.ports, field) for field in part.ports],
                 fingerprint=part.fingerprint,
                 user=part.user,
+                data=part.data,
             ).save(self._record(part.name))
         return stale
 

@@ -25,6 +25,8 @@ WORDS = {
 ACTIVE = {"running", "deferred", "awaiting_input", "up_for_retry", "up_for_reschedule", "restarting"}
 ENDED = {"success", "failed", "upstream_failed", "skipped"}
 WHOLE_RUN = "(all services)"
+OF_A_SERVICE = "service."
+"""How the ids of the steps of a service begin; a run may map other steps too."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,13 @@ class Step:
 def current_steps(task_instances: Iterable[dict], whole_run: str = WHOLE_RUN) -> list[Step]:
     """One step a service, sorted by service, after it the task that works for all of them, if one does at the moment.
 
-    Mapped task instances belong to the service that their map index stands for; its name is the rendered map index,
+    Mapped steps of a service belong to the one that their map index stands for; its name is the rendered map index,
     which Airflow has as soon as one of them has begun. Before that, a service is left out.
 
     :param whole_run: name of the work that is not for one mapped service.
     """
     instances = [instance for instance in task_instances if instance["state"]]
-    mapped = [instance for instance in instances if instance["map_index"] >= 0]
+    mapped = [instance for instance in instances if _of_a_service(instance)]
     names = _service_names(mapped)
     by_service = defaultdict(list)
     for instance in mapped:
@@ -58,19 +60,23 @@ def current_steps(task_instances: Iterable[dict], whole_run: str = WHOLE_RUN) ->
         for service, found in sorted(by_service.items(), key=lambda item: item[0].lower())
         if not service.isdigit() or any(instance["state"] in ENDED for instance in found)
     ]
-    common = [instance for instance in instances if instance["map_index"] < 0 and instance["state"] in ACTIVE]
+    common = [instance for instance in instances if not _of_a_service(instance) and instance["state"] in ACTIVE]
     return [*steps, _step(whole_run, common)] if common else steps
 
 
 def failed_tasks(task_instances: Iterable[dict]) -> list[str]:
     """The failed tasks as `task (service)`."""
     instances = list(task_instances)
-    names = _service_names([instance for instance in instances if instance["map_index"] >= 0])
+    names = _service_names(filter(_of_a_service, instances))
     return sorted(
-        f"{_task(instance)} ({names[instance['map_index']]})" if instance["map_index"] >= 0 else _task(instance)
+        f"{_task(instance)} ({names[instance['map_index']]})" if _of_a_service(instance) else _task(instance)
         for instance in instances
         if instance["state"] == "failed"
     )
+
+
+def _of_a_service(instance: dict) -> bool:
+    return instance["map_index"] >= 0 and instance["task_id"].startswith(OF_A_SERVICE)
 
 
 def _service_names(mapped: Iterable[dict]) -> dict[int, str]:
@@ -92,7 +98,7 @@ def _step(service: str, instances: Sequence[dict]) -> Step:
     since = min(filter(None, map(_started, shown)), default=None)
     return Step(
         service=service,
-        task=" + ".join(map(_task, shown)),
+        task=" + ".join(dict.fromkeys(map(_task, shown))),
         state=" + ".join(states),
         since=datetime.fromisoformat(since) if since else None,
     )

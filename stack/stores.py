@@ -84,6 +84,7 @@ def redis(home: Path, ports: Ports, password: str) -> Part:
         ["redis"],
         user=unprivileged_user(),
         ready=lambda: _redis_responds(ports, password),
+        data=folder,
     )
 
 

@@ -57,7 +57,7 @@ def bare_shell(emulator: EmulatorProcess, capsys, monkeypatch: pytest.MonkeyPatc
         if name.startswith(("BIZTALK_", "AZURE_")):
             monkeypatch.delenv(name)
     monkeypatch.setattr(server, "sleep", lambda seconds: None)
-    monkeypatch.setattr(connect, "_RETRIES", {"retry_total": 0})
+    monkeypatch.setattr(connect, "CLIENT_OPTIONS", {"retry_total": 0})
     sleep = resume.sleep
     monkeypatch.setattr(resume, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
     return Shell(secrets_of(emulator), capsys)

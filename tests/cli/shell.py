@@ -33,7 +33,7 @@ from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess, eventually
 
 CLOUD_SERVICE, NAME = "contoso-west-us", "contosoorders"
 SERVICE = f"{CLOUD_SERVICE}/{NAME}"
-RUN = Run("biztalk_nightly_backup", "scheduled__1")
+RUN = Run("biztalk_nightly_backup", "scheduled__1", "a1b2c3d4")
 
 
 def management_environment(emulator: EmulatorProcess) -> dict[str, str]:
@@ -45,7 +45,7 @@ def management_environment(emulator: EmulatorProcess) -> dict[str, str]:
         "BIZTALK_KEY": str(pki / "management.key"),
         "BIZTALK_HOST": "127.0.0.1",
         "BIZTALK_PORT": str(emulator.port),
-        "BIZTALK_CA": str(pki / "ca.pem"),
+        "BIZTALK_CA_BUNDLE": str(pki / "ca.pem"),
     }
 
 
@@ -197,8 +197,8 @@ class Archive:
         self.suspensions.open(record)
         return record
 
-    def locked(self, name: str = NAME, *, minutes_left: float = 60) -> Lock:
-        lock = Lock(name, RUN, "backup", datetime.now(UTC) + timedelta(minutes=minutes_left))
+    def locked(self, service: str = SERVICE, *, minutes_left: float = 60) -> Lock:
+        lock = Lock(service, SUBSCRIPTION, RUN, "backup", datetime.now(UTC) + timedelta(minutes=minutes_left))
         self.opened.locks.take(lock, has_ended=lambda run: True)
         return lock
 

@@ -35,7 +35,7 @@ def test_the_newest_first_with_what_is_in_quarantine(shell, archive):
 def test_of_one_service(shell, archive):
     of_one = archive.published(reference(service=NAME))
     archive.published(reference("billing-1", service="billing"))
-    for word in (NAME.upper(), SERVICE):
+    for word in (NAME.upper(), f"Contoso-West/{NAME}"):
         listed = shell("list", word, "--json").json
         assert [each["backup"] for each in listed["backups"]] == [of_one.container]
         assert (listed["quarantined"], listed["invalid"]) == ([], [])
@@ -43,10 +43,80 @@ def test_of_one_service(shell, archive):
     assert listed["backups"][0] | expected == listed["backups"][0]
 
 
+def test_services_of_one_name_in_two_scopes(shell, archive):
+    west = archive.published(reference("orders-1", service=NAME))
+    east = archive.published(reference("orders-2", service=NAME, scope="contoso-east"))
+    archive.opened.catalog.quarantine(reference("orders-3", service=NAME, scope="contoso-east"), "It changed.")
+
+    def listed(word: str) -> list[str]:
+        found = shell("list", word, "--json").json
+        return [each["backup"] for each in found["backups"] + found["quarantined"]]
+
+    assert listed(NAME) == [east.container, west.container, "orders-3"]
+    assert listed(f"contoso-west/{NAME}") == [west.container]
+    assert listed(f"contoso-EAST/{NAME}") == [east.container, "orders-3"]
+    assert f"service elsewhere/{NAME}" in shell("list", f"elsewhere/{NAME}").out
+    assert "subscription" not in shell("list").lines[0]
+
+
+def test_services_of_one_address_in_two_subscriptions(shell, archive):
+    archive.published(reference("orders-1", service=NAME))
+    archive.published(reference("orders-2", service=NAME, subscription_id="0b51f9c2"))
+    heading, first, second = shell("list").lines
+    assert heading.endswith("subscription")
+    assert first.endswith("0b51f9c2")
+    assert second.endswith(reference().subscription_id)
+
+
 def test_an_empty_catalog(shell, archive):
     result = shell("list")
     assert (result.code, result.out) == (DONE, f"There is no backup in catalog {archive.container}.\n")
     assert "service nowhere" in shell("list", "nowhere").out
+
+
+def test_an_archived_record_hides_no_other(shell, archive, blobs):
+    """What a lifecycle rule does to old records; ``status`` and the other commands go on without it."""
+    old = archive.backed_up(finished_at=datetime.now(UTC) - timedelta(days=100))
+    new = archive.backed_up()
+    record = blobs.get_blob_client(archive.container, f"references/{NAME}/{old.container}.json")
+    record.set_standard_blob_tier("Archive")
+    for words in (["list"], ["list", SERVICE]):
+        result = shell(*words)
+        assert result.code == WRONG
+        assert new.container in result.out
+        assert old.container not in result.out
+        assert "409 BlobArchived" in result.err
+        assert "Rehydrate it" in result.err
+    assert new.container in shell("status").out
+    assert shell("show", new.container).code == DONE
+    refused = shell("show", old.container)
+    assert (refused.code, "Rehydrate it" in refused.err) == (UNABLE, True)
+
+
+def test_an_archived_backup_is_not_damaged(shell, archive, blobs):
+    backup = archive.backed_up()
+    (name, *_) = sorted(blob.name for blob in backup.blobs)
+    blobs.get_blob_client(backup.container, name).set_standard_blob_tier("Archive")
+    result = shell("verify", backup.container)
+    assert (result.code, result.out) == (UNABLE, "")
+    assert name in result.err
+    assert "rehydrated" in result.err
+    plan = shell("plan", SERVICE)
+    assert "[backup-whole]" in plan.out + plan.err
+    assert "rehydrated" in plan.out + plan.err
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_locks_are_found_in_the_container_of_the_records(shell, archive, blobs, monkeypatch, how):
+    records = f"{archive.container}-records"
+    archive.backed_up()
+    words: list[str] = ["--records-container", records] if how == "option" else []
+    if how == "environment":
+        monkeypatch.setenv("BIZTALK_RECORDS_CONTAINER", records)
+    blobs.create_container(records).upload_blob("suspensions/open/x.json", b"{}")
+    result = shell("status", *words)
+    assert (result.code, f"{ACCOUNT}/{records}" in result.err) == (UNABLE, True)
+    assert "suspensions/open/x.json" not in shell("status", "--records-container", archive.container).err
 
 
 def test_a_record_that_cannot_be_read_hides_no_other(shell, archive, blobs):

@@ -15,10 +15,20 @@ import pytest
 from biztalk_services.__main__ import main
 from biztalk_services.model.backup import backup_name
 from biztalk_services.model.run import Run
+from biztalk_services.model.service import ServiceKey, ServiceRef
 
-from tests.cli.shell import NAME, SERVICE, Archive, last_seq, management_environment, storage_environment
+from tests.cli.shell import (
+    CLOUD_SERVICE,
+    NAME,
+    SERVICE,
+    Archive,
+    last_seq,
+    management_environment,
+    storage_environment,
+)
 from tests.conftest import ROOT
 from tests.documents import MARKED, Shell
+from tests.emulator.driver import SUBSCRIPTION
 
 DOCUMENT = ROOT / "docs/break-glass.md"
 QUIESCED = "contoso-west-us/ContosoRetail"
@@ -53,19 +63,24 @@ def archive(azurite, shared_emulator):
         yield Archive(client, f"catalog-{uuid4().hex}", shared_emulator)
 
 
+def key(name: str) -> ServiceKey:
+    return ServiceKey(SUBSCRIPTION, ServiceRef(CLOUD_SERVICE, name))
+
+
 @pytest.fixture(scope="module")
 def backup(archive) -> str:
     """The newest backup of the service: after it a partner was edited, and a run ended that had suspended it."""
     now = datetime.now(UTC)
     started = now - timedelta(hours=24, minutes=37)
     when = {"started_at": started, "finished_at": started + timedelta(minutes=6), "label": None}
-    taken = archive.backed_up(backup=backup_name(NAME, started), **when)
+    taken = archive.backed_up(backup=backup_name(key(NAME), started), **when)
     archive.catalog.record_inventory(taken.container, archive.inventory())
-    archive.backed_up("ContosoRetail", backup=backup_name("ContosoRetail", started), **when)
+    archive.backed_up("ContosoRetail", backup=backup_name(key("ContosoRetail"), started), **when)
     partner = archive.emulator.admin("GET", f"/services/{NAME}")["content"]["partners"][0]
     edited = partner | {"Description": "edited since the backup"}
     archive.emulator.admin("POST", f"/services/{NAME}/content", {"partners": [edited]})
-    archive.suspended(run=Run("biztalk_nightly_backup", "scheduled__2026-11-25T01:00:00+00:00"), minutes_left=-22)
+    run = Run("biztalk_nightly_backup", "scheduled__2026-11-25T01:00:00+00:00", "3f0a11bc")
+    archive.suspended(run=run, minutes_left=-22)
     archive.emulator.force("ContosoRetail", "Suspended")
     return taken.container
 

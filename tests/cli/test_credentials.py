@@ -47,7 +47,9 @@ def refused(shell, words: list[str]) -> str:
         ("BIZTALK_KEY", "/not/there", "cannot be read from /not/there"),
         ("BIZTALK_SUBSCRIPTION", "00000000-0000-0000-0000-000000000000", "AuthenticationFailed"),
         ("BIZTALK_PORT", "1", "Could not connect to https://127.0.0.1:1"),
-        ("BIZTALK_CA", None, "The server certificate is not trusted"),
+        ("BIZTALK_CA_BUNDLE", None, "is not signed by a CA that is trusted here"),
+        ("BIZTALK_CA_BUNDLE", "/not/there", "The CA bundle /not/there (--ca-bundle) cannot be read"),
+        ("BIZTALK_CA_BUNDLE", __file__, "cannot be read as PEM certificates"),
     ],
 )
 def test_a_subscription_that_cannot_be_read(shell, monkeypatch, words, variable, value, sentence):
@@ -111,6 +113,12 @@ def test_a_key_that_is_not_base64(shell, monkeypatch, azurite, words):
 def test_an_account_that_does_not_exist(shell, monkeypatch, words):
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection_string(free_port()))
     assert "Check the account's name and address and the network" in refused(shell, words)
+
+
+@pytest.mark.parametrize("form", ['"{}"', "'{}'", " {} ;\n", '{};EndpointSuffix="x"'])
+def test_quotes_and_blanks_around_a_connection_string(shell, monkeypatch, azurite, form):
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", form.format(connection_string(azurite.port)))
+    assert shell("list").code == 0
 
 
 def test_an_unknown_protocol_version(shell, monkeypatch):

@@ -173,7 +173,7 @@ def test_values_in_files_are_checked_where_possible(shell, emulator, backup, val
         ("--acs-key-file", None, "AccessControlNamespace", "No such file"),
         ("--tracking-connection-file", "Data Source=x;Password=canary", "TrackingStoreConnectionString", "has to name"),
         ("--monitoring-connection-file", "canary-Secret=1", "MonitoringStoreConnectionString", "no storage account"),
-        ("--ssl-certificate", "no PFX", "ServiceCertificate", "is not a PFX file"),
+        ("--ssl-certificate", "no PFX", "ServiceCertificate", "is neither PEM nor PKCS#12 (PFX)"),
         ("--ssl-password-file", "another", "ServiceCertificate", "the password is wrong"),
         ("--ssl-password-file", "", "ServiceCertificate", "the file is empty"),
     ],

@@ -226,8 +226,8 @@ def not_listed(monkeypatch):
     everything = BizTalkServicesClient.list_services
 
     def leave_out(name):
-        def others(client):
-            return [service for service in everything(client) if service.ref.name != name]
+        def others(client, on_unread=None):
+            return [service for service in everything(client, on_unread) if service.ref.name != name]
 
         monkeypatch.setattr(BizTalkServicesClient, "list_services", others)
 

@@ -17,8 +17,14 @@ from tests.dags.processes import result_of
 FILES = sorted((ROOT / "dags").glob("*.py"))
 
 
-NEVER_REPEATED = ("replace.delete", "delete_without_backup.delete", "find_suspensions", "check_suspension")
-"""Nothing is tried again that deletes, nor what comes again every minute."""
+NEVER_REPEATED = (
+    "replace.delete",
+    "delete_without_backup.delete",
+    "find_suspensions",
+    "check_suspension",
+    "check_backup_ages",
+)
+"""Nothing is tried again that deletes, nor what comes again in minutes."""
 
 
 def every_task(dags) -> list[BaseOperator]:

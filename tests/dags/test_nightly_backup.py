@@ -16,9 +16,11 @@ from biztalk_services.model.errors import AuthenticationError
 from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.assets import BACKUPS
 from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.unreported import UnreportedNotifier
 from biztalk_services.provider.waiting import Waiting
 
 from tests.conftest import ROOT
+from tests.dags.run_end import cleared, deciding
 
 SETTINGS = Settings()
 GROUP = "service"
@@ -53,19 +55,23 @@ class TestSchedule:
         assert dag.max_active_tasks >= 32
 
     def test_it_follows_the_configuration(self, monkeypatch):
-        monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__SCHEDULE", "30 4 * * 0")
+        monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__SCHEDULE", "30 4 * * *")
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__TIMEZONE", "America/New_York")
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__MAX_CONCURRENT_BACKUPS", "9")
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__BACKUP_DEADLINE_MINUTES", "77")
         monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__CATALOG_CONTAINER", "elsewhere")
         changed = DagBag(dag_folder=ROOT / "dags/biztalk_nightly_backup.py").dags["biztalk_nightly_backup"]
-        assert (changed.timetable.expression, changed.timetable.timezone) == ("30 4 * * 0", "America/New_York")
+        assert (changed.timetable.expression, changed.timetable.timezone) == ("30 4 * * *", "America/New_York")
         assert step(changed, "wait_for_slot").max_parallel == 9
         assert step(changed, "wait_for_backup").deadline_minutes == 77
         assert step(changed, "publish_reference").archive == "biztalk_backup_storage/elsewhere"
 
     def test_alerts_are_sent_when_it_fails_or_takes_too_long(self, dag):
-        assert isinstance(dag.on_failure_callback, AlertNotifier)
+        (alert,) = dag.task_dict["report"].on_failure_callback
+        assert type(alert) is AlertNotifier
+        for callback in (dag.on_success_callback, dag.on_failure_callback):
+            assert isinstance(callback, UnreportedNotifier)
+            assert callback.report == "report"
         (deadline,) = dag.deadline
         assert deadline.interval == timedelta(minutes=SETTINGS.completion_window_minutes)
 
@@ -159,7 +165,7 @@ class TestOrder:
 
     def test_no_other_task_is_setup_or_teardown(self, dag):
         special = {task.task_id for task in dag.tasks if task.is_setup or task.is_teardown}
-        assert special == {f"{GROUP}.suspend", f"{GROUP}.resume"}
+        assert special == {f"{GROUP}.suspend", f"{GROUP}.resume", "report"}
 
     def test_the_resumption_is_retried_for_an_hour(self, dag):
         resume = step(dag, "resume")
@@ -172,9 +178,19 @@ class TestOrder:
     def test_the_report_is_the_leaf_that_decides_the_run_state(self, dag):
         (report,) = dag.leaves
         assert report.task_id == "report"
-        assert report.upstream_task_ids == {f"{GROUP}.publish_reference", f"{GROUP}.resume"}
-        assert report.trigger_rule == "all_done"
-        assert not report.is_teardown
+        assert report.upstream_task_ids == {f"{GROUP}.publish_reference", f"{GROUP}.resume", "start_further_runs"}
+        assert report.trigger_rule == "all_done_setup_success"
+        assert (report.is_teardown, report.on_failure_fail_dagrun) == (True, True)
+        assert not any(task.is_setup for task in report.upstream_list)
+        assert deciding(dag) == {"report"}
+
+    def test_a_clear_takes_no_more_with_it_than_what_follows(self, dag):
+        assert cleared(dag, "report") == {"report"}
+        assert cleared(dag, f"{GROUP}.verify_backup") == {
+            f"{GROUP}.verify_backup",
+            f"{GROUP}.publish_reference",
+            "report",
+        }
 
     def test_every_other_step_runs_only_after_success(self, dag):
         others = [task for task in dag.tasks if task.task_id not in ("report", f"{GROUP}.resume")]

@@ -12,6 +12,9 @@ from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.operators.approval import ApprovePlanOperator
 from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.unreported import UnreportedNotifier
+
+from tests.dags.run_end import deciding
 
 SETTINGS = Settings()
 CHANGES = {"replace.suspend", "replace.back_up", "replace.delete", "delete_without_backup.delete", "restore"}
@@ -102,7 +105,11 @@ class TestForm:
 class TestOrder:
     def test_it_is_started_by_hand_only(self, dag):
         assert dag.timetable.can_be_scheduled is False
-        assert isinstance(dag.on_failure_callback, AlertNotifier)
+        (alert,) = dag.task_dict["report"].on_failure_callback
+        assert type(alert) is AlertNotifier
+        for callback in (dag.on_success_callback, dag.on_failure_callback):
+            assert isinstance(callback, UnreportedNotifier)
+            assert callback.report == "report"
 
     @pytest.mark.parametrize("change", sorted(CHANGES))
     def test_changes_come_after_approval_and_second_plan(self, change, dag):
@@ -151,7 +158,10 @@ class TestOrder:
 
     def test_the_report_is_the_last_step_and_knows_all_steps(self, dag):
         (report,) = dag.leaves
-        assert (report.task_id, report.trigger_rule) == ("report", "all_done")
+        assert (report.task_id, report.trigger_rule) == ("report", "all_done_setup_success")
+        assert (report.is_teardown, report.on_failure_fail_dagrun) == (True, True)
+        assert not any(task.is_setup for task in report.upstream_list)
+        assert deciding(dag) == {"report"}
         assert {*report.steps, "report"} == set(dag.task_dict)
         known = report.restore_steps
         assert {*known.changes, *known.deletions, *known.deletions.values(), *known.required} <= set(dag.task_dict)

@@ -8,13 +8,11 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import DAG
 from biztalk_services.provider.alerts import FirstFailureNotifier
-from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.settings import WATCHDOG_POOL as POOL
 
 from stack.settings import WATCHDOG_POOL
 from tests.conftest import ROOT
 from tests.dags.processes import result_of
-
-SETTINGS = Settings()
 
 
 @pytest.fixture
@@ -52,7 +50,12 @@ def test_it_is_not_paused_at_creation_whatever_the_default(tmp_path):
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     }
     paused = result_of(CREATION, str(ROOT / "dags"), env=environment)
-    assert paused == {"biztalk_nightly_backup": True, "biztalk_restore": True, "biztalk_watchdog": False}
+    assert paused == {
+        "biztalk_backup_age": False,
+        "biztalk_nightly_backup": True,
+        "biztalk_restore": True,
+        "biztalk_watchdog": False,
+    }
 
 
 def test_a_check_is_short_and_never_retried(dag):
@@ -62,10 +65,10 @@ def test_a_check_is_short_and_never_retried(dag):
 
 
 def test_its_pool_is_its_own_and_the_stack_makes_it(dag, dags):
-    assert {step.pool for step in dag.tasks} == {SETTINGS.watchdog_pool} == {WATCHDOG_POOL["name"]}
-    others = [other for name, other in dags.dags.items() if name != "biztalk_watchdog"]
+    assert {step.pool for step in dag.tasks} == {POOL} == {WATCHDOG_POOL["name"]}
+    others = [other for name, other in dags.dags.items() if name not in ("biztalk_watchdog", "biztalk_backup_age")]
     assert len(others) >= 2
-    assert all(step.pool != SETTINGS.watchdog_pool for other in others for step in other.tasks)
+    assert all(step.pool != POOL for other in others for step in other.tasks)
 
 
 def test_it_goes_before_everything_else(dag, dags):

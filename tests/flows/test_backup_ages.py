@@ -357,6 +357,11 @@ def age(name: str = "orders", hours: float = 31, allowed: timedelta = 30 * HOUR)
     return backup_age(key(name), backup(name, hours), None, allowed, NOW)
 
 
+def delivered(sent: list[Any], alert: Any) -> bool:
+    sent.append(alert)
+    return True
+
+
 class TestAlerts:
     """Found at ``NOW``, unless something else is said."""
 
@@ -403,17 +408,26 @@ class TestAlerts:
             now = NOW + quarter * HOUR / 4
             is_overdue = 24 * 4 <= quarter < 4 * 24 * 4
             found = Findings([replace(age(), overdue=is_overdue)])
-            alert_when_due(found, archive, airflow="a", now=now, send=lambda text, at=quarter: sent.append((at, text)))
+            alert_when_due(found, archive, airflow="a", now=now, send=lambda text, at=quarter: delivered(sent, (at, text)))
         assert [at for at, _ in sent] == [96, 192, 288, 384]
         assert [text == ALL_RECENT for _, text in sent] == [False, False, False, True]
+
+    def test_one_that_is_not_delivered_is_sent_again(self, archive):
+        sent: list[str] = []
+        answers = iter([False, True])
+        for _ in range(3):
+            alert_when_due(
+                self.OVERDUE, archive, airflow="a", now=NOW, send=lambda text: delivered(sent, text) and next(answers)
+            )
+        assert len(sent) == 2
 
     def test_where_it_cannot_be_recorded_it_is_alerted(self, archive):
         archive.broken = StorageRefusedError("No.")
         sent: list[str] = []
         for _ in range(2):
-            alert_when_due(self.OVERDUE, archive, airflow="a", now=NOW, send=sent.append)
+            alert_when_due(self.OVERDUE, archive, airflow="a", now=NOW, send=lambda text: delivered(sent, text))
         assert len(sent) == 2
-        alert_when_due(Findings(), archive, airflow="a", now=NOW, send=sent.append)
+        alert_when_due(Findings(), archive, airflow="a", now=NOW, send=lambda text: delivered(sent, text))
         assert len(sent) == 2
 
 

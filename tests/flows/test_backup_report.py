@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from biztalk_services.flows.backup_report import (
     BackupsFailedError,
     backup_outcome,
     failed_steps,
+    not_begun,
     require_success,
 )
 from biztalk_services.model.steps import ReachedState
@@ -65,17 +67,17 @@ def test_empty_exactly_when_every_step_succeeded(step_states):
 
 def test_an_outcome_is_plain_json_with_the_agreed_names():
     outcome = BackupOutcome(
-        "orders", "west", None, "basic", BACKED_UP, backup="account/container", suspended_seconds=3.5
+        "north", "orders", "west", None, "basic", BACKED_UP, backup="account/container", suspended_seconds=3.5
     )
     assert list(json.loads(json.dumps(outcome.to_xcom()))) == [
-        "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
+        "conn_id", "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
         "suspended_seconds", "state",
     ]  # fmt: skip
 
 
 # --- one service -----------------------------------------------------------------------------------------------------
 
-KNOWN = BackupOutcome("orders", "contoso-west", "West US", "premium", FAILED, state="Active")
+KNOWN = BackupOutcome("north", "orders", "contoso-west", "West US", "premium", FAILED, state="Active")
 
 
 class Published:
@@ -89,17 +91,32 @@ class Published:
             raise self.lost
 
 
-def outcome(lost: BackupDamagedError | None = None, **changes: str | None) -> BackupOutcome:
-    steps = [f"back_up_all.{step}" for step in STEPS]
+def outcome(
+    lost: BackupDamagedError | None = None,
+    *,
+    is_published: bool = True,
+    is_resumed: bool = True,
+    is_running: bool = True,
+    results: Collection[str] = (),
+    **changes: str | None,
+) -> BackupOutcome:
+    """What is said of a service whose steps have these states, and have left these results."""
+
+    def named(step: str) -> str:
+        return step.rpartition(".")[2]
+
     return backup_outcome(
         KNOWN,
-        steps,
+        [f"back_up_all.{step}" for step in STEPS],
         {f"back_up_all.{step}": state for step, state in states(**changes).items()},
         published_by="back_up_all.publish",
-        reference=reference() if "publish" not in changes else None,
+        resumed_by="back_up_all.resume",
+        reference=reference() if is_published else None,
         quiesced=ReachedState("Suspended", "e", NOW),
-        resumed=ReachedState("Active", "e", NOW + timedelta(seconds=90, milliseconds=140)),
-        failure_of=lambda step: "It is Updating." if step.endswith("suspend") else None,
+        resumed=ReachedState("Active", "e", NOW + timedelta(seconds=90, milliseconds=140)) if is_resumed else None,
+        is_running=is_running,
+        has_result=lambda step: named(step) in {*results, *(["resume"] if is_resumed else [])},
+        failure_of=lambda step: "It is Updating." if named(step) == "suspend" else None,
         archive=lambda: Published(lost),
     )
 
@@ -110,17 +127,69 @@ def test_a_backup():
         KNOWN, outcome=BACKED_UP, backup="backups/orders-20260101-020000", items=12, suspended_seconds=90.1
     )
     assert backed_up.sentence() == (
-        "orders (premium): backed up, 12 items in backups/orders-20260101-020000, suspended for 90.1 s, now Active."
+        "north/contoso-west/orders (premium): backed up, 12 items in backups/orders-20260101-020000, suspended for "
+        "90.1 s, now Active."
     )
 
 
 def test_a_failed_step_with_its_reason():
-    failed = outcome(suspend="failed", back_up="upstream_failed", publish="upstream_failed")
+    states_of = {"suspend": "failed", "back_up": "upstream_failed", "publish": "upstream_failed"}
+    failed = outcome(is_published=False, results=["check"], **states_of)
     assert (failed.outcome, failed.failed_step, failed.reason) == (FAILED, "suspend", "It is Updating.")
     assert (failed.backup, failed.items) == (None, None)
-    assert failed.sentence().startswith("orders (premium): failed at suspend, ")
+    assert failed.sentence().startswith("north/contoso-west/orders (premium): failed at suspend, ")
     assert failed.sentence().endswith(", now Active. It is Updating.")
-    assert outcome(check="failed").reason == "See the log of back_up_all.check."
+    died = outcome(is_published=False, results=["suspend"], check="failed", **dict.fromkeys(["back_up", "resume"]))
+    assert died.reason.startswith("See the log of back_up_all.check. It ended without a reason, or a person marked it")
+
+
+@given(st.dictionaries(st.sampled_from(STEPS), st.sampled_from(["success", "failed", "running", *DID_NOT_RUN])))
+def test_what_is_published_and_resumed_is_backed_up(changed):
+    """Marking a run as failed makes finished steps of mapped groups failed."""
+    assert outcome(**changed) == outcome()
+
+
+@given(
+    st.dictionaries(st.sampled_from(STEPS), st.sampled_from(["success", "failed", "running", *DID_NOT_RUN])),
+    st.sets(st.sampled_from(STEPS)),
+)
+def test_without_a_reference_nothing_is_backed_up(changed, results):
+    """A person can mark every step as succeeded."""
+    failed = outcome(is_published=False, results=results, **changed)
+    assert (failed.outcome, failed.backup) == (FAILED, None)
+    assert failed.failed_step in STEPS
+    assert failed.reason
+
+
+def test_a_step_that_a_person_marked_as_succeeded_is_named():
+    failed = outcome(is_published=False, results=["check", "suspend", "back_up", "resume"])
+    assert failed.failed_step == "publish"
+    assert "a person marked it or the run" in failed.reason
+
+
+def test_steps_whose_result_is_there_are_not_blamed():
+    marked = dict.fromkeys(["check", "suspend", "back_up"], "failed") | {"publish": "skipped"}
+    failed = outcome(is_published=False, results=["check", "suspend", "resume"], **marked)
+    assert (failed.failed_step, "log of back_up_all.back_up." in failed.reason) == ("back_up", True)
+    assert "It is Updating." not in failed.reason
+
+
+def test_steps_that_were_not_carried_out_are_listed_once():
+    failed = outcome(is_published=False, is_resumed=False, **dict.fromkeys(STEPS, "skipped"))
+    assert (failed.failed_step, failed.suspended_seconds) == ("check", None)
+    assert failed.reason == f"These steps were not carried out: {', '.join(f'back_up_all.{each}' for each in STEPS)}."
+
+
+@pytest.mark.parametrize("state", [*DID_NOT_RUN, "failed", "running"])
+def test_what_is_not_resumed_is_red_though_published(state):
+    failed = outcome(is_resumed=False, resume=state)
+    assert (failed.outcome, failed.failed_step, failed.backup) == (FAILED, "resume", reference().place)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_resumption_that_a_person_marked_counts_if_so(is_running):
+    marked = outcome(is_resumed=False, is_running=is_running)
+    assert marked.outcome == (BACKED_UP if is_running else FAILED)
 
 
 def test_a_published_reference_that_is_lost():
@@ -128,6 +197,14 @@ def test_a_published_reference_that_is_lost():
     assert (lost.outcome, lost.failed_step, lost.backup, lost.items) == (FAILED, "publish", None, None)
     assert "was published, and cannot be read now: Backup backups/orders is damaged" in lost.reason
     assert "clear task `report`" in lost.reason
+
+
+def test_what_was_not_handed_on_was_not_begun():
+    """And is not taken for an edition without backups."""
+    assert not_begun(KNOWN, "find", "Too many.").reason == "Its backup was not begun. Too many."
+    without = not_begun(KNOWN, "find", None)
+    assert (without.outcome, without.failed_step) == (FAILED, "find")
+    assert "See the log of find." in without.reason
 
 
 # --- all services ----------------------------------------------------------------------------------------------------
@@ -142,7 +219,9 @@ def test_one_backup_is_enough_where_none_failed():
 
 
 def test_one_failure_fails_all():
-    failed = outcome(suspend="failed", publish=None)
+    failed = outcome(is_published=False, results=["check", "back_up", "resume"], suspend="failed", publish=None)
     with pytest.raises(BackupsFailedError) as caught:
         require_success([outcome(), failed])
-    assert str(caught.value) == ("1 of 2 services were not backed up or not resumed. orders (suspend): It is Updating.")
+    assert str(caught.value) == (
+        "1 of 2 services were not backed up or not resumed. north/contoso-west/orders (suspend): It is Updating."
+    )

@@ -13,14 +13,14 @@ from biztalk_services.flows.plan_restore import PlanOutdatedError, RestoreRefuse
 from biztalk_services.model.backup import Drain
 from biztalk_services.model.control_numbers import ControlNumberUse
 from biztalk_services.model.drain import ActiveBatch, DrainStatus
-from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.errors import BackupServiceError, InvalidRequestError
 from biztalk_services.model.plan import ExistingService, RestorePlan, RestoreTarget
 from biztalk_services.model.records import Lock
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.run import Run
 from biztalk_services.model.service import ServiceRef
 
-from tests.archive.samples import NOW, reference
+from tests.archive.samples import NOW, SUBSCRIPTION, key, reference
 from tests.biztalk.inventories import SENDING, entities, inventory, service
 from tests.biztalk.values import DATABASE, OTHER_DATABASE, TRACKING, database_value, problem
 from tests.flows.world import RUN, World, used
@@ -54,7 +54,7 @@ def existing(name: str = "orders", state: str = "Active", **changes: Any) -> Any
 
 
 def locked(run: Run = NIGHT) -> Lock:
-    return Lock("orders", run, "backup", datetime.now(UTC) + timedelta(hours=1))
+    return Lock("contoso-west/orders", SUBSCRIPTION, run, "backup", datetime.now(UTC) + timedelta(hours=1))
 
 
 def interchange(highest: int, count: int = 20, agreement: str = SENDING) -> ControlNumberUse:
@@ -215,8 +215,9 @@ def test_what_was_read_back_and_the_lock_are_named():
     world = World(lock=locked())
     plan = made(world, **NEW)
     assert check_of(plan, "backup-whole").message == world.whole
-    assert "Service orders-two is locked by run r1 of nightly (backup) until" in check_of(plan, "one-run").message
-    assert world.calls["lock"] == "orders-two"
+    message = check_of(plan, "one-run").message
+    assert "Service contoso-west/orders-two is locked by run r1 of nightly (backup) until" in message
+    assert world.calls["lock"] == key("contoso-west/orders-two")
     assert check_of(made(), "one-run").passed
     assert check_of(made(World(lock=locked(RUN))), "one-run").passed
 
@@ -386,7 +387,7 @@ def test_steps_to_a_new_name(services):
 def test_steps_with_a_safety_backup():
     plan = made(World([existing(etag="e")]), **REPLACE, resume_afterwards=True)
     assert plan.blocking_issues == ()
-    assert (plan.replaces, plan.safety_backup) == (True, "orders-20260101-020000")
+    assert (plan.replaces, plan.safety_backup) == (True, f"orders-20260101-020000-{key().digest}")
     assert plan.existing == ExistingService("Active", "e")
     assert "batch of contoso-west/orders holds messages, suspend it, back it up" in plan.steps[0]
     end = "Resume it, and wait until it is running."
@@ -512,34 +513,34 @@ SAFETY = reference("orders-20260101-030000", kind="safety")
 
 def test_the_newest_backup_without_safety_backups():
     world = World(backups=[SAFETY, reference(), OLDER])
-    backup, request = world.planner().find_backup({"service": " orders ", "edition": "premium", "margin": 5})
+    backup, request = world.found({"service": " orders ", "edition": "premium", "margin": 5})
     assert backup == reference()
     assert request == RestoreRequest(
         service="orders", backup=reference().container, margin=5, overrides={"edition": "premium"}
     )
-    assert world.calls["latest"] == ("orders", ("nightly", "manual"))
+    assert world.calls["latest"] == ("orders", SUBSCRIPTION, None, ("nightly", "manual"))
 
 
 @pytest.mark.parametrize("service_name", ["orders", "contoso-west/orders"])
 @pytest.mark.parametrize("name", [OLDER.container, f"backups/{OLDER.container}"])
 def test_a_backup_by_its_name(service_name, name):
     world = World(backups=[reference(), OLDER])
-    backup, request = world.planner().find_backup({"service": service_name, "backup": name})
+    backup, request = world.found({"service": service_name, "backup": name})
     assert (backup, request.service, request.backup) == (OLDER, "orders", OLDER.container)
 
 
 def test_a_backup_by_its_whole_reference():
     world = World(backups=[SAFETY, OLDER])
     for form in ({}, {"service": "Orders"}, {"service": ""}):
-        backup, request = world.planner().find_backup(form | {"backup": OLDER.to_dict()})
+        backup, request = world.found(form | {"backup": OLDER.to_dict()})
         assert (backup, request.service, request.backup) == (OLDER, "orders", OLDER.container)
     with pytest.raises(RestoreRefusedError, match="names service billing, and the backup backups/orders-2025"):
-        world.planner().find_backup({"service": "billing", "backup": OLDER.to_dict()})
+        world.found({"service": "billing", "backup": OLDER.to_dict()})
 
 
 def test_the_form_names_no_service():
-    with pytest.raises(TypeError, match="service"):
-        World().planner().find_backup({"backup": ""})
+    with pytest.raises(InvalidRequestError, match="service"):
+        World().found({"backup": ""})
 
 
 # --- the approved plan -----------------------------------------------------------------------------------------------
@@ -551,7 +552,7 @@ def test_a_plan_that_still_holds_is_confirmed():
     confirmed = world.planner(NOW + timedelta(hours=1)).confirm(approved, approved.hash)
     assert confirmed.hash == approved.hash
     assert confirmed.made_at > approved.made_at
-    assert confirmed.safety_backup == "orders-20260101-030000"
+    assert confirmed.safety_backup == f"orders-20260101-030000-{key().digest}"
 
 
 def test_a_plan_made_again_after_the_approval_is_outdated():

@@ -21,9 +21,9 @@ from biztalk_services.model.checks import Check
 from biztalk_services.model.records import Lock
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Service, ServiceRef
+from biztalk_services.model.service import Service, ServiceKey, ServiceRef
 
-from tests.archive.samples import reference
+from tests.archive.samples import SUBSCRIPTION, key, reference
 
 TARGET = ServiceRef("contoso-west", "orders-new")
 OWN, OTHER = Run("biztalk_restore", "r1"), Run("biztalk_nightly_backup", "r2")
@@ -151,13 +151,13 @@ class Locks:
         self.locks = self
         self.lock = lock
 
-    def of(self, name: str) -> Lock | None:
-        assert name == "orders-new"
+    def of(self, service: ServiceKey) -> Lock | None:
+        assert service == key("contoso-west/orders-new")
         return self.lock
 
 
 def lock(run: Run, minutes: int = 60) -> Lock:
-    return Lock("orders-new", run, "backup", datetime.now(UTC) + timedelta(minutes=minutes))
+    return Lock("contoso-west/orders-new", SUBSCRIPTION, run, "backup", datetime.now(UTC) + timedelta(minutes=minutes))
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ def lock(run: Run, minutes: int = 60) -> Lock:
     ],
 )
 def test_one_run_a_service(held, run_state, free):
-    check = not_locked(Locks(held), "orders-new", OWN, lambda run: run_state)
+    check = not_locked(Locks(held), key("contoso-west/orders-new"), OWN, lambda run: run_state)
     assert (check.rule, check.passed, check.source) == ("one-run", free, SOURCE)
     assert free or "locked by run r2 of biztalk_nightly_backup (backup) until" in check.message
 
 
 def test_outside_of_a_run_every_lock_counts():
-    assert not not_locked(Locks(lock(OWN)), "orders-new", None, lambda run: RunState.UNKNOWN).passed
+    assert not not_locked(Locks(lock(OWN)), key("contoso-west/orders-new"), None, lambda run: RunState.UNKNOWN).passed

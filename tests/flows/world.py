@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from biztalk_services.archive.errors import NotInCatalogError
 from biztalk_services.drivers.biztalk.driver import BizTalkDriver
 from biztalk_services.drivers.biztalk.sources import Sources
 from biztalk_services.drivers.biztalk.values import StoredValue, Value
-from biztalk_services.flows.plan_restore import Planner
+from biztalk_services.flows.plan_restore import Planner, find_backup
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.control_numbers import ControlNumberUse, UseReport
 from biztalk_services.model.drain import DrainStatus
@@ -19,7 +20,7 @@ from biztalk_services.model.inventory import Inventory
 from biztalk_services.model.records import Lock
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Service
+from biztalk_services.model.service import Service, ServiceKey
 
 from tests.archive.samples import NOW, reference
 from tests.biztalk import inventories
@@ -55,11 +56,17 @@ class World:
     calls: dict[str, Any] = field(default_factory=dict)
 
     def planner(self, at: datetime = NOW) -> Planner:
-        return Planner(FakeDriver(self), FakeArchive(self), RUN, lambda run: RunState.ACTIVE, at)
+        return Planner(FakeDriver(self), "biztalk_default", FakeArchive(self), RUN, lambda run: RunState.ACTIVE, at)
+
+    def found(self, form: Mapping[str, Any], *more: World) -> tuple[BackupReference, RestoreRequest]:
+        """The backup and the request that a form means, where ``more`` are the subscriptions of further connections."""
+        drivers = {f"biztalk_{number}": partial(FakeDriver, world) for number, world in enumerate(more, 2)}
+        backup = find_backup(FakeArchive(self), form, {"biztalk_default": partial(FakeDriver, self)} | drivers)
+        return backup, self.planner().request(form, backup)
 
     # client of the management API
 
-    def list_services(self) -> list[Service]:
+    def list_services(self, on_unread: Callable[[str], None] | None = None) -> list[Service]:
         return self.existing
 
     def start_restore(self, ref: Any, **request: Any) -> str:
@@ -80,12 +87,14 @@ class World:
                 return each
         raise NotInCatalogError(f"There is no backup {name} of {service}.")
 
-    def latest(self, service: str, *, kinds: Sequence[str]) -> BackupReference:
-        self.calls["latest"] = (service, kinds)
+    def latest(
+        self, service: str, *, subscription_id: str | None, scope: str | None, kinds: Sequence[str]
+    ) -> BackupReference:
+        self.calls["latest"] = (service, subscription_id, scope, kinds)
         return next(each for each in self.backups if each.service == service and each.kind in kinds)
 
-    def of(self, name: str) -> Lock | None:
-        self.calls["lock"] = name
+    def of(self, service: ServiceKey) -> Lock | None:
+        self.calls["lock"] = service
         return self.lock
 
     def durations(self, service: str) -> list[float]:
@@ -115,6 +124,9 @@ class FakeArchive:
 
     def verify(self, backup: BackupReference) -> str:
         return self.world.verify(backup)
+
+    def check_writable(self) -> str:
+        return "It can be written."
 
 
 class FakeSources(Sources):

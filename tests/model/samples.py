@@ -19,6 +19,7 @@ SEED = "BizTalk Services: Backup and Restore"
 def plan(**changes: Any) -> RestorePlan:
     complete = RestorePlan(
         made_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        conn_id="biztalk_default",
         request=RestoreRequest(service="orders", backup=reference().container, existing_service_policy="replace"),
         backup=reference(),
         stored={"Edition": "Premium", "UnitCount": "2"},

@@ -123,17 +123,17 @@ def test_times_keep_their_offset():
 
 
 EXAMPLES = [
-    Run("biztalk_restore", "manual__1"),
+    Run("biztalk_restore", "manual__1", "a1b2c3d4"),
     StoredBlob("a.json", 3, "a" * 64),
-    BackupJob("contoso-west/orders", "orders-20260101-020000"),
-    ChosenService("contoso-west/orders", "contoso-west", "orders", None, "premium"),
+    BackupJob("biztalk_default", "contoso-west/orders", "orders-20260101-020000-0a1b2c"),
+    ChosenService("biztalk_default", "5f3c", "contoso-west/orders", "contoso-west", "orders", None, "premium", True),
     CheckedBackup("contoso-west/orders", "5f3c", "premium", None, "West US", "Active"),
     Suspension("Active", True, "Suspended", None),
     ReachedState(None, None, NOW),
     StartedBackup("op", "backups", "orders", "https://backups/orders", None, NOW),
     VerifiedBackup((StoredBlob("a", 1, "b"),), {"agreements": 2, "bridges": None}, "matched", "All blobs.", NOW),
-    FoundSuspension({"service": "contoso-west/orders"}, RunState.ENDED, False, None),
-    FoundSuspension(None, None, False, "It is not a record."),
+    FoundSuspension({"service": "contoso-west/orders"}, "biztalk_default", RunState.ENDED, False, None),
+    FoundSuspension(None, None, None, False, "It is not a record."),
     SuspensionDecision("contoso-west/orders", None, "close", "the service does not exist any more"),
     ConfirmedPlan("contoso-west/orders", "ab12", NOW),
     NumberRow("Fabrikam", "interchange", 10, None, 121, True, "It has given out 10."),

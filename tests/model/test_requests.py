@@ -6,6 +6,7 @@ import json
 
 import pytest
 from biztalk_services.drivers.biztalk.info import INFO
+from biztalk_services.model.errors import InvalidRequestError
 from biztalk_services.model.plain import from_plain, to_plain
 from biztalk_services.model.requests import RAISE, REFUSE, RestoreRequest
 
@@ -20,7 +21,7 @@ def test_what_the_form_leaves_empty_has_its_default():
 
 @pytest.mark.parametrize("form", [{}, {"service": None}, {"service": ""}, {"service": " "}])
 def test_a_service_has_to_be_named(form):
-    with pytest.raises(TypeError, match="service"):
+    with pytest.raises(InvalidRequestError, match="service"):
         RestoreRequest.from_form(form)
 
 

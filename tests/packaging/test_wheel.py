@@ -27,7 +27,7 @@ from tests.packaging.imports import distributions_behind
 LIBRARY = ROOT / "plugins/biztalk_services"
 AIRFLOW, CLI = "biztalk-services-airflow", "biztalk-services-cli"
 SOURCES = {AIRFLOW: ROOT, CLI: ROOT / "distributions/cli"}
-AIRFLOW_ONLY = {"airflow", "asgiref", "httpx"}
+AIRFLOW_ONLY = {"airflow", "asgiref", "cron_descriptor", "croniter", "httpx"}
 """Packages that the command line does without."""
 
 IMPORT_ALL = """

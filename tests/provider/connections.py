@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from biztalk_services.model.service import ServiceKey, ServiceRef
+
 from tests.archive.azurite import ACCOUNT, API_VERSION, KEY, Azurite
 from tests.emulator.driver import SUBSCRIPTION, EmulatorProcess
 
 CLOUD_SERVICE, NAME = "contoso-west-us", "contosoorders"
 SERVICE = f"{CLOUD_SERVICE}/{NAME}"
+SERVICE_KEY = ServiceKey(SUBSCRIPTION, ServiceRef.parse(SERVICE))
 TRACKING = f"biztalk_tracking_{NAME}"
 
 

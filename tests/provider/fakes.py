@@ -26,10 +26,14 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.module_loading import import_string
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from biztalk_services.model.errors import OutcomeUnknownError
+from biztalk_services.model.run import Run as RecordedRun
+from biztalk_services.provider import base
+
+from tests.conftest import AIRFLOW_ID
 
 DAG_ID = "nightly"
-_NIGHTS = (datetime(2026, 1, 1, 2, tzinfo=UTC) + timedelta(days=day) for day in count())
-"""One for each run, because the names of backups follow from it."""
+_MOMENTS = (datetime(2026, 1, 1, 2, tzinfo=UTC) + timedelta(days=day) for day in count())
+"""One for each run, because the names of backups follow from it and tests take several in one second."""
 
 
 class Died(BaseException):
@@ -69,13 +73,15 @@ class StateStore:
 
 @dataclass
 class Run:
-    """One DAG run."""
+    """One DAG run, in one Airflow."""
 
     run_id: str = field(default_factory=lambda: f"manual__{uuid4().hex[:12]}")
     dag_id: str = DAG_ID
-    run_after: datetime = field(default_factory=lambda: next(_NIGHTS))
+    run_after: datetime = field(default_factory=lambda: datetime.now(UTC))
+    logical_date: datetime | None = None
     triggering_user_name: str | None = None
     run_type: str = "manual"
+    conf: dict[str, Any] | None = None
     xcoms: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     states: dict[str, str | None] = field(default_factory=dict)
     stores: dict[tuple[str, int], StateStore] = field(default_factory=lambda: defaultdict(StateStore))
@@ -84,21 +90,32 @@ class Run:
     events: dict[Any, SimpleNamespace] = field(default_factory=lambda: defaultdict(SimpleNamespace))
     params: dict[str, Any] = field(default_factory=dict)
     triggers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    airflow: str = AIRFLOW_ID
+    begun_at: datetime = field(default_factory=lambda: next(_MOMENTS))
 
     def context(
         self, task_id: str, map_index: int = 0, max_tries: int = 5, task: BaseOperator | None = None
     ) -> dict[str, Any]:
         ti = TaskInstance(self, task_id, map_index, max_tries, task)
+        if map_index < 0:
+            self._begin(task_id)
         return {
             "ti": ti,
             "task_instance": ti,
             "task": task,
+            "dag": task.dag if task and task.has_dag() else None,
             "dag_run": self,
             "run_id": self.run_id,
             "params": self.params,
             "task_state_store": self.stores[task_id, map_index],
             "outlet_events": self.events,
         }
+
+    def _begin(self, task_id: str) -> None:
+        """Store when a task was first tried, as the first try would."""
+        owner = str(RecordedRun(self.dag_id, self.run_id, self.airflow))
+        entry = {"owner": owner, "entry": {"at": self.begun_at.isoformat()}}
+        self.stores[task_id, -1].values.setdefault("moment", json.dumps(entry))
 
     def store(self, task_id: str, map_index: int = 0) -> StateStore:
         return self.stores[task_id, map_index]
@@ -118,7 +135,10 @@ class Run:
         ti = context["ti"]
         self._is(task_id, map_index, "running")
         # A wait for a slot polls the states of tasks without a task instance.
-        with patch.object(RuntimeTaskInstance, "get_task_states", staticmethod(ti.get_task_states)):
+        with (
+            patch.object(RuntimeTaskInstance, "get_task_states", staticmethod(ti.get_task_states)),
+            patch.object(base, "airflow_id", lambda: self.airflow),
+        ):
             try:
                 value = operator.execute(context)
             except TaskDeferred as deferred:

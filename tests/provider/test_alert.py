@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
-from biztalk_services.provider.alerts import AlertNotifier, OverdueNotifier, _url
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.provider import webhooks
+from biztalk_services.provider.alerts import AlertNotifier, OverdueNotifier
+from biztalk_services.provider.webhooks import url_of
 
 from tests.archive.azurite import free_port
 
@@ -46,6 +48,14 @@ class Webhook:
                 pass
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch) -> list[float]:
+    """The pauses between attempts, which take no time."""
+    taken: list[float] = []
+    monkeypatch.setattr(webhooks, "sleep", taken.append)
+    return taken
 
 
 @pytest.fixture
@@ -112,11 +122,16 @@ def test_the_connection_may_be_made_of_the_url(folder, alert, webhook, monkeypat
         ({"conn_type": "http", "host": "https://h", "password": "a"}, "https://h/a"),
         ({"conn_type": "http", "host": "https://h/a/", "port": 444, "password": "/b"}, "https://h:444/a/b"),
         ({"conn_type": "http", "host": "https://h:444/a", "schema": "http"}, "https://h:444/a"),
+        ({"conn_type": "http", "host": " 'https://h/a' "}, "https://h/a"),
+        ({"conn_type": "http", "host": "https://h/a?sig=b%2B", "extra": {"c": "d"}}, "https://h/a?sig=b%2B"),
+        ({"conn_type": "slackwebhook", "host": "https://h/", "password": '"https://i/T0/B0/X"'}, "https://i/T0/B0/X"),
+        ({"conn_type": "http", "extra": {"path": "https://i/T0", "format": "slack"}}, "https://i/T0"),
+        ("https://h/w/invoke?sp=%2Ft%2Frun&sig=a%2Bb-_&format=teams", "https://h/w/invoke?sp=%2Ft%2Frun&sig=a%2Bb-_"),
     ],
 )
 def test_every_way_to_write_the_url(fields, url, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_CHAT", fields if isinstance(fields, str) else json.dumps(fields))
-    assert _url(BaseHook.get_connection("chat")) == url
+    assert url_of(BaseHook.get_connection("chat")) == url
 
 
 def test_a_webhook_that_rejects_is_logged(alert, webhook, capfd):
@@ -127,21 +142,65 @@ def test_a_webhook_that_rejects_is_logged(alert, webhook, capfd):
     assert "canary" not in printed
 
 
-@pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "ConnectError"), ("no host\n", "InvalidURL")])
-def test_a_webhook_that_cannot_be_reached_is_logged(host, why, alert, webhook, connect, capfd):
-    connect("chat", connection(free_port(), host=host))
+@pytest.mark.parametrize(
+    ("changes", "why", "attempts"),
+    [
+        ({"host": "127.0.0.1"}, "The webhook of connection chat cannot be reached: ConnectError. Check host", 4),
+        ({"host": "{no} host"}, "Connection chat has no usable host", 0),
+        ({"host": "h:x"}, "has an address that is no URL", 1),
+        ({"host": ""}, "Connection chat has no usable host", 0),
+        ({"extra": {"format": "discord"}}, "The extra format of connection chat is none of plain, slack, teams", 0),
+        ({"extra": {"ca_bundle": "/no/such.pem"}}, "bundle /no/such.pem (extra ca_bundle of connection chat)", 0),
+    ],
+)  # fmt: skip
+def test_an_alert_that_is_not_sent_is_told(changes, why, attempts, alert, webhook, connect, pauses, capfd):
+    connect("chat", connection(free_port(), **changes))
     alert()
     printed = "".join(capfd.readouterr())
     assert MESSAGE["text"] in printed
-    assert f"The webhook of connection chat cannot be reached: {why}." in printed
+    assert "The alert was not delivered. " in printed
+    assert why in printed
+    assert "canary" not in printed
+    assert len(pauses) == max(0, attempts - 1)
+
+
+def test_whether_it_was_delivered_is_returned(webhook, monkeypatch):
+    assert AlertNotifier(subject=SUBJECT).alert(ON_A_WORKER)
+    webhook.status = 410
+    assert not AlertNotifier(subject=SUBJECT).alert(ON_A_WORKER)
+    monkeypatch.delenv("AIRFLOW__BIZTALK_SERVICES__ALERT_CONN_ID")
+    assert AlertNotifier(subject=SUBJECT).alert(ON_A_WORKER)
+
+
+def test_a_missing_connection_is_told(alert, monkeypatch, capfd):
+    monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__ALERT_CONN_ID", "no_such_connection")
+    alert()
+    printed = "".join(capfd.readouterr())
+    assert MESSAGE["text"] in printed
+    assert "There is no connection no_such_connection, or none that Airflow can read. Create or correct it" in printed
+
+
+@pytest.mark.parametrize("broken", ["{", "http://[canary", '{"conn_type": "http", "port": "canary"}'])
+def test_a_connection_that_cannot_be_read_breaks_nothing(broken, alert, webhook, monkeypatch, capfd):
+    monkeypatch.setenv("AIRFLOW_CONN_CHAT", broken)
+    alert()
+    printed = "".join(capfd.readouterr())
+    assert "The alert was not delivered. There is no connection chat, or none that Airflow can read." in printed
     assert "canary" not in printed
 
 
-def test_a_missing_connection_is_named(alert, monkeypatch, capfd):
-    monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__ALERT_CONN_ID", "no_such_connection")
-    with pytest.raises(AirflowNotFoundException, match="no_such_connection"):
-        alert()
-    assert MESSAGE["text"] in "".join(capfd.readouterr())
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (BackupServiceError("Service a/b cannot be suspended."), "Service a/b cannot be suspended."),
+        (ValueError("Server=x;Password=two canary"), "ValueError: Server=x;Password=***"),
+        ("Airflow's own words", "Airflow's own words"),
+    ],
+)
+def test_the_alert_of_a_failed_step_has_its_reason(error, reason, webhook, capfd):
+    AlertNotifier(subject=SUBJECT).notify({**ON_A_WORKER, "exception": error})
+    assert webhook.received == [("/hooks/canary", {**MESSAGE, "text": f"{MESSAGE['text']}: {reason}"})]
+    assert "canary" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("state", ["failed", "success"])

@@ -16,6 +16,7 @@ from biztalk_services.provider.sensors import OperationSensor
 from biztalk_services.provider.waiting import WaitFailedError
 
 from tests.archive.azurite import ACCOUNT, free_port
+from tests.conftest import AIRFLOW_ID
 from tests.provider.connections import CLOUD_SERVICE, NAME, SERVICE, storage
 from tests.provider.fakes import Died, EndedInTrigger, dies_once, loses_response
 
@@ -124,7 +125,7 @@ class TestBackUpOnce:
         assert (started["account"], started["container"]) == (ACCOUNT, name)
         assert started["etag"] == backup.quiesced["etag"]
         (request,) = requests("backup")
-        assert request["client_request_id"] == f"nightly:{run.run_id}:back_up:0:backup"
+        assert request["client_request_id"] == f"{AIRFLOW_ID}:nightly:{run.run_id}:back_up:0:backup"
 
     def test_before_the_intent(self, backup, run, blobs, operations, clock, name):
         run.store("back_up").dies_at = "backup"

@@ -79,7 +79,7 @@ def taken(archive, clock) -> Callable[..., BackupReference]:
 def alerts(monkeypatch) -> list[str]:
     """Subjects of the alerts."""
     subjects: list[str] = []
-    monkeypatch.setattr(AlertNotifier, "notify", lambda self, context: subjects.append(self.subject))
+    monkeypatch.setattr(AlertNotifier, "alert", lambda self, context: subjects.append(self.subject) is None)
     return subjects
 
 

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 from airflow.sdk import BaseHook, Connection
+from biztalk_services.archive.errors import StorageConnectionError
 from biztalk_services.drivers.biztalk.driver import BizTalkDriver
 from biztalk_services.drivers.registry import CONNECT, ConnectionNotFoundError
 from biztalk_services.model.errors import BackupServiceError
@@ -113,7 +114,7 @@ FAILURES = {
     "another subscription": ({"login": "00000000-0000-0000-0000-000000000000"}, "uploaded to th"),
     "no subscription": ({"login": None}, "subscription id"),
     "no server": ({"port": free_port()}, "Could not connect"),
-    "an URL as host": ({"host": "https://127.0.0.1/x"}, "without scheme"),
+    "an URL as host": ({"host": "https://127.0.0.1/x"}, "without user, path and query"),
     "an unknown host": ({"host": "no-such-host.invalid"}, "Could not connect"),
     "an API version that is too old": ({"extra": {"api_version": "2009-01-01"}}, "MissingOrIncorrectVersionHeader"),
 }
@@ -146,7 +147,8 @@ def test_the_storage_account(azurite, connect, blobs):
     assert account.container_exists("taken-already")
     assert not account.container_exists(f"free-{NAME}")
     connect("other", storage(azurite, login="another"))
-    assert AirflowConnections().storage("other").name
+    with pytest.raises(StorageConnectionError, match="the path /devstoreaccount1, and the account is another"):
+        AirflowConnections().storage("other")
 
 
 def test_an_archive_is_a_connection_and_a_container():

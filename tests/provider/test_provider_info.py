@@ -74,6 +74,7 @@ def test_the_driver_reads_exactly_the_fields():
 
     me = identity("me")
     connection = SimpleNamespace(
+        conn_id="biztalk_default",
         login="subscription",
         host=None,
         port=None,

@@ -13,16 +13,21 @@ from biztalk_services.flows.backup_report import (
     BackupsFailedError,
     require_success,
 )
+from biztalk_services.model.service import ServiceKey, ServiceRef
+from biztalk_services.provider.connections import open_archive
 from biztalk_services.provider.operators.find import FindServicesOperator
+from biztalk_services.provider.operators.report import ReportBackupsOperator
 
 from tests.archive.azurite import ACCOUNT, free_port
-from tests.provider.connections import NAME, management
+from tests.emulator.driver import SUBSCRIPTION
+from tests.provider.connections import NAME, SERVICE, management
+from tests.provider.fakes import Run
 from tests.provider.walk import Night
 
 pytestmark = pytest.mark.usefixtures("connections", "clock")
 
 NAMES = [
-    "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
+    "conn_id", "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
     "suspended_seconds", "state",
 ]  # fmt: skip
 
@@ -73,7 +78,7 @@ def test_only_editions_without_backups_is_no_success(run, container):
 
 
 def test_nothing_chosen_is_no_success(run, container, monkeypatch):
-    monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__EXCLUDE", "*")
+    monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__INCLUDE", "nothing-at-all")
     night = Night(run, container=container).all()
     assert night.outcome == []
     assert "No service was backed up" in night.failure
@@ -95,6 +100,10 @@ def test_the_search_died_without_a_sentence(run, container, monkeypatch):
     night = Night(run, container=container).all()
     assert night.outcome is None
     assert "See the log of find_services." in night.failure
+
+
+def key() -> ServiceKey:
+    return ServiceKey(SUBSCRIPTION, ServiceRef.parse(SERVICE))
 
 
 def failed_row(night: Night, service: str = NAME) -> dict:
@@ -195,7 +204,8 @@ def test_a_step_that_died_without_a_sentence(run, container):
     night = Night(run, NAME, container=container).until("service.suspend")
     run.states["service.suspend_0"] = "failed"
     row = failed_row(night)
-    assert (row["failed_step"], row["reason"]) == ("suspend", "See the log of service.suspend.")
+    assert row["failed_step"] == "suspend"
+    assert row["reason"].startswith("See the log of service.suspend. It ended without a reason, or a person marked it")
 
 
 def test_a_service_that_does_not_exist_at_the_end(run, container, emulator):
@@ -212,6 +222,98 @@ def test_what_others_suspended_is_backed_up_and_stays(run, container, emulator, 
     assert (requests("suspend"), requests("resume")) == ([], [])
 
 
+class TestMarked:
+    """A person marks the run: Airflow rewrites the states of steps, and lets the teardowns run."""
+
+    def test_as_failed_before_the_services_are_found(self, run, container):
+        night = Night(run, NAME, container=container)
+        run.xcoms.clear()
+        run.states.clear()
+        night.mark("failed", "find_services").all()
+        assert night.states["service.resume"] == "skipped"
+        assert "could not be found, and nothing was done" in night.failure
+        assert "a person marked it or the run" in night.failure
+
+    @pytest.mark.parametrize("at", ["service.check_backup", "service.wait_for_slot", "service.wait_until_drained"])
+    def test_as_failed_before_a_suspension(self, at, run, container, requests, emulator):
+        row = failed_row(Night(run, NAME, container=container).until(at).mark("failed", at))
+        assert (row["failed_step"], row["state"], row["backup"]) == (at.partition(".")[2], "Active", None)
+        assert requests("suspend") == []
+
+    @pytest.mark.parametrize("state", ["failed", "success"])
+    def test_while_a_service_is_backed_up(self, state, run, container, emulator):
+        at = "service.wait_for_backup"
+        night = Night(run, NAME, container=container).until(at).mark(state, at)
+        row = failed_row(night)
+        assert (row["state"], row["backup"]) == ("Active", None)
+        assert "service.wait_for_backup" in row["reason"]
+        assert "service.wait_for_slot" not in row["reason"]
+        archive = open_archive(f"biztalk_backup_storage/{container}")
+        assert archive.locks.of(key()) is None
+
+    def test_as_succeeded_while_the_reference_is_published(self, run, container):
+        at = "service.publish_reference"
+        row = failed_row(Night(run, NAME, container=container).until(at).mark("success", at))
+        assert (row["failed_step"], row["backup"]) == ("publish_reference", None)
+
+    def test_what_was_published_is_backed_up(self, run, container):
+        """Airflow makes finished steps of a mapped group failed with the one that works."""
+        night = Night(run, NAME, container=container).until("report")
+        for step in night.states:
+            night.states[step] = "skipped" if step.startswith("service.check") else "failed"
+        (row,) = night.report()
+        assert (row["outcome"], row["failed_step"], row["reason"]) == (BACKED_UP, None, None)
+        assert night.failure is None
+
+    def test_a_reference_whose_step_was_ended_is_found(self, run, container):
+        """It was written, and its step did not come to hand it on."""
+        night = Night(run, NAME, container=container).until("report")
+        del run.xcoms["service.publish_reference", 0, "return_value"]
+        night.states["service.publish_reference_0"] = "failed"
+        (row,) = night.report()
+        assert (row["outcome"], row["backup"]) == (BACKED_UP, f"{ACCOUNT}/{night.backup_name()}")
+
+
+def test_a_run_that_ended_without_its_report_locks_nothing(run, container):
+    """Its lock may be taken over, because it has ended."""
+    Night(run, NAME, container=container).until("report")
+    locks = open_archive(f"biztalk_backup_storage/{container}").locks
+    assert locks.of(key()).run.run_id == run.run_id
+    (row,) = Night(Run(), NAME, container=container).all().outcome
+    assert row["outcome"] == BACKED_UP
+    assert locks.of(key()) is None
+
+
+def test_what_was_handed_on_is_not_taken_for_another_service(run, container):
+    """The services were found again, in another order."""
+    night = Night(run, NAME, container=container).until("report")
+    job = night.xcom("find_services")[0] | {"backup_name": "another-20260101-020000-abcdef"}
+    run.xcoms["find_services", -1, "return_value"] = [job]
+    row = failed_row(night)
+    assert (row["failed_step"], row["backup"]) == ("publish_reference", None)
+
+
+def test_a_list_that_was_not_handed_on_is_no_edition(run, container):
+    """Airflow has refused it, for example because it is longer than its limit."""
+    night = Night(run, NAME, "contosodev", container=container)
+    del run.xcoms["find_services", -1, "return_value"]
+    run.xcoms["find_services", -1, "failure"] = "There are too many."
+    night.states["find_services"] = "failed"
+    rows = {row["service"]: row for row in night.all().outcome}
+    assert rows["contosodev"]["outcome"] == NO_BACKUP
+    assert (rows[NAME]["outcome"], rows[NAME]["failed_step"]) == (FAILED, "find_services")
+    assert rows[NAME]["reason"] == "Its backup was not begun. There are too many."
+    assert rows[NAME]["state"] == "Active"
+
+
+def test_a_report_that_cannot_be_made_leaves_why(run, container, monkeypatch):
+    monkeypatch.setattr(ReportBackupsOperator, "states", lambda *_: {}[0])
+    night = Night(run, NAME, container=container).until("report")
+    night.step("report")
+    assert isinstance(night.errors["report"], KeyError)
+    assert night.xcom("report", "failure") == "The report could not be made (KeyError)."
+
+
 def test_the_report_is_pushed_before_the_run_is_failed(run, container):
     night = Night(run, NAME, container=container)
     run.xcoms["find_services", -1, "all_services"] = []
@@ -223,9 +325,9 @@ def test_the_report_is_pushed_before_the_run_is_failed(run, container):
 @pytest.mark.parametrize("kinds", [[], [NO_BACKUP], [FAILED], [BACKED_UP, FAILED], [NO_BACKUP, FAILED]])
 def test_what_is_no_success(kinds):
     with pytest.raises(BackupsFailedError):
-        require_success([BackupOutcome("s", "c", None, None, kind) for kind in kinds])
+        require_success([BackupOutcome("north", "s", "c", None, None, kind) for kind in kinds])
 
 
 @pytest.mark.parametrize("kinds", [[BACKED_UP], [BACKED_UP, BACKED_UP], [BACKED_UP, NO_BACKUP]])
 def test_what_is(kinds):
-    require_success([BackupOutcome("s", "c", None, None, kind) for kind in kinds])
+    require_success([BackupOutcome("north", "s", "c", None, None, kind) for kind in kinds])

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from biztalk_services.archive.archive import Archive
 from biztalk_services.flows.restore_report import FAILED, PLANNED, REFUSED, RESTORED
+from biztalk_services.model.service import ServiceKey, ServiceRef
 from biztalk_services.provider.connections import open_archive
 
 from tests.archive.azurite import free_port
+from tests.emulator.driver import SUBSCRIPTION
 from tests.provider.connections import CLOUD_SERVICE, NAME, SERVICE, management
 from tests.provider.fakes import Run
 from tests.provider.surroundings import AGREEMENT, ARCHIVE, CATALOG, Surroundings, fresh
@@ -54,7 +56,8 @@ def records(blobs, service: str) -> list[dict[str, Any]]:
 
 
 def is_locked(archive: Archive, service: str = NAME) -> bool:
-    return archive.locks.of(service) is not None
+    key = ServiceKey(SUBSCRIPTION, ServiceRef.parse(f"{CLOUD_SERVICE}/{service}"))
+    return archive.locks.of(key) is not None
 
 
 def operations_since(around: Surroundings, mark: int) -> list[str]:
@@ -376,6 +379,55 @@ class TestItFails:
         assert restoration.outcome["outcome"] == REFUSED
         assert restoration.outcome["service"] is None
         assert "has no reference to backup never-taken" in restoration.failure
+
+
+class TestMarked:
+    """A person marks the run as failed: what waits for its next try is skipped, and the teardowns run."""
+
+    def test_while_it_waits_for_its_approval(self, run, around, archive):
+        since = around.mark()
+        restoration = Restoration(run, **REPLACE).until("approval").mark("failed", "approval").all()
+        assert restoration.outcome["outcome"] == REFUSED
+        assert restoration.failure.startswith("See the log of approval.")
+        assert restoration.failure.endswith("Nothing was changed.")
+        assert around.changes(since) == []
+
+    def test_before_its_plan(self, run, around):
+        restoration = Restoration(run, **REPLACE, plan_only=True).mark("failed", "plan").all()
+        assert restoration.outcome["outcome"] == REFUSED
+        assert restoration.failure.endswith("Nothing was changed.")
+
+    def test_while_the_existing_service_is_suspended(self, run, around, origin, emulator, archive):
+        at = "replace.wait_for_backup"
+        restoration = Restoration(run, **REPLACE, backup=origin["container"]).until(at).mark("failed", at).all()
+        assert restoration.outcome["outcome"] == FAILED
+        assert f"Service {SERVICE} is Active now." in restoration.failure
+        assert emulator.state(NAME) == "Active"
+        assert not is_locked(archive)
+
+    @pytest.mark.parametrize("sentence", ["The response was lost.", None])
+    def test_while_the_deletion_waits_for_its_next_try(self, sentence, run, around, origin):
+        at = "replace.wait_until_deleted"
+        restoration = Restoration(run, **REPLACE, backup=origin["container"]).until(at)
+        for place in [place for place in run.xcoms if place[0] == "replace.delete"]:
+            del run.xcoms[place]
+        if sentence:
+            run.xcoms["replace.delete", -1, "failure"] = sentence
+        restoration.states["replace.delete"] = "skipped"
+        restoration.mark("failed", at).all()
+        outcome = restoration.outcome
+        assert (outcome["outcome"], outcome["state"]) == (FAILED, None)
+        assert outcome["safety_backup"].endswith(outcome["undo_form"]["backup"])
+        assert "Nothing was changed" not in restoration.failure
+        assert (sentence or "") in restoration.failure
+
+    def test_what_was_done_is_restored_whatever_its_states(self, run, around):
+        name = fresh("copy")
+        restoration = Restoration(run, service=NAME, target_name=name, tracking_conn_id=around.new_database(name))
+        restoration.until("report")
+        for step in ("confirm_plan", "restore", "wait_for_restore", "verify_restore"):
+            restoration.states[step] = "failed"
+        done(restoration.all())
 
 
 class TestTheNameIsUsedAgain:

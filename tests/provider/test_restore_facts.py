@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from biztalk_services.archive.archive import Archive
-from biztalk_services.archive.errors import BackupDamagedError, NotInCatalogError, WrongAccountError
-from biztalk_services.flows.plan_restore import Planner, RestoreRefusedError
+from biztalk_services.archive.errors import (
+    AmbiguousServiceError,
+    BackupDamagedError,
+    NotInCatalogError,
+    WrongAccountError,
+)
+from biztalk_services.flows.plan_restore import Planner, RestoreRefusedError, driver_of, find_backup
 from biztalk_services.flows.restore_checks import not_locked
 from biztalk_services.model.backup import BackupReference, StoredBlob
 from biztalk_services.model.checks import Check
+from biztalk_services.model.errors import AuthenticationError
 from biztalk_services.model.records import Lock
 from biztalk_services.model.run import Run as RunOfLock
+from biztalk_services.model.service import ServiceKey, ServiceRef
 from biztalk_services.provider.base import run_of, run_state
 from biztalk_services.provider.connections import open_archive
 from biztalk_services.provider.hook import driver_for
@@ -24,6 +32,7 @@ from biztalk_services.provider.hook import driver_for
 from tests.archive.azurite import ACCOUNT
 from tests.archive.samples import reference
 from tests.biztalk.inventories import inventory
+from tests.conftest import AIRFLOW_ID
 from tests.emulator.driver import SUBSCRIPTION
 from tests.provider.connections import NAME, SERVICE
 from tests.provider.fakes import DAG_ID, Run
@@ -40,7 +49,7 @@ def archive(connections: None) -> Archive:
 def planner(run: Run, archive: Archive) -> Planner:
     ti = run.context("plan")["ti"]
     driver = driver_for("biztalk_default")
-    return Planner(driver, archive, run_of(ti), lambda other: run_state(ti, other), run.run_after)
+    return Planner(driver, "biztalk_default", archive, run_of(ti), lambda other: run_state(ti, other), run.begun_at)
 
 
 @pytest.fixture
@@ -65,16 +74,21 @@ def test_the_subscription_and_its_services(planner):
 
 @pytest.fixture
 def locked(archive) -> Callable[..., Lock]:
-    def lock(dag_id: str, run_id: str, hours: float = 1) -> Lock:
-        taken = Lock(NAME, RunOfLock(dag_id, run_id), "backup", datetime.now(UTC) + timedelta(hours=hours))
+    def lock(dag_id: str, run_id: str, hours: float = 1, airflow: str = AIRFLOW_ID) -> Lock:
+        until = datetime.now(UTC) + timedelta(hours=hours)
+        taken = Lock(SERVICE, SUBSCRIPTION, RunOfLock(dag_id, run_id, airflow), "backup", until)
         archive.locks.take(taken, has_ended=lambda run: True)
         return taken
 
     return lock
 
 
-def one_run(planner: Planner, name: str = NAME) -> Check:
-    check = not_locked(planner.archive, name, planner.run, planner.run_state)
+def key(address: str = SERVICE) -> ServiceKey:
+    return ServiceKey(SUBSCRIPTION, ServiceRef.parse(address))
+
+
+def one_run(planner: Planner, service: str = SERVICE) -> Check:
+    check = not_locked(planner.archive, key(service), planner.run, planner.run_state)
     assert check.rule == "one-run"
     return check
 
@@ -83,10 +97,11 @@ def test_the_lock_of_another_active_run(planner, run, locked):
     assert one_run(planner).passed
     run.active_runs.add("other")
     held = locked(DAG_ID, "other")
-    check = one_run(planner, NAME.upper())
-    assert planner.archive.locks.of(NAME.upper()) == held
+    check = one_run(planner, SERVICE.upper())
+    assert planner.archive.locks.of(key(SERVICE.upper())) == held
     assert (check.passed, str(held) in check.message) == (False, True)
-    assert one_run(planner, "billing").passed
+    assert one_run(planner, "contoso-west-us/billing").passed
+    assert one_run(planner, f"another/{NAME}").passed
 
 
 def test_the_lock_of_a_run_that_ended_without_release(planner, locked):
@@ -116,6 +131,14 @@ def test_a_run_of_another_dag_may_have_our_id(planner, run, locked):
     run.active_runs.add(run.run_id)
     assert one_run(planner).passed
     held = locked("another", run.run_id)
+    check = one_run(planner)
+    assert (check.passed, str(held) in check.message) == (False, True)
+
+
+@pytest.mark.parametrize("airflow", ["e5f60718", ""])
+def test_a_run_of_another_airflow_may_have_our_ids(airflow, planner, run, locked):
+    """Whether that run has ended is not known here, whatever became of ours; an earlier version stored no Airflow."""
+    held = locked(DAG_ID, run.run_id, airflow=airflow)
     check = one_run(planner)
     assert (check.passed, str(held) in check.message) == (False, True)
 
@@ -151,8 +174,13 @@ def test_earlier_durations(archive):
 # --- which backup a form means ---------------------------------------------------------------------------------------
 
 
+def found(planner: Planner, form: dict[str, Any]) -> BackupReference:
+    return find_backup(planner.archive, form, {"biztalk_default": lambda: planner.driver})
+
+
 def meant(planner: Planner, **form: Any) -> str:
-    backup, request = planner.find_backup(form)
+    backup = found(planner, form)
+    request = planner.request(form, backup)
     assert (request.service, request.backup) == (backup.service, backup.container)
     return backup.container
 
@@ -182,11 +210,74 @@ def test_a_reference_counts_as_the_catalog_has_it(planner):
     with pytest.raises(NotInCatalogError):
         meant(planner, service="orders", backup=reference().to_dict())
     planner.archive.catalog.publish(reference())
-    backup, _ = planner.find_backup({"backup": reference().to_dict() | {"edition": "basic"}})
+    backup = found(planner, {"backup": reference().to_dict() | {"edition": "basic"}})
     assert backup == reference()
 
 
 def test_a_reference_to_a_backup_of_another_service(planner):
     planner.archive.catalog.publish(reference())
-    with pytest.raises(RestoreRefusedError, match=r"names service billing, and the backup .* is one of service orders"):
+    with pytest.raises(
+        RestoreRefusedError, match=r"names service billing, and the backup .* is one of service contoso-"
+    ):
         meant(planner, service="billing", backup=reference().to_dict())
+
+
+def test_of_services_of_one_name_the_scope_tells_which_is_meant(planner):
+    west, east = (
+        reference(),
+        reference("orders-20260102-020000", scope="contoso-east", finished_at=reference().created_at),
+    )
+    for each in (west, east):
+        planner.archive.catalog.publish(each)
+    assert meant(planner, service="contoso-west/orders") == west.container
+    assert meant(planner, service="Contoso-East/Orders") == east.container
+    assert meant(planner, service="biztalk_default/contoso-east/orders") == east.container
+    assert meant(planner, service="orders", backup=west.container) == west.container
+    with pytest.raises(AmbiguousServiceError, match="contoso-east/orders in subscription"):
+        meant(planner, service="orders")
+    with pytest.raises(RestoreRefusedError, match="names service contoso-east/orders, and the backup"):
+        meant(planner, service="contoso-east/orders", backup=west.container)
+
+
+def elsewhere() -> BackupReference:
+    """A newer backup of a service of the same address in another subscription."""
+    return reference("orders-20260102-020000", finished_at=reference().created_at, subscription_id="0b51f9c2")
+
+
+def test_only_a_backup_of_the_subscription_is_the_newest(planner):
+    """Another one is refused by the plan, when it is named."""
+    own, other = reference(), elsewhere()
+    for each in (own, other):
+        planner.archive.catalog.publish(each)
+    assert meant(planner, service="orders") == own.container
+    assert meant(planner, service="orders", backup=other.container) == other.container
+
+
+def test_where_there_are_several_subscriptions_their_backups_are_told_apart(planner):
+    own, other = reference(), elsewhere()
+    for each in (own, other):
+        planner.archive.catalog.publish(each)
+    drivers = {"north": lambda: planner.driver, "south": lambda: SimpleNamespace(subscription_id=other.subscription_id)}
+
+    def chosen(service: str) -> tuple[str, str]:
+        backup = find_backup(planner.archive, {"service": service}, drivers)
+        return backup.container, driver_of(backup, drivers)[0]
+
+    assert chosen("north/contoso-west/orders") == (own.container, "north")
+    assert chosen("south/contoso-west/orders") == (other.container, "south")
+    for unclear in ("orders", "contoso-west/orders"):
+        with pytest.raises(AmbiguousServiceError):
+            chosen(unclear)
+    with pytest.raises(RestoreRefusedError, match="no connection west in option conn_id; it has north, south"):
+        chosen("west/contoso-west/orders")
+
+
+def test_a_broken_connection_does_not_matter_to_a_restore_through_another(planner):
+    def broken() -> Any:
+        raise AuthenticationError("Rejected.")
+
+    drivers = {"broken": broken, "north": lambda: planner.driver}
+    assert driver_of(reference(), drivers)[0] == "north"
+    with pytest.raises(AuthenticationError):  # it may be the one
+        driver_of(elsewhere(), drivers)
+    assert driver_of(elsewhere(), {"north": lambda: planner.driver})[0] == "north"

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from airflow.sdk import XComArg
 from biztalk_services.archive.archive import Archive
-from biztalk_services.archive.errors import ServiceLockedError
+from biztalk_services.archive.errors import ServiceLockedError, StorageError
 from biztalk_services.flows.plan_restore import Planner, PlanOutdatedError, RestoreRefusedError
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.control_numbers import NumberRow
@@ -25,7 +25,8 @@ from biztalk_services.provider.operators.backup import CheckBackupOperator
 from biztalk_services.provider.operators.plan import PlanRestoreOperator
 
 from tests.archive.azurite import free_port
-from tests.provider.connections import NAME, SERVICE, storage
+from tests.archive.troubled_storage import Trouble, troubled
+from tests.provider.connections import NAME, SERVICE, SERVICE_KEY, storage
 from tests.provider.fakes import Run, TaskInstance
 from tests.provider.surroundings import ARCHIVE, Surroundings
 from tests.provider.walk import Restoration
@@ -353,7 +354,7 @@ class TestOutdated:
         restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("confirm_plan")
         first = restoration.step("confirm_plan")
         assert restoration.step("confirm_plan")["hash"] == first["hash"]
-        assert archive.locks.of(NAME).run.run_id == run.run_id
+        assert archive.locks.of(SERVICE_KEY).run.run_id == run.run_id
 
 
 class TestOneRun:
@@ -372,7 +373,7 @@ class TestOneRun:
     def test_a_night_leaves_a_service_that_is_restored_alone(self, around, origin, run):
         self.confirmed(run, origin)
         night = Run(active_runs={run.run_id})
-        holder = rf"Service {NAME} is locked by run {run.run_id} of .* \(restore\)"
+        holder = rf"Service {SERVICE} is locked by run {run.run_id} of .* \(restore\)"
         with pytest.raises(ServiceLockedError, match=holder):
             self.check(night)
         night.active_runs.clear()
@@ -422,11 +423,26 @@ class TestOneRun:
 
     def test_the_safety_backup_does_not_shorten_the_lock(self, around, origin, run, archive):
         restoration = self.confirmed(run, origin)
-        before = archive.locks.of(NAME)
+        before = archive.locks.of(SERVICE_KEY)
         restoration.until("replace.wait_until_drained")
-        after = archive.locks.of(NAME)
+        after = archive.locks.of(SERVICE_KEY)
         assert (after.run, after.purpose) == (before.run, "restore")
         assert after.until >= before.until
+
+
+class TestArchive:
+    @pytest.mark.parametrize("code", ["AuthorizationFailure", "BlobImmutableDueToPolicy"])
+    def test_one_that_cannot_be_written_stops_it_first(self, around, origin, run, azurite, code):
+        restoration = Restoration(run, **REPLACE, backup=origin["container"]).until("confirm_plan")
+        since = around.mark()
+        with troubled(azurite) as proxy:
+            proxy.troubles = [Trouble("PUT", "/checks/", 409 if "Policy" in code else 403, code, count=9)]
+            around.connect("biztalk_backup_storage", storage(azurite, host=proxy.url))
+            restoration.all()
+        error = restoration.errors["confirm_plan"]
+        assert isinstance(error, StorageError)
+        assert code in str(error)
+        assert around.changes(since) == []
 
 
 class TestXCom:
@@ -442,7 +458,7 @@ class TestXCom:
         assert made["request"]["backup"] == origin["container"]
         assert plan.backup == BackupReference.from_dict(origin)
         assert plan.stored == archive.catalog.inventory(NAME, origin["container"]).settings
-        assert plan.safety_backup == f"{NAME}-{run.run_after:%Y%m%d-%H%M%S}"
+        assert plan.safety_backup == f"{NAME}-{run.begun_at:%Y%m%d-%H%M%S}-{SERVICE_KEY.digest}"
         assert plan.request.resume_afterwards is True
         assert {value["check"] for value in made["values"]} == {"passed", "not possible"}
         keys = {key for task_id, _, key in run.xcoms if task_id == "plan"}
@@ -457,6 +473,7 @@ class TestXCom:
         plan = RestorePlan.from_dict(made)
         request, target, existing = plan.request, plan.target, plan.existing
         changes: dict[str, list[Any]] = {
+            "conn_id": ["another"],
             "request": [
                 replace(request, margin=request.margin + 1),
                 replace(request, resume_afterwards=False),

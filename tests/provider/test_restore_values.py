@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from biztalk_emulator.connection_strings import Login, pairs, parse_login
 from biztalk_services.drivers.biztalk.connect import ConnectionSources
 from biztalk_services.drivers.biztalk.options import BizTalkOptions, BizTalkOverrides
 from biztalk_services.drivers.biztalk.values import (
@@ -41,6 +42,8 @@ ACS, TRACKING, ARCHIVE, MONITORING, CERTIFICATE = (
 )
 DATABASE = "Data Source=tcp:sql.example,1433;Initial Catalog=Tracking"
 STORE = f"AccountName={ACCOUNT}"
+RECORDED = {"Edition": "premium"}
+HOST = f"{NAME}.biztalk.windows.net"
 
 
 def values_of(stored: dict[str, str] | None = None, target: str = NAME, **form: str) -> dict[str, Value]:
@@ -166,20 +169,34 @@ def test_a_tracking_connection_without_a_field(connect, lacking, fields):
     "fields",
     [
         {"password": f"{SECRET};x"},
+        {"password": f"a;Database={SECRET};b"},
         {"password": f"'{SECRET}"},
         {"password": f'"{SECRET}"'},
-        {"password": f" {SECRET}"},
+        {"password": f'it\'s "{SECRET}";'},
+        {"password": f" {SECRET} "},
+        {"password": f"={SECRET}=="},
         {"password": f"{SECRET}\n"},
         {"login": "me;Password=x"},
-        {"schema": "a;b"},
-        {"host": "sql.example;x"},
+        {"schema": "a b"},
     ],
 )
-def test_what_a_connection_string_cannot_carry(connect, fields):
+def test_what_a_connection_string_carries_in_quotes(connect, reading, fields):
     connect("sql", sql(**fields))
+    (value,) = [each for each in values_of({}, tracking_conn_id="sql").values() if each.setting == TRACKING]
+    given = {"login": "biztalk", "password": SECRET, "schema": "Tracking"} | fields
+    written = value.sent["tracking_store"]
+    assert parse_login(written) == Login(given["login"], given["password"])  # as another reader reads it
+    assert dict(pairs(written))["Initial Catalog"] == given["schema"]
+    assert value.planned().check == "passed"
+    assert SECRET not in f"{value} {value.planned()}"
+
+
+def test_what_no_connection_string_can_carry(connect):
+    connect("sql", sql(password=f"{SECRET}\0"))
     plan = planned(TRACKING, tracking_conn_id="sql")
     assert plan.check == "failed"
-    assert "semicolon" in plan.sentence
+    assert "Connection sql cannot be used. A connection string cannot hold the value of Password" in plan.sentence
+    assert SECRET not in plan.sentence
 
 
 def test_what_xml_cannot_carry_fails(connect, reading):
@@ -436,28 +453,28 @@ def test_a_certificate_that_fits(certificate, names):
         ({"common_name": "*.windows.net"}, "not for contosoorders"),
         ({"common_name": None}, "for no host, not for"),
         ({"common_name": "x", "hosts": ("a.example", "b.example")}, "for a.example, b.example, x, not for"),
-        ({"password": f"{SECRET}2"}, "or the password is wrong"),
+        ({"password": f"{SECRET}2"}, "is a PFX file, and the password is wrong"),
         ({"with_key": False}, "no certificate with its private key"),
     ],
 )
 def test_a_certificate_that_does_not_fit(certificate, changes, reason):
     certificate(pfx(**changes))
-    plan = planned(CERTIFICATE, certificate_conn_id="ssl")
+    plan = planned(CERTIFICATE, RECORDED, certificate_conn_id="ssl")
     assert plan.check == "failed"
     assert reason in plan.sentence
 
 
 def test_the_certificate_has_to_fit_the_new_name(certificate):
     certificate(pfx())
-    assert planned(CERTIFICATE, target="OrdersTwo", certificate_conn_id="ssl").check == "failed"
+    assert planned(CERTIFICATE, RECORDED, target="OrdersTwo", certificate_conn_id="ssl").check == "failed"
     certificate(pfx("orderstwo.biztalk.windows.net"))
-    assert planned(CERTIFICATE, target="OrdersTwo", certificate_conn_id="ssl").check == "passed"
+    assert planned(CERTIFICATE, RECORDED, target="OrdersTwo", certificate_conn_id="ssl").check == "passed"
 
 
 @pytest.mark.parametrize("content", [b"", b"no PFX", b"-----BEGIN CERTIFICATE-----\n"])
 def test_a_file_that_is_not_a_pfx(certificate, content):
     certificate(content)
-    plan = planned(CERTIFICATE, certificate_conn_id="ssl")
+    plan = planned(CERTIFICATE, RECORDED, certificate_conn_id="ssl")
     assert plan.check == "failed"
 
 
@@ -465,7 +482,7 @@ def test_a_file_that_is_not_a_pfx(certificate, content):
 def test_a_certificate_without_password_cannot_be_sent(certificate, password):
     """The check would pass, and the restore be refused when the existing service is deleted already."""
     certificate(pfx(password=None), password)
-    plan = planned(CERTIFICATE, certificate_conn_id="ssl")
+    plan = planned(CERTIFICATE, RECORDED, certificate_conn_id="ssl")
     assert plan.check == "failed"
     assert "no password" in plan.sentence
 
@@ -474,7 +491,7 @@ def test_a_certificate_without_password_cannot_be_sent(certificate, password):
 def test_a_file_that_cannot_be_read(connect, tmp_path, place):
     extra = {} if place is None else {"certificate_path": place and str(tmp_path / place)}
     connect("ssl", {"conn_type": "generic", "password": SECRET, "extra": extra})
-    plan = planned(CERTIFICATE, certificate_conn_id="ssl")
+    plan = planned(CERTIFICATE, RECORDED, certificate_conn_id="ssl")
     assert plan.check == "failed"
     assert "certificate_path" in plan.sentence or "cannot be read" in plan.sentence
 
@@ -482,10 +499,10 @@ def test_a_file_that_cannot_be_read(connect, tmp_path, place):
 def test_a_certificate_is_valid_between_its_dates():
     content = pfx(begins=timedelta(), ends=DAY)
     now = datetime.now(UTC)
-    assert "valid until" in check_ssl_certificate(content, SECRET, NAME, now + DAY / 2)
+    assert "valid until" in check_ssl_certificate(content, SECRET, HOST, now + DAY / 2)
     for moment in (now - DAY, now + 2 * DAY):
         with pytest.raises(InvalidValueError, match="not valid now"):
-            check_ssl_certificate(content, SECRET, NAME, moment)
+            check_ssl_certificate(content, SECRET, HOST, moment)
 
 
 # --- all of them -----------------------------------------------------------------------------------------------------

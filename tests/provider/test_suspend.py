@@ -19,6 +19,7 @@ from biztalk_services.provider.connections import open_archive
 from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
 from biztalk_services.provider.waiting import WaitFailedError
 
+from tests.conftest import AIRFLOW_ID
 from tests.provider.connections import CLOUD_SERVICE, NAME, SERVICE, storage
 from tests.provider.fakes import Died, EndedInTrigger, Run, dies_once, loses_response
 from tests.provider.surroundings import fresh
@@ -57,7 +58,7 @@ def test_suspends_and_resumes(suspend, resume, run, emulator, operations, reques
     assert emulator.state(NAME) == "Active"
     assert len(operations("resume")) == 1
     (request,) = requests("suspend")
-    assert request["client_request_id"] == f"nightly:{run.run_id}:suspend:0:suspend"
+    assert request["client_request_id"] == f"{AIRFLOW_ID}:nightly:{run.run_id}:suspend:0:suspend"
 
 
 @pytest.mark.parametrize("state", ["Suspended", "Stopped"])

@@ -24,17 +24,19 @@ from biztalk_services.provider.connections import open_archive
 from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
 from biztalk_services.provider.operators.watchdog import CheckSuspensionOperator, FindSuspensionsOperator
 
+from tests.conftest import AIRFLOW_ID
 from tests.emulator.driver import SUBSCRIPTION
 from tests.provider.connections import NAME, SERVICE
 from tests.provider.fakes import Died, Run, dies_once
 
 pytestmark = pytest.mark.usefixtures("connections", "clock")
 
+LEFT = f"Service {SERVICE} was left suspended by run dead of nightly in Airflow {AIRFLOW_ID} (backup)"
 UNREACHABLE = {
     "conn_type": "wasb",
-    "login": "x",
+    "login": "nowhere",
     "password": "eA==",
-    "host": "http://127.0.0.1:1/x",
+    "host": "http://127.0.0.1:1/nowhere",
     "extra": {"retry_total": 0},
 }
 
@@ -58,12 +60,17 @@ def records(places, connections) -> SuspensionRecords:
 def left(records, emulator) -> Callable[..., SuspensionRecord]:
     """Leaves a service suspended: its state, and an open record."""
 
-    def leave(state: str = "Suspended", run_id: str = "dead", hours: float = -1, **changes: Any) -> SuspensionRecord:
+    def leave(
+        state: str = "Suspended", run_id: str = "dead", hours: float = -1, airflow: str = AIRFLOW_ID, **changes: Any
+    ) -> SuspensionRecord:
         emulator.force(NAME, state)
         opened_at = datetime.now(UTC) + timedelta(hours=hours)
         fields = {"service": SERVICE, "subscription_id": SUBSCRIPTION, "reason": "backup"} | changes
         record = SuspensionRecord(
-            run=RecordedRun("nightly", run_id), opened_at=opened_at, resume_by=opened_at + timedelta(hours=2), **fields
+            run=RecordedRun("nightly", run_id, airflow),
+            opened_at=opened_at,
+            resume_by=opened_at + timedelta(hours=2),
+            **fields,
         )
         records.open(record)
         return record
@@ -119,7 +126,7 @@ def test_what_a_dead_run_left_is_resumed_and_alerted(watch, left, records, emula
     assert watch() == []
     assert len(operations("resume")) == 1
     resumed, over = alerts
-    assert f"Service {SERVICE} was left suspended by run dead of nightly (backup)" in resumed
+    assert LEFT in resumed
     assert "Its resumption was requested" in resumed
     assert "That is over: it is Active" in over
     assert record.service == SERVICE
@@ -166,9 +173,7 @@ def test_a_failed_resumption_is_requested_again_and_alerted(watch, left, emulato
     assert actions(watch()) == ["close"]
     assert len(operations("resume")) == 2
     _, failed, over = alerts
-    assert failed.startswith(
-        f"Service {SERVICE} was left suspended by run dead of nightly (backup) and is not resumed: "
-    )
+    assert failed.startswith(f"{LEFT} and is not resumed: ")
     assert "A resumption was requested before, and it is ResumeFailed." in failed
     assert "failed: InjectedFault no machine. Another resumption was requested." in failed
     assert "That is over" in over
@@ -205,9 +210,7 @@ def test_where_no_resume_is_allowed_an_alert_is_sent_hourly(watch, left, emulato
         assert "Stopped" in str(error)
     assert requests("resume") == []
     (alert,) = alerts
-    assert alert.startswith(
-        f"Service {SERVICE} was left suspended by run dead of nightly (backup) and is not resumed: "
-    )
+    assert alert.startswith(f"{LEFT} and is not resumed: ")
 
 
 def test_a_refusal_is_alerted_and_retried_at_the_next_check(watch, left, emulator, alerts):
@@ -240,6 +243,53 @@ def test_a_record_of_another_subscription_is_ignored(watch, left, records, reque
     assert watch() == []
     assert records.list_open()[0] == [record]
     assert requests("resume") == []
+
+
+@pytest.mark.parametrize("airflow", ["e5f60718", ""])
+@pytest.mark.parametrize("run_id", ["dead", "alive"])
+def test_a_run_of_these_ids_in_another_airflow_has_its_time(
+    airflow, run_id, watch, left, records, emulator, requests, operations
+):
+    """An earlier version stored no Airflow."""
+    record = left(run_id=run_id, hours=-1.9, airflow=airflow)
+    assert actions(watch()) == ["leave"]
+    assert (emulator.state(NAME), requests("resume"), records.list_open()[0]) == ("Suspended", [], [record])
+    records.close(record, by="x", reason="y")
+    left(run_id=run_id, hours=-2.1, airflow=airflow)
+    assert actions(watch()) == ["resume"]
+    emulator.reaches(NAME, "Active")
+    assert actions(watch()) == ["close"]
+    assert (records.list_open(), len(operations("resume"))) == (([], []), 1)
+
+
+def test_a_broken_connection_is_alerted_hourly_and_holds_up_no_other(
+    watch, left, connect, emulator, alerts, clock, places
+):
+    connect("biztalk_broken", {"conn_type": "biztalk_services", "host": "127.0.0.1", "login": "not an id"})
+    places["conn_id"] = "biztalk_broken biztalk_absent biztalk_default"
+    left()
+    resumed, *errors = watch()
+    assert resumed["action"] == "resume"
+    assert [str(error).partition(" cannot")[0] for error in errors] == [
+        "Connection biztalk_broken",
+        "Connection biztalk_absent",
+    ]
+    emulator.reaches(NAME, "Active")
+    watch()
+    assert [sum(name in alert for alert in alerts) for name in ("biztalk_broken", "biztalk_absent")] == [1, 1]
+    clock.forward(hours=1)
+    watch()
+    assert [sum(name in alert for alert in alerts) for name in ("biztalk_broken", "biztalk_absent")] == [2, 2]
+
+
+def test_a_service_of_the_name_in_another_subscription_is_left_alone(watch, left, records, emulator, requests):
+    """Its record is later, and of the same address."""
+    left(hours=-2.1)
+    other = left(hours=-1, subscription_id="another")
+    assert actions(watch()) == ["resume"]
+    emulator.reaches(NAME, "Active")
+    assert actions(watch()) == ["close"]
+    assert records.list_open()[0] == [other]
 
 
 def test_a_subscription_is_the_same_in_capital_letters(watch, left, emulator):
@@ -287,7 +337,7 @@ class TestRecordsOfARun:
     def test_open_from_before_the_suspension_until_it_is_resumed(self, suspend, places, records, run, emulator):
         suspension = run.execute(suspend)
         (record,) = records.list_open()[0]
-        assert (record.service, record.run) == (SERVICE, RecordedRun("nightly", run.run_id))
+        assert (record.service, record.run) == (SERVICE, RecordedRun("nightly", run.run_id, AIRFLOW_ID))
         assert (record.subscription_id, record.reason) == (SUBSCRIPTION, "backup")
         assert record.resume_by - record.opened_at == timedelta(minutes=90)
         emulator.reaches(NAME, "Suspended")
@@ -304,7 +354,7 @@ class TestRecordsOfARun:
 
     def test_without_a_record_nothing_is_requested(self, suspend, places, run, connect, requests):
         connect("biztalk_backup_storage", UNREACHABLE)
-        with pytest.raises(BackupServiceError, match="lock service"):
+        with pytest.raises(BackupServiceError, match="claims/contosoorders"):
             run.execute(suspend)
         assert requests("suspend") == []
         assert run.store("suspend").get("suspend") is None

@@ -19,6 +19,7 @@ from airflow.providers.standard.operators import hitl
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.bases.branch import BranchMixIn
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import TaskAwaitingInput
 from biztalk_services.model.errors import BackupServiceError
 
@@ -68,11 +69,14 @@ class DagWalk:
         self.archive, self.options = archive, options or {}
         assert set(self.options) <= set(self.dag.task_ids)
         run.dag_id = self.dag.dag_id
+        self.started: list[dict[str, Any]] = []
+        """Id and form of each run that this one has started."""
         self.errors: dict[str, Exception] = {}
         """Instance of a task (its id, with ``_<map index>`` in a mapped group) -> what its last try raised."""
         params = copy.deepcopy(self.dag.params)
         params.update(form)
         run.params = dict(params.validate())
+        run.conf = dict(form)
 
     @property
     def states(self) -> dict[str, str | None]:
@@ -105,6 +109,17 @@ class DagWalk:
                 self.step(task.task_id, map_index)
         return self
 
+    def mark(self, state: str, at: str) -> Self:
+        """What Airflow does when a person marks the run as failed or as succeeded while a task works: every instance of
+        that task gets this state, also those that have ended; what has not begun is skipped. Teardowns stay."""
+        for task, map_index in self._instances(""):
+            name = instance_name(task.task_id, map_index)
+            if task.task_id == at:
+                self.states[name] = state
+            elif name not in self.states and not task.is_teardown:
+                self.states[name] = _SKIPPED
+        return self
+
     def step(self, task_id: str, map_index: int | None = None) -> Any:
         """One task with all its tries, unless its trigger rule keeps it from running."""
         task, map_index = self.dag.get_task(task_id), self._index(task_id, map_index)
@@ -112,6 +127,8 @@ class DagWalk:
         if decision != "run":
             self.states[instance_name(task_id, map_index)] = decision
             return None
+        if isinstance(task, MappedOperator):
+            return self._start_runs(task)
         return self._tries(task, map_index)
 
     def task(self, task_id: str, map_index: int | None = None) -> BaseOperator:
@@ -158,6 +175,14 @@ class DagWalk:
             time.sleep(min(decision.retry_delay.total_seconds() if decision.retry_delay else 0.0, LONGEST_PAUSE))
         return decision.action.value == "retry"
 
+    def _start_runs(self, task: MappedOperator) -> None:
+        """The runs that a mapped task starts are only listed."""
+        planned = task.expand_input.value.resolve(self.run.context(task.task_id, -1))
+        self.started += planned
+        self.run.active_runs |= {each["trigger_run_id"] for each in planned}
+        for name in [instance_name(task.task_id, index) for index in range(len(planned))] or [task.task_id]:
+            self.states[name] = _SUCCESS if planned else _SKIPPED
+
     def _call(self, task: BaseOperator) -> Any:
         known = self.run.context(task.task_id, -1) | task.op_kwargs
         names = inspect.signature(task.python_callable).parameters
@@ -202,7 +227,10 @@ class DagWalk:
             upstream = self.dag.get_task(name)
             of_upstream = upstream.get_closest_mapped_task_group()
             is_beside = group is not None and of_upstream is group
-            for index in [map_index] if is_beside else self._map_indexes(of_upstream):
+            indexes = [map_index] if is_beside else self._map_indexes(of_upstream)
+            if isinstance(upstream, MappedOperator) and name not in self.states:
+                indexes = list(range(len(self.started)))
+            for index in indexes:
                 yield upstream, self.states.get(instance_name(name, index))
 
     def _decision(self, task: BaseOperator, map_index: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from biztalk_services.provider.settings import Settings
 
 from stack import Ports, Stack
 from stack.layouts import DISTRIBUTED, LOCAL
@@ -25,6 +27,7 @@ SERVICES = COMPOSE["services"]
 AIRFLOW = [name for name in SERVICES if name.startswith("airflow-")]
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)([^}]*)\}")
+OPTION = "AIRFLOW__BIZTALK_SERVICES__"
 # What the file itself must never contain, by the end of its name.
 SECRET_NAMES = re.compile(r"(PASSWORD|SECRET|SECRET_KEY|FERNET_KEY|TOKEN|REDISCLI_AUTH)$")
 
@@ -135,7 +138,7 @@ def test_the_example_explains_exactly_the_variables_in_use():
 def test_a_secret_that_is_not_set_stops_compose_with_a_hint():
     """A variable without a default in the example must not silently be empty."""
     example = (ROOT / ".env.example").read_text()
-    secrets = set(re.findall(r"^([A-Z_]+)=$", example, re.MULTILINE))
+    secrets = set(re.findall(r"^(?!BIZTALK_)([A-Z_]+)=$", example, re.MULTILINE))
     assert len(secrets) == 6
     for text in values(COMPOSE):
         for name, rest in VARIABLE.findall(text):
@@ -173,6 +176,22 @@ def test_every_airflow_container_has_the_same_settings():
 def test_airflow_knows_every_setting():
     assert unknown_options(COMPOSE["x-airflow"]["environment"]) == set()
     assert unknown_options(["AIRFLOW__CORE__EXECUTIONER"]) == {"AIRFLOW__CORE__EXECUTIONER"}
+
+
+def test_an_option_that_is_left_empty_has_its_default(monkeypatch):
+    environment = COMPOSE["x-airflow"]["environment"]
+    options = {name: value for name, value in environment.items() if name.startswith(OPTION)}
+    assert options
+    for name, value in options.items():
+        assert value == f"${{BIZTALK_{name.removeprefix(OPTION)}:-}}"
+        monkeypatch.setenv(name, "")
+    settings = Settings.load()
+    assert settings.problems == ()
+    defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
+    drivers = {name.removeprefix(OPTION).lower() for name in options} - defaults.keys()
+    assert drivers == {"drain_query", "control_number_query"}
+    for name in {name.removeprefix(OPTION).lower() for name in options} - drivers:
+        assert getattr(settings, name) == defaults[name]
 
 
 ON_MANY_MACHINES = {
@@ -228,7 +247,9 @@ def test_the_distributed_stack_has_the_same_settings(tmp_path):
             value = value.replace(there, address)
         return value
 
-    environment = COMPOSE["x-airflow"]["environment"]
+    environment = {
+        name: value for name, value in COMPOSE["x-airflow"]["environment"].items() if not name.startswith(OPTION)
+    }
     assert {name: here(value) for name, value in environment.items() if name not in ON_MANY_MACHINES} == {
         name: value for name, value in settings_here.items() if name not in ON_ONE_MACHINE
     }

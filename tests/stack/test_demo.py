@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
+from airflow.sdk import Connection
+from biztalk_services.provider.storage import account_of
 
 from stack import Ports, settings
 from stack.parts import ROOT
@@ -51,6 +54,21 @@ def test_the_demo_makes_the_connections_of_the_embedded_stack():
     assert made["biztalk_sql_db"] == settings.sql_connection(known["tracking_database"], "biztalk_tracking_contoso")
     assert made[f"biztalk_store_{settings.STORAGE_ACCOUNT}"] == made["biztalk_backup_storage"]
     assert len(made) == 6
+
+
+def test_the_demo_reaches_azurite_and_names_it_to_the_services():
+    module = demo()
+    fields = module.demo_connections({"subscription_id": "an-id"}, {"services": []}, {"services": {}})
+    made = fields["biztalk_backup_storage"]
+    account = account_of(Connection(conn_id="storage", **made | {"extra": json.dumps(made["extra"])}))
+    assert account.container_url("x") == f"http://azurite:10000/{module.STORAGE_ACCOUNT}/x"
+    assert account.connection_string() == (
+        f"BlobEndpoint=http://azurite:10000/{module.STORAGE_ACCOUNT};AccountName={module.STORAGE_ACCOUNT};"
+        f"AccountKey={module.STORAGE_KEY};DefaultEndpointsProtocol=http"
+    )
+    compose = (ROOT / "docker-compose.yaml").read_text()
+    assert "  azurite:\n" in compose
+    assert "--blobHost" in compose
 
 
 def test_the_demo_reads_the_emulators_folder_of_the_compose_file():

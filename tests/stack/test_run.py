@@ -76,6 +76,15 @@ def test_a_retry_that_is_due_is_shown():
     assert shown(retried)["ContosoRetail"] == ("check_backup", "will be tried again")
 
 
+def test_other_mapped_steps_are_of_the_whole_run():
+    further = [DRAINING[0] | {"task_id": "start_further_runs", "map_index": index} for index in range(9)]
+    running, failed = ([each | {"state": state} for each in further] for state in ("running", "failed"))
+    steps = current_steps([*DRAINING, *running])
+    assert [step.service for step in steps] == [*FLEET, "(all services)"]
+    assert (steps[-1].task, steps[-1].state) == ("start_further_runs", "running")
+    assert failed_tasks([*DRAINING, *failed]) == ["start_further_runs"] * 9
+
+
 # Display
 
 

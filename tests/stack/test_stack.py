@@ -79,3 +79,33 @@ def test_another_layout_is_refused_while_a_part_runs(stack, monkeypatch):
         Stack(stack.home, Ports.free(), layout=DISTRIBUTED).start()
     assert stack.running() == before
     assert stack.latest_start() == (stack.ports, LOCAL)
+
+
+def test_a_storage_folder_of_another_stack_is_refused(stack, tmp_path_factory, monkeypatch):
+    """Two homes whose storage folder is one, by a link or a mount."""
+    monkeypatch.setattr(module, "MIGRATION_SECONDS", 0)
+    monkeypatch.setattr(parts, "azurite", lambda home, ports: Part("azurite", SLEEP, {}, home, data=home))
+    with pytest.raises(StackError, match="migration"):
+        stack.start()
+    other = Stack(tmp_path_factory.mktemp("other"), Ports.free())
+    (other.home / "storage").symlink_to(stack.home / "storage")
+    holder = stack.running()["azurite"].pid
+    with pytest.raises(StackError, match=rf"^The folder {other.home}/storage is in use .*\(process {holder}\)"):
+        other.start()
+    assert not any(other.running().values())
+    assert stack.running()["azurite"].pid == holder
+
+
+def test_a_stack_beside_another_leaves_its_servers_alone(stack, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(module, "MIGRATION_SECONDS", 0)
+    beside = Stack(tmp_path_factory.mktemp("beside"), Ports.free(), beside=stack)
+    assert beside.emulator.url == stack.emulator.url
+    assert beside.servers is stack.servers is stack
+    with pytest.raises(StackError, match="migration"):
+        stack.start()
+    with pytest.raises(StackError, match="migration"):
+        beside.start()
+    assert set(beside.running()) == set(LOCAL.programs)
+    beside.stop()
+    assert stack.running()["azurite"]
+    assert stack.running()["emulator"]

@@ -65,7 +65,7 @@ class World:
         self.airflow = stack.airflow
         self.emulator = emulator
         self.blobs = BlobServiceClient(
-            storage_endpoint(stack.ports),
+            storage_endpoint(stack.servers.ports),
             credential=STORAGE_KEY,
             api_version=STORAGE_API_VERSION,
             retry_total=0,
@@ -76,9 +76,10 @@ class World:
 
     @classmethod
     def of(cls, stack: Stack) -> World:
-        url = f"https://127.0.0.1:{stack.ports.emulator}/{stack.emulator.subscription_id()}"
-        data = f"https://127.0.0.1:{stack.ports.emulator_data}"
-        return cls(stack, EmulatorProcess(stack.home / "emulator").connect(url, stack.emulator.url, data))
+        servers = stack.servers
+        url = f"https://127.0.0.1:{servers.ports.emulator}/{stack.emulator.subscription_id()}"
+        data = f"https://127.0.0.1:{servers.ports.emulator_data}"
+        return cls(stack, EmulatorProcess(servers.home / "emulator").connect(url, stack.emulator.url, data))
 
     # Services, by the emulator's records.
 
