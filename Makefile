@@ -11,7 +11,7 @@ IN_PROCESS := $(QUICK) $(addprefix tests/,archive biztalk_with_emulator drivers 
 COVERAGE := .local/coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help backup restore up up-distributed down status test check coverage lint wheels bench chaos lock install install-tests python3
+.PHONY: help backup restore up up-distributed down status test test-long check coverage lint wheels bench chaos lock install install-tests python3
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,8 +36,11 @@ down: ## End what this checkout has started, and nothing else
 status: ## Show which parts run, since when, where
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m stack status; else echo "Nothing is installed, so nothing runs."; fi
 
-test: install-tests ## Run every test; PYTEST_ARGUMENTS=... narrows them
-	@$(PYTHON) -m pytest --numprocesses 2 $(PYTEST_ARGUMENTS)
+test: install-tests ## Run every test but the long ones; PYTEST_ARGUMENTS=... narrows them
+	@$(PYTHON) -m pytest --numprocesses 2 --ignore tests/field $(PYTEST_ARGUMENTS)
+
+test-long: install-tests ## Run the long tests: two Airflows on one account, storage policies, a fleet
+	@$(PYTHON) -m pytest tests/field $(PYTEST_ARGUMENTS)
 
 check: lint ## The fast lane, in less than a minute: lint, and the tests that start no stack
 	@$(PYTHON3) stack/install.py dclint

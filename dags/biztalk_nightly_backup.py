@@ -77,12 +77,12 @@ with DAG(
         task_id="plan_further_runs",
         find=find.task_id,
         start_before_minutes=settings.completion_window_minutes,
-        priority_weight=1000,
+        priority_weight=800,
         weight_rule="absolute",
     )
     start_further = TriggerDagRunOperator.partial(
         task_id="start_further_runs",
-        priority_weight=1000,
+        priority_weight=800,
         weight_rule="absolute",
         trigger_dag_id=dag.dag_id,
         logical_date=None,

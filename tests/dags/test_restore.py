@@ -59,6 +59,7 @@ class TestForm:
             ("service", ""),
             ("service", None),
             ("service", "../contosoorders"),
+            ("service", "a/b/c/contosoorders"),
             ("service", "{{ 7 * 7 }}"),
             ("target_name", "two words"),
             ("target_name", "under_score"),

@@ -408,7 +408,9 @@ class TestAlerts:
             now = NOW + quarter * HOUR / 4
             is_overdue = 24 * 4 <= quarter < 4 * 24 * 4
             found = Findings([replace(age(), overdue=is_overdue)])
-            alert_when_due(found, archive, airflow="a", now=now, send=lambda text, at=quarter: delivered(sent, (at, text)))
+            alert_when_due(
+                found, archive, airflow="a", now=now, send=lambda text, at=quarter: delivered(sent, (at, text))
+            )
         assert [at for at, _ in sent] == [96, 192, 288, 384]
         assert [text == ALL_RECENT for _, text in sent] == [False, False, False, True]
 

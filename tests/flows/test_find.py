@@ -28,11 +28,16 @@ class FakeDriver:
     """What a driver has of a subscription.
 
     :param unread: sentences about entries of its list that cannot be read.
+    :param tracking: how the connections to its tracking databases begin; None: it has none.
     """
 
     subscription_id: str
     services: list[Service] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    tracking: str | None = None
+
+    def drain_source(self, name: str) -> str | None:
+        return self.tracking and f"{self.tracking}_{name.lower()}"
 
     def list_services(self, on_unread: Callable[[str], None]) -> list[Service]:
         for sentence in self.unread:
@@ -65,14 +70,36 @@ TWO = {
 
 
 def test_services_of_one_address_in_two_subscriptions():
-    jobs = backup_jobs(choose(listed(**TWO), (), everything), AT)[1]
+    jobs = backup_jobs(choose(listed(**TWO), (), everything), listed(**TWO), AT)[1]
     twins = [job for job in jobs if job.service.lower() == "west/orders"]
     assert [(job.conn_id, job.service) for job in twins] == [("north", "west/orders"), ("south", "West/Orders")]
     assert len({job.backup_name for job in jobs}) == len(jobs) == 5
 
 
+@pytest.mark.parametrize(
+    ("north", "south", "refused"),
+    [
+        ("db", "db", ["north/west/orders", "south/west/orders"]),
+        ("db", "other", []),
+        (None, None, []),
+        ("db", None, []),
+    ],
+)
+def test_batches_that_cannot_be_told_apart_are_refused(north, south, refused):
+    """Also where only one of the two is chosen; all other services are backed up."""
+    listing = listed(
+        north=FakeDriver("5f3c", [service("west/orders"), service("west/billing")], tracking=north),
+        south=FakeDriver("0b51", [service("west/orders"), service("west/retail")], tracking=south),
+    )
+    for named in ([], ["north/west/orders", "south/west/orders"], ["north/west/orders"], ["south/west/orders"]):
+        _, jobs = backup_jobs(choose(listing, named, everything), listing, AT)
+        chosen = [f"{job.conn_id}/{job.service}" for job in jobs]
+        problems = [f"{job.conn_id}/{job.service}" for job in jobs if "db_orders" in job.problem]
+        assert problems == [each for each in refused if each in chosen]
+
+
 def test_a_chosen_service_has_its_subscription():
-    chosen, _ = backup_jobs(choose(listed(**TWO), ["south/west/orders"], everything), AT)
+    chosen, _ = backup_jobs(choose(listed(**TWO), ["south/west/orders"], everything), listed(**TWO), AT)
     assert [(each.conn_id, each.subscription_id, each.service) for each in chosen] == [("south", "0b51", "West/Orders")]
 
 
@@ -88,14 +115,14 @@ def test_a_broken_connection_hides_no_other(error, broken):
 
 def test_an_entry_that_cannot_be_read_hides_no_other():
     listing = listed(north=FakeDriver("5f3c", [service("west/orders")], ["The entry at 2 has no name."]))
-    assert (len(listing.services), listing.unread) == (1, ["The entry at 2 has no name."])
+    assert (len(listing.services), listing.problems) == (1, ["The entry at 2 has no name."])
 
 
 @pytest.mark.parametrize("ids", [("5f3c", "5f3c"), ("5f3c", "5F3C"), ("0b51", "5f3c", "5F3c")])
 def test_two_connections_to_one_subscription_are_refused(ids):
     """Else each of its services would be suspended twice in a night."""
     with pytest.raises(RefusedError, match=r"\[subscriptions-differ\] The connections c\d and c\d lead to the same"):
-        listed(**{f"c{number}": FakeDriver(each) for number, each in enumerate(ids)})
+        choose(listed(**{f"c{number}": FakeDriver(each) for number, each in enumerate(ids)}), [], everything)
 
 
 # --- what a person names ---------------------------------------------------------------------------------------------
@@ -150,7 +177,7 @@ def test_a_refusal_names_what_could_not_be_read():
         choose(listing, ["orders"], everything)
     for part in (
         "no service orders; it has retail.",
-        "services of north could not be listed.",
+        "services of connection north cannot be listed.",
         "entry at 2 has no name",
     ):
         assert part in str(caught.value)

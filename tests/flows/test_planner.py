@@ -505,6 +505,23 @@ def test_without_responses_there_is_no_plan(method, monkeypatch):
         made(world, **REPLACE)
 
 
+class TestAnEntryThatCannotBeRead:
+    """It may be the service that has the name of the restored one."""
+
+    UNREAD = ("The entry at 2 has no name.",)
+
+    def test_where_it_is_another_the_name_is_free(self):
+        assert made(World(unread=list(self.UNREAD))).existing is None
+
+    def test_where_it_is_the_target_that_exists(self):
+        plan = made(World(unread=list(self.UNREAD), behind_unread=existing()))
+        assert any("already exists" in issue for issue in plan.blocking_issues)
+
+    def test_where_it_may_be_there_is_no_plan(self):
+        with pytest.raises(BackupServiceError, match="may be it"):
+            made(World(unread=list(self.UNREAD), behind_unread=problem("An entry may be it.")))
+
+
 # --- which backup ----------------------------------------------------------------------------------------------------
 
 OLDER = reference("orders-20251231-020000")

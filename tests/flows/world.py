@@ -16,11 +16,12 @@ from biztalk_services.flows.plan_restore import Planner, find_backup
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.control_numbers import ControlNumberUse, UseReport
 from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import ServiceNotFoundError
 from biztalk_services.model.inventory import Inventory
 from biztalk_services.model.records import Lock
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.run import Run, RunState
-from biztalk_services.model.service import Service, ServiceKey
+from biztalk_services.model.service import Service, ServiceKey, ServiceRef
 
 from tests.archive.samples import NOW, reference
 from tests.biztalk import inventories
@@ -39,6 +40,8 @@ class World:
     """What there is to read; what is an error is raised. ``calls`` has the arguments of each method's last call."""
 
     existing: list[Service] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    behind_unread: Service | Exception = field(default_factory=lambda: ServiceNotFoundError("There is none."))
     recorded: Inventory | Exception | None = field(default_factory=inventories.inventory)
     now: Inventory | Exception = field(default_factory=inventories.inventory)
     whole: str | Exception = "All blobs are what was recorded."
@@ -67,7 +70,14 @@ class World:
     # client of the management API
 
     def list_services(self, on_unread: Callable[[str], None] | None = None) -> list[Service]:
+        for sentence in self.unread:
+            (on_unread or print)(sentence)
         return self.existing
+
+    def get_service(self, ref: ServiceRef) -> Service:
+        if isinstance(self.behind_unread, Exception):
+            raise self.behind_unread
+        return self.behind_unread
 
     def start_restore(self, ref: Any, **request: Any) -> str:
         self.calls["start_restore"] = (str(ref), request)

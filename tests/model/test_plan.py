@@ -39,6 +39,7 @@ DECISIVE = {
             "backup.container: orders-20260101-020000 -> orders-20260102-020000",
         ],
     ),
+    "another connection": ({"conn_id": "biztalk_south"}, ["conn_id: biztalk_default -> biztalk_south"]),
     "a setting that was recorded": (
         {"stored": plan().stored | {"UnitCount": "3"}},
         ["stored.UnitCount: 2 -> 3"],

@@ -64,6 +64,7 @@ def test_another_try_finds_the_same_jobs(run):
         "conn_id": "biztalk_default",
         "service": "contoso-west-us/ContosoRetail",
         "backup_name": f"contosoretail-{run.begun_at:%Y%m%d-%H%M%S}-{digest}",
+        "problem": "",
     }
     find(run, services="ContosoRetail")
     assert run.xcom("find", map_index=-1) == [job]

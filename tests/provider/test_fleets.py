@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import DagRunTriggerException
+from biztalk_services.flows.backup_report import BACKED_UP, FAILED, BackupOutcome, BackupsFailedError, require_success
 from biztalk_services.model.checks import RefusedError
 from biztalk_services.model.errors import AuthenticationError, BackupServiceError, ThrottledError
 from biztalk_services.provider import base
@@ -22,7 +26,9 @@ from biztalk_services.provider.operators.find import (
 )
 
 from tests.flows.test_find import FakeDriver, service
+from tests.provider.connections import NAME
 from tests.provider.fakes import Run
+from tests.provider.walk import Night, load_dag
 
 RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
 FORM = {"services": None, "label": "x", "kind": "manual", "start_before": "", "drain_deadline_minutes": 30}
@@ -83,7 +89,7 @@ def test_what_cannot_be_listed_is_left_out_and_told(run, subscribe):
         north=FakeDriver("5f3c", fleet(1), ["The entry at 2 has no name."]), south=AuthenticationError("Rejected.")
     )
     assert [job["conn_id"] for job in found(run, max_tries=5)] == ["north"]
-    unread = ["The services of connection south are not listed: Rejected.", "The entry at 2 has no name."]
+    unread = ["The services of connection south cannot be listed. Rejected.", "The entry at 2 has no name."]
     assert run.xcom("find", UNREAD, map_index=-1) == unread
 
 
@@ -92,7 +98,7 @@ def test_what_may_pass_is_tried_again_first(run, subscribe):
     with pytest.raises(ThrottledError, match="Busy"):
         found(run, max_tries=5)
     assert [job["conn_id"] for job in found(run, max_tries=0)] == ["north"]
-    assert run.xcom("find", UNREAD, map_index=-1) == ["The services of connection south are not listed: Busy."]
+    assert run.xcom("find", UNREAD, map_index=-1) == ["The services of connection south cannot be listed. Busy."]
 
 
 def test_none_can_be_listed(run, subscribe):
@@ -203,3 +209,77 @@ def test_few_services_need_no_further_run(run, subscribe):
     assert len(found(run)) == 100
     assert further(run) == run.xcom("find", FURTHER, map_index=-1) == []
     assert len(run.xcom("find", ALL_SERVICES, map_index=-1)) == 101
+
+
+# --- whole nights ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def container() -> str:
+    return f"archive-{uuid4().hex[:12]}"
+
+
+@pytest.mark.usefixtures("connections", "fast_clock")
+class TestNights:
+    ONE_A_RUN: ClassVar = {"find_services": {"most_services": 1}}
+    EMPTY: ClassVar = {"batches_are_empty": True}
+
+    def test_what_is_too_much_for_a_run_is_backed_up_by_the_next(self, run, container):
+        night = Night(run, NAME, "ContosoRetail", container=container, form=self.EMPTY, options=self.ONE_A_RUN).all()
+        assert [row["service"] for row in night.outcome] == ["ContosoRetail"]
+        assert night.failure is None
+        (planned,) = night.started
+        following = Run(run_id=planned["trigger_run_id"], run_type="operator_triggered")
+        second = Night(following, container=container, form=planned["conf"], options=self.ONE_A_RUN).all()
+        assert [(row["service"], row["outcome"]) for row in second.outcome] == [(NAME, BACKED_UP)]
+        assert (second.failure, second.started) == (None, [])
+        assert second.xcom("service.publish_reference")["kind"] == "manual"
+
+    def test_a_further_run_that_could_not_be_started_makes_the_run_red(self, run, container):
+        night = Night(run, NAME, "ContosoRetail", container=container, form=self.EMPTY, options=self.ONE_A_RUN).until(
+            "report"
+        )
+        (planned,) = night.started
+        run.active_runs.clear()
+        run.unknown_runs.add(planned["trigger_run_id"])
+        (row,) = night.report()
+        assert row["outcome"] == BACKED_UP
+        assert f"Run {planned['trigger_run_id']}, which was to back up 1 more services" in night.failure
+        assert "could not be started. See the log of start_further_runs, and clear that task." in night.failure
+
+    def test_a_broken_connection_makes_the_run_red_at_its_end(self, run, container, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__INCLUDE", NAME)
+        options = {"find_services": {"conn_id": "biztalk_absent biztalk_default"}}
+        night = Night(run, container=container, options=options).all()
+        (row,) = night.outcome
+        assert (row["conn_id"], row["service"], row["outcome"]) == ("biztalk_default", NAME, BACKED_UP)
+        assert night.failure.startswith(
+            "Services may not have been backed up. The services of connection biztalk_absent"
+        )
+
+
+def test_services_of_one_name_are_told_apart_in_a_failure():
+    rows = [
+        BackupOutcome(name, service, "west", None, "basic", FAILED, "suspend", "Busy.")
+        for name, service in (("north", "orders"), ("south", "Orders"), ("south", "retail"))
+    ]
+    with pytest.raises(BackupsFailedError) as caught:
+        require_success(rows)
+    for part in ("north/west/orders (suspend)", "south/west/Orders (suspend)", " retail (suspend)"):
+        assert part in str(caught.value)
+    assert rows[0].sentence().startswith("north/west/orders (basic): failed")
+
+
+def test_further_runs_are_started_for_no_moment():
+    """Airflow takes one run a moment of a DAG, so runs that are started at the same time for now could be refused."""
+    task = load_dag("biztalk_nightly_backup").get_task("start_further_runs")
+    fixed = {
+        name: task.partial_kwargs[name]
+        for name in ("trigger_dag_id", "logical_date", "skip_when_already_exists", "openlineage_inject_parent_info")
+    }
+    start = TriggerDagRunOperator(task_id="start", trigger_run_id="r__part2-0a1b2c", conf=dict(FORM), **fixed)
+    with pytest.raises(DagRunTriggerException) as started:
+        start.execute({})
+    request = started.value
+    assert (request.trigger_dag_id, request.dag_run_id) == ("biztalk_nightly_backup", "r__part2-0a1b2c")
+    assert (request.logical_date, request.conf, request.skip_when_already_exists) == (None, FORM, True)

@@ -81,7 +81,7 @@ def _overdue(driver: Driver, arguments: argparse.Namespace, deadline: datetime) 
     for sentence in invalid:
         warn(sentence)
     records = [each for each in everywhere if each.is_of(driver.subscription_id)]
-    services = {str(service.ref).lower(): service for service in driver.list_services()}
+    services = {str(service.ref).lower(): service for service in driver.list_services(warn)}
     due: dict[ServiceRef, list[SuspensionRecord]] = {}
     all_known = not invalid
     for record in records:

@@ -113,6 +113,10 @@ class Driver(Protocol):
         :raises DrainUnknownError: the status is unknown.
         """
 
+    def drain_source(self, name: str) -> str | None:
+        """Which connection the batches of a service of this name are read through; None where it needs none. Requests
+        nothing."""
+
     def suspend(self, ref: ServiceRef, *, request_id: str) -> Operation:
         """Request that the service processes no messages. Harmless when it is suspended already.
 

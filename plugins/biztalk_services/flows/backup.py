@@ -37,9 +37,10 @@ class BackupInconsistentError(BackupServiceError):
     """The service was changed while it was being backed up."""
 
 
-def check_backup(job: Job, name: str, *, label: str | None) -> CheckedBackup:
+def check_backup(job: Job, name: str, *, label: str | None, problem: str = "") -> CheckedBackup:
     """Check every rule that a backup and its record have to keep, and try what it has to write; then lock the service.
 
+    :param problem: what is known against the backup already, a sentence; empty: nothing.
     :raises StorageError: the archive cannot be written.
     :raises RefusedError: a rule is broken; the message lists all that are.
     """
@@ -47,7 +48,8 @@ def check_backup(job: Job, name: str, *, label: str | None) -> CheckedBackup:
     of_driver = job.driver.check_backup(service, BackupTarget(job.archive.account, name))
     job.archive.account.check()
     of_record = record_checks(service, container=job.archive.container, label=label)
-    refuse_if_broken([*of_driver, *of_record, _name_free(job, name)], f"the backup of service {job.ref}")
+    told_apart = Check("batches-told-apart", not problem, problem, "configuration")
+    refuse_if_broken([*of_driver, *of_record, _name_free(job, name), told_apart], f"the backup of service {job.ref}")
     job.log.info(job.archive.check_writable())
     job.lock("backup")
     return CheckedBackup(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from biztalk_services.archive.errors import StorageError
 from biztalk_services.drivers.base import Driver
 from biztalk_services.flows.expected import ExpectedBackups
-from biztalk_services.flows.find import ListedService
+from biztalk_services.flows.find import ListedService, list_services
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.durations import spoken
 from biztalk_services.model.errors import BackupServiceError
@@ -136,30 +136,21 @@ class AgeCheck:
         return found
 
     def _services(self, found: Findings) -> dict[ServiceKey, ListedService]:
-        services: dict[ServiceKey, ListedService] = {}
-        for name, open_driver in self.subscriptions.items():
-            unread: list[str] = []
-            try:
-                driver = open_driver()
-                listed = driver.list_services(on_unread=unread.append)
-                here = [ListedService(name, driver.subscription_id, each) for each in listed]
-                services |= {each.key: each for each in here}
-            except Exception as error:  # whatever it is, the other subscriptions are checked
-                log.warning("The services of connection %s cannot be listed.", name, exc_info=error)
-                reason = (
-                    str(error) if isinstance(error, BackupServiceError) else f"See the log ({type(error).__name__})."
-                )
-                found.add_problem(f"connection {name}", f"The services of connection {name} cannot be listed. {reason}")
-                continue
-            for sentence in unread:
+        listing = list_services(self.subscriptions)
+        for name in listing.failed:
+            found.add_problem(f"connection {name}", listing.why_failed(name))
+        for name, sentences in listing.unread.items():
+            for sentence in sentences:
                 found.add_problem(f"list of connection {name}", sentence)
-            if not listed and not unread:
+        has_something = {*listing.failed, *listing.unread, *(each.conn_id for each in listing.services)}
+        for name in self.subscriptions:
+            if name not in has_something:
                 found.add_problem(
                     f"connection {name}",
                     f"The subscription of connection {name} has no service, so no backup is expected there. Check its "
                     "subscription id.",
                 )
-        return services
+        return {each.key: each for each in listing.services}
 
     def _check(self, allowed: Mapping[ServiceKey, timedelta], found: Findings) -> None:
         failed = 0

@@ -23,11 +23,13 @@ class ListedService:
     """A service of one of the subscriptions.
 
     :param conn_id: connection to its subscription.
+    :param drain_source: the connection that its batches are read through; None where it needs none.
     """
 
     conn_id: str
     subscription_id: str
     service: Service
+    drain_source: str | None = None
 
     @property
     def key(self) -> ServiceKey:
@@ -47,13 +49,25 @@ class ListedService:
 class Listing:
     """What the subscriptions have.
 
-    :param unread: a sentence for each entry that cannot be read.
+    :param subscriptions: connection -> id of its subscription, where the connection could be opened.
+    :param unread: connection -> a sentence for each entry of its list that cannot be read.
     :param failed: connection -> why the services of its subscription cannot be listed.
     """
 
     services: list[ListedService] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
+    subscriptions: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, BackupServiceError] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why services may be missing from it, in sentences."""
+        failed = [self.why_failed(name) for name in self.failed]
+        return failed + [sentence for sentences in self.unread.values() for sentence in sentences]
+
+    def why_failed(self, conn_id: str) -> str:
+        """Why the services of a subscription cannot be listed, in sentences."""
+        return f"The services of connection {conn_id} cannot be listed. {self.failed[conn_id]}"
 
 
 def find_service(driver: Driver, ref: ServiceRef) -> Service | None:
@@ -68,27 +82,25 @@ def list_services(drivers: Mapping[str, Callable[[], Driver]]) -> Listing:
     """The services of several subscriptions. What cannot be listed of one does not hide the others.
 
     :param drivers: connection -> opens the driver of its subscription.
-    :raises RefusedError: two connections lead to the same subscription.
     """
-    listing, subscriptions = Listing(), {}
+    listing = Listing()
     for conn_id, open_driver in drivers.items():
+        unread: list[str] = []
         try:
             driver = open_driver()
-            subscriptions[conn_id] = driver.subscription_id
-            services = driver.list_services(on_unread=listing.unread.append)
+            listing.subscriptions[conn_id] = driver.subscription_id
+            services = driver.list_services(on_unread=unread.append)
         except BackupServiceError as error:
             listing.failed[conn_id] = error
-        except Exception as error:  # whatever it is, the services of the others are backed up
+        except Exception as error:  # whatever it is, the services of the others are listed
             log.warning("The services of connection %s cannot be listed.", conn_id, exc_info=error)
-            listing.failed[conn_id] = BackupServiceError(f"{type(error).__name__}; see the log.", advice="retry")
+            listing.failed[conn_id] = BackupServiceError(f"See the log ({type(error).__name__}).", advice="retry")
         else:
-            listing.services += [ListedService(conn_id, driver.subscription_id, each) for each in services]
-    if same := _same(subscriptions):
-        message = (
-            f"The connections {' and '.join(same)} lead to the same subscription {subscriptions[same[0]]}. Name one of "
-            "them in option conn_id."
-        )
-        raise RefusedError([Check("subscriptions-differ", False, message, "configuration")], "the run")
+            listing.services += [
+                ListedService(conn_id, driver.subscription_id, each, driver.drain_source(each.ref.name))
+                for each in services
+            ]
+            listing.unread |= {conn_id: unread} if unread else {}
     return listing
 
 
@@ -98,8 +110,15 @@ def choose(listing: Listing, named: Collection[str], includes: Callable[[str], b
     :param named: what a person named, as :attr:`ListedService.names` in any case; empty: all that the configuration
         includes.
     :param includes: whether the configuration includes an address (``connection/scope/name``).
-    :raises RefusedError: no subscription has a named service, or a name means several.
+    :raises RefusedError: no subscription has a named service, or a name means several, or two connections lead to the
+        same subscription.
     """
+    if same := _same(listing.subscriptions):
+        message = (
+            f"The connections {' and '.join(same)} lead to the same subscription {listing.subscriptions[same[0]]}. "
+            "Name one of them in option conn_id."
+        )
+        raise RefusedError([Check("subscriptions-differ", False, message, "configuration")], "the run")
     if not named:
         return [each for each in listing.services if includes(str(each))]
     by_name = defaultdict(list)
@@ -113,9 +132,12 @@ def choose(listing: Listing, named: Collection[str], includes: Callable[[str], b
     return [each for each in listing.services if str(each) in chosen]
 
 
-def backup_jobs(chosen: Sequence[ListedService], at: datetime) -> tuple[list[ChosenService], list[BackupJob]]:
+def backup_jobs(
+    chosen: Sequence[ListedService], listing: Listing, at: datetime
+) -> tuple[list[ChosenService], list[BackupJob]]:
     """The chosen services, and a job for each that may have backups.
 
+    :param listing: all services, also those that were not chosen.
     :param at: moment that the names of the backups follow from, aware.
     """
     services = [
@@ -131,8 +153,16 @@ def backup_jobs(chosen: Sequence[ListedService], at: datetime) -> tuple[list[Cho
         )
         for each in chosen
     ]
+    by_source = defaultdict(list)
+    for each in listing.services:
+        by_source[each.service.ref.name.lower(), each.drain_source].append(str(each))
     jobs = [
-        BackupJob(each.conn_id, str(each.service.ref), backup_name(each.key, at))
+        BackupJob(
+            each.conn_id,
+            str(each.service.ref),
+            backup_name(each.key, at),
+            _not_told_apart(each, by_source[each.service.ref.name.lower(), each.drain_source]),
+        )
         for each in chosen
         if each.service.has_backups is not False
     ]
@@ -151,6 +181,17 @@ def shares(jobs: Sequence[BackupJob], size: int, most: int) -> tuple[list[Backup
     return mine, further
 
 
+def _not_told_apart(service: ListedService, same: Sequence[str]) -> str:
+    """Why the batches of a service cannot be told from those of another; empty where they can."""
+    if service.drain_source is None or len(same) < 2:
+        return ""
+    return (
+        f"The batches of {' and '.join(same)} would be read through the same connection {service.drain_source}, and "
+        "those of one be taken for those of the other. Name another one in the extra tracking_conn_id of the "
+        "connection to one of the subscriptions; inside of one subscription rename a service."
+    )
+
+
 def _same(subscriptions: Mapping[str, str]) -> list[str]:
     """Connections that lead to one subscription; empty when each leads to its own."""
     ids = {conn_id: subscription.lower() for conn_id, subscription in subscriptions.items()}
@@ -162,8 +203,7 @@ def _not_one(meant: Mapping[str, list[ListedService]], listing: Listing) -> Iter
     """A sentence for each name that does not mean exactly one service."""
     if unknown := sorted(text for text, services in meant.items() if not services):
         there = ", ".join(each.service.ref.name for each in listing.services) or "none at all"
-        not_read = [f"The services of {', '.join(listing.failed)} could not be listed."] if listing.failed else []
-        more = "".join(f" {sentence}" for sentence in not_read + listing.unread)
+        more = "".join(f" {sentence}" for sentence in listing.problems)
         yield (f"The subscription has no service {', '.join(unknown).lower()}; it has {there}.{more} Nothing was done.")
     for text, services in meant.items():
         if len(services) > 1:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from biztalk_services.drivers.base import Capability, Driver, RestoreProposal
 from biztalk_services.flows import restore_checks
+from biztalk_services.flows.find import find_service
 from biztalk_services.model.backup import BackupReference, backup_name
 from biztalk_services.model.checks import Check
 from biztalk_services.model.control_numbers import NumberPlan, UseReport
@@ -225,9 +226,12 @@ class _Facts:
 
     @classmethod
     def read(cls, planner: Planner, request: RestoreRequest, backup: BackupReference) -> _Facts:
-        services = planner.driver.list_services()
+        unread: list[str] = []
+        services = planner.driver.list_services(unread.append)
         target = ServiceRef(request.target_scope or backup.scope, request.target_name or backup.service)
         existing = _service_like(target, services)
+        if existing is None and unread:  # one of the entries may be the target's
+            existing = find_service(planner.driver, target)
         recorded = planner.archive.catalog.inventory_of(backup)
         stored = dict(recorded.settings) if recorded else {}
         proposal = planner.driver.propose_restore(request, backup, stored, target, services)

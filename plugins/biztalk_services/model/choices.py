@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-ADDRESS = "^([A-Za-z0-9._-]{1,250}/){0,2}[A-Za-z0-9._-]{1,64}$"
+_HAS_LETTER_OR_DIGIT = "(?=[._-]*[A-Za-z0-9])"
+ADDRESS = f"^({_HAS_LETTER_OR_DIGIT}[A-Za-z0-9._-]{{1,250}}/){{0,2}}{_HAS_LETTER_OR_DIGIT}[A-Za-z0-9._-]{{1,64}}$"
+"""``name``, ``scope/name`` or ``connection/scope/name``."""
+
 MOMENT = "^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?$"
 CONNECTION_ID = "^[A-Za-z0-9._-]{0,250}$"
 

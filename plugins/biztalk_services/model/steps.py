@@ -45,11 +45,13 @@ class BackupJob(Step):
     """A service that is to be backed up; ``service`` is its address (``scope/name``), here and in every other step.
 
     :param conn_id: connection to its subscription.
+    :param problem: why it must not be backed up, a sentence; empty where nothing is known against it.
     """
 
     conn_id: str
     service: str
     backup_name: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
             reason="backup",
             backup_name=found("backup_name"),
             backup_label="{{ params.label or '' }}",
+            problem=found("problem"),
             kind="{{ 'nightly' if dag_run.run_type == 'scheduled' else params.kind }}",
             drain={
                 "deadline_minutes": "{{ params.drain_deadline_minutes }}",
@@ -190,18 +191,21 @@ def backup_tasks(
     kind: str,
     drain: dict[str, Any],
     refilled_batches_policy: str,
+    problem: str = "",
 ) -> BackupTasks:
     """Make the tasks of a backup, inside a task group that gives them their service, and order those that
     always follow each other: from the drain to the publication, with the check left in front for the caller to order.
     Between the suspension and the resumption stands nothing that could stand elsewhere.
 
     :param reason: what the service is suspended for
+    :param problem: why a service must not be backed up; empty: nothing is known against it
     :param drain: how to wait for batches: further arguments of :class:`biztalk_services.provider.sensors.DrainSensor`
     """
     check = CheckBackupOperator(
         task_id="check_backup",
         backup_name=backup_name,
         backup_label=backup_label,
+        problem=problem,
         lock_minutes=settings.longest_wait_before_suspension.total_seconds() / 60,
     )
     drained = DrainSensor(

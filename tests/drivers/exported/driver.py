@@ -138,6 +138,9 @@ class RegisterDriver:
     def drain_status(self, name: str) -> DrainStatus:
         return DrainStatus(answer="empty", source="a register has no batches", checked_at=datetime.now(UTC))
 
+    def drain_source(self, name: str) -> str | None:
+        return None
+
     def suspend(self, ref: ServiceRef, *, request_id: str) -> Operation:
         self._shop.requests.append(f"suspend {ref.name}")
         self._shop.registers[ref.name]["state"] = "Paused"

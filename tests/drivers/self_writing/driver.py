@@ -129,6 +129,9 @@ class RelayDriver:
     def drain_status(self, name: str) -> DrainStatus:
         return DrainStatus(answer="empty", source="a relay has no batches", checked_at=datetime.now(UTC))
 
+    def drain_source(self, name: str) -> str | None:
+        return None
+
     def suspend(self, ref: ServiceRef, *, request_id: str) -> Operation:
         self._rack.relays[ref.name]["state"] = "off"
         return self._rack.succeed(f"suspend {ref.name}", "Suspend")

@@ -149,6 +149,9 @@ class ConnectionSources(Sources):
             raise DrainUnknownError(status)
         return status
 
+    def drain_source(self, name: str) -> str | None:
+        return self._options.tracking_conn_id_of(name)
+
     def control_numbers_since(self, name: str, since: datetime) -> UseReport:
         conn_id, checked_at = self._options.tracking_conn_id_of(name), datetime.now(UTC)
         source = f"tracking database of connection {conn_id}"

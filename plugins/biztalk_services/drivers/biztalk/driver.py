@@ -66,6 +66,9 @@ class BizTalkDriver:
     def drain_status(self, name: str) -> DrainStatus:
         return self._sources.drain_status(name)
 
+    def drain_source(self, name: str) -> str | None:
+        return self._sources.drain_source(name)
+
     def suspend(self, ref: ServiceRef, *, request_id: str) -> Operation:
         return Operation(self.client.suspend(ref, client_request_id=request_id))
 

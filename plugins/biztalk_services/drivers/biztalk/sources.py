@@ -42,6 +42,10 @@ class Sources(ABC):
     def drain_status(self, name: str) -> DrainStatus:
         """As :meth:`biztalk_services.drivers.base.Driver.drain_status`, so the next one."""
 
+    def drain_source(self, name: str) -> str | None:
+        """As :meth:`biztalk_services.drivers.base.Driver.drain_source`."""
+        return None
+
     @abstractmethod
     def control_numbers_since(self, name: str, since: datetime) -> UseReport: ...
 

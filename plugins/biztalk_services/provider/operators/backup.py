@@ -87,16 +87,19 @@ class CheckBackupOperator(_BackupOperator, LockingOperator):
     that the step can be cleared.
 
     :param backup_label: a person's remark about the backup
+    :param problem: why the service must not be backed up, a sentence; empty: nothing is known against it
     """
 
-    template_fields = (*_BackupOperator.template_fields, "backup_label")
+    template_fields = (*_BackupOperator.template_fields, "backup_label", "problem")
 
-    def __init__(self, *, backup_label: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, backup_label: str | None = None, problem: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.backup_label = backup_label
+        self.problem = problem
 
     def run_step(self, context: Context) -> CheckedBackup:
-        return flow.check_backup(self.job(context), self.backup_name, label=self.backup_label or None)
+        label = self.backup_label or None
+        return flow.check_backup(self.job(context), self.backup_name, label=label, problem=self.problem)
 
 
 class RecheckBatchesOperator(ServiceOperator):

@@ -89,7 +89,7 @@ class FindServicesOperator(RetriedOperator):
         named = self.services.split() if isinstance(self.services, str) else self.services
         listing = list_services(self.drivers())
         unread = self._unread(context, listing)
-        chosen, jobs = backup_jobs(choose(listing, named, settings.includes), first_moment(context))
+        chosen, jobs = backup_jobs(choose(listing, named, settings.includes), listing, first_moment(context))
         size = most_mapped(self.most_services)
         mine, further = shares(jobs, size, most_mapped(len(jobs)))
         left = {(job.conn_id, job.service) for share in further for job in share}
@@ -116,10 +116,9 @@ class FindServicesOperator(RetriedOperator):
         passing = [error for error in errors if error.advice != "stop"]
         if errors and (len(listing.failed) == len(self.drivers()) or (passing and ti.try_number <= ti.max_tries)):
             raise (passing or errors)[0]
-        failed = [f"The services of connection {name} are not listed: {why}" for name, why in listing.failed.items()]
-        for sentence in (unread := failed + listing.unread):
+        for sentence in listing.problems:
             self.log.error(sentence)
-        return unread
+        return listing.problems
 
     @staticmethod
     def _push(context: Context, key: str, value: Any) -> None:
