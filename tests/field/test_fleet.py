@@ -100,9 +100,10 @@ def test_one_run_at_a_time(runs):
 
 
 def test_a_further_run_takes_its_share(runs, world):
-    """The first run is deleted here, because its backups would take long."""
-    world.airflow.forget(DAG_ID, "fleet")
+    """The first run is marked as failed here, because its backups would take long."""
     unpause(world, DAG_ID)
+    world.airflow.mark_failed(DAG_ID, "fleet")
+    assert world.airflow.wait_run(DAG_ID, "fleet") == "failed"
     (run_id,) = until(lambda: active(world, DAG_ID))
     jobs = until(lambda: world.airflow.xcom(DAG_ID, run_id, "find_services"), pause=2)
     world.airflow.pause(DAG_ID)
