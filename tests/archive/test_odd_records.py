@@ -283,7 +283,7 @@ def test_a_backup_whose_container_is_refused_is_not_damaged(azurite, recorded):
 COMPRESSED = gzip.compress(b"x" * 5000)
 
 
-@pytest.mark.parametrize("content", [b"no gzip", COMPRESSED, b""])
+@pytest.mark.parametrize("content", [b"no gzip", COMPRESSED, b""], ids=["another", "compressed", "empty"])
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "utf-8", "aws-chunked"])
 def test_stored_bytes_are_compared_whatever_their_label(archive, account, client, write_backup, content, encoding):
     name = write_backup({"a.json": content})

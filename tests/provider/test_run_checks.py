@@ -39,6 +39,10 @@ OTHER_MOMENTS = [
 ]
 
 
+def shown(of_run: dict[str, Any]) -> str:
+    return ",".join(str(value.year) if isinstance(value, datetime) else str(value) for value in of_run.values())
+
+
 @contextmanager
 def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As ``airflow dags test`` carries steps out."""
@@ -70,7 +74,7 @@ class TestBackup:
         for logical_date in (None, datetime.now(UTC)):
             assert self.found(Run(logical_date=logical_date)).errors == {}
 
-    @pytest.mark.parametrize("of_run", OTHER_MOMENTS, ids=str)
+    @pytest.mark.parametrize("of_run", OTHER_MOMENTS, ids=shown)
     def test_another_moment_is_refused_unless_asked_for(self, of_run, requests):
         night = self.found(Run(**of_run))
         assert "run_for_another_moment" in self.refused(night, "run-is-of-now")
@@ -137,11 +141,11 @@ class TestRestore:
         assert around.changes(since) == []
         return restoration.failure
 
-    @pytest.mark.parametrize("of_run", OTHER_MOMENTS, ids=str)
+    @pytest.mark.parametrize("of_run", OTHER_MOMENTS, ids=shown)
     def test_another_moment_is_refused(self, of_run, around):
         assert "run-is-of-now" in self.refused(Restoration(Run(**of_run), service=NAME), around)
 
-    @pytest.mark.parametrize("of_run", [OTHER_MOMENTS[0], OTHER_MOMENTS[2]], ids=str)
+    @pytest.mark.parametrize("of_run", [OTHER_MOMENTS[0], OTHER_MOMENTS[2]], ids=shown)
     def test_any_run_may_plan(self, of_run, around):
         form = {"service": NAME, "existing_service_policy": "replace", "plan_only": True}
         assert Restoration(Run(**of_run), **form).all().outcome["outcome"] == PLANNED
