@@ -99,18 +99,6 @@ def test_one_run_at_a_time(runs):
     assert sorted(run["state"] for run in runs.values()) == ["queued"] * (len(runs) - 1) + ["running"]
 
 
-def test_a_further_run_takes_its_share(runs, world):
-    """The first run is marked as failed here, because its backups would take long."""
-    unpause(world, DAG_ID)
-    world.airflow.mark_failed(DAG_ID, "fleet")
-    assert world.airflow.wait_run(DAG_ID, "fleet") == "failed"
-    (run_id,) = until(lambda: active(world, DAG_ID))
-    jobs = until(lambda: world.airflow.xcom(DAG_ID, run_id, "find_services"), pause=2)
-    world.airflow.pause(DAG_ID)
-    assert sorted(names([job["service"] for job in jobs])) == sorted(names(runs[run_id]["conf"]["services"]))
-    assert not world.airflow.xcom(DAG_ID, run_id, "find_services", "further")
-
-
 @pytest.fixture(scope="module")
 def checks(world: World, runs: dict[str, dict[str, Any]]) -> str:
     """A run of the watchdog that found too many open records, when it has closed the first ones."""

@@ -24,11 +24,11 @@ MANAGEMENT = {
     "m_no_certificate": "There is no management certificate.",
     "m_other_key": "The private key does not belong to the management certificate",
     "m_unreachable": "Could not connect to",
-    "m_distrusted": "The server certificate is not trusted",
-    "m_no_connection": "The conn_id `m_no_connection` isn't defined",
+    "m_distrusted": "The certificate of the server is not signed by a CA that is trusted here",
+    "m_no_connection": "There is no connection m_no_connection.",
 }
 STORAGE = {
-    "s_wrong_key": "Check the account key in the storage connection",
+    "s_wrong_key": "Check the account key where this is Azurite",
     "s_unreachable": "Check the account's name and address and the network",
     "s_unknown_host": "Check the account's name and address and the network",
     "s_sas_only": "has no account key, and the service writes backups with nothing else",

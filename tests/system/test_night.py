@@ -13,7 +13,7 @@ from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
 from tests.system.world import BACKUP_OPERATIONS, CATALOG, DAG_ID, World, fits_descriptor
 
 FIELDS = {
-    "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
+    "conn_id", "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
     "suspended_seconds", "state",
 }  # fmt: skip
 
@@ -72,7 +72,7 @@ def test_the_catalog_has_one_reference_with_the_stored_blobs(good_night, world, 
         "service": name,
         "scope": world.service(name)["cloud_service"],
         "subscription_id": world.stack.emulator.subscription_id(),
-        "run": {"dag_id": DAG_ID, "run_id": good_night.run_id},
+        "run": {"dag_id": DAG_ID, "run_id": good_night.run_id, "airflow": world.airflow_id()},
         "items": descriptor(world, good_night.backup(name))["items"],
         "label": None,
     }

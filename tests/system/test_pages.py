@@ -20,8 +20,10 @@ STEPS = (
 )  # fmt: skip
 FORM = {
     "What": {
-        "Services": "Names of the services to back up, one a line.",
+        "Services": "The services to back up, one a line:",
         "Label": "Stored in the backup references",
+        "Do not start after": "a run that has waited longer in the queue is refused",
+        "Back up now, though the run is for another moment": "the backup is one of now all the same",
     },
     "Batches": {
         "Wait for batches (minutes)": "Nothing is suspended meanwhile.",

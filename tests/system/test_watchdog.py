@@ -66,7 +66,7 @@ def test_a_run_of_a_paused_dag_has_not_ended(world, abandoned):
 def test_the_record_is_closed_by_the_watchdog(service, world):
     (closed,) = records(world, service, "closed")
     assert closed["run"]["dag_id"] == WRITERS[service]
-    assert closed["closed_by"].endswith("of biztalk_watchdog")
+    assert closed["closed_by"].endswith(f"of biztalk_watchdog in Airflow {world.airflow_id()}")
     assert closed["closed"] == "it is Active"
 
 

@@ -340,6 +340,10 @@ class World:
         self.reaches(service, "Suspended")
         return run_id
 
+    def airflow_id(self) -> str:
+        """The id that this Airflow has given itself."""
+        return str(self.airflow.get("/variables/biztalk_airflow_id")["value"])
+
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         """The task instance of a task that is not mapped; empty as long as there is none."""
         found = [each for each in self.airflow.task_instances(dag_id, run_id) if each["task_id"] == task_id]
