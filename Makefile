@@ -8,6 +8,8 @@ STACK ?= local
 QUICK := $(addprefix tests/,model biztalk flows wire house docs stack bench packaging)
 # With those that run the library itself, beside an emulator and an Azurite, without a stack.
 IN_PROCESS := $(QUICK) $(addprefix tests/,archive biztalk_with_emulator drivers cli provider dags)
+# Those that take minutes each, on stacks of their own.
+LONG := $(addprefix tests/,field system_distributed chaos/test_sample.py)
 COVERAGE := .local/coverage
 
 .DEFAULT_GOAL := help
@@ -37,10 +39,10 @@ status: ## Show which parts run, since when, where
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m stack status; else echo "Nothing is installed, so nothing runs."; fi
 
 test: install-tests ## Run every test but the long ones; PYTEST_ARGUMENTS=... narrows them
-	@$(PYTHON) -m pytest --numprocesses 2 --ignore tests/field $(PYTEST_ARGUMENTS)
+	@$(PYTHON) -m pytest --numprocesses 2 $(addprefix --ignore ,$(LONG)) $(PYTEST_ARGUMENTS)
 
-test-long: install-tests ## Run the long tests: two Airflows on one account, storage policies, a fleet
-	@$(PYTHON) -m pytest tests/field $(PYTEST_ARGUMENTS)
+test-long: install-tests ## Run the long tests: a distributed Airflow, deaths, two Airflows on one account, policies, a fleet
+	@$(PYTHON) -m pytest --numprocesses 2 $(LONG) $(PYTEST_ARGUMENTS)
 
 check: lint ## The fast lane, in less than a minute: lint, and the tests that start no stack
 	@$(PYTHON3) stack/install.py dclint
