@@ -211,8 +211,18 @@ def test_a_step_that_died_without_a_sentence(run, container):
 def test_a_service_that_does_not_exist_at_the_end(run, container, emulator):
     night = Night(run, NAME, container=container)
     emulator.fault("status", "get_cloud_service", status=404, code="ResourceNotFound")
-    row = failed_row(night.all())
+    night.until("service.publish_reference")
+    emulator.fault("status", "list", status=404, code="ResourceNotFound")
+    row = failed_row(night)
     assert (row["failed_step"], row["state"]) == ("check_backup", None)
+
+
+def test_the_states_of_all_services_are_read_with_one_list(run, container, emulator):
+    night = Night(run, container=container).until("service.publish_reference")
+    before = emulator.journal(kind="request")[-1]["seq"]
+    assert {row["state"] for row in night.all().outcome} == {"Active"}
+    read = [each["operation"] for each in emulator.journal(kind="request", after=before)]
+    assert read == ["list"]
 
 
 def test_what_others_suspended_is_backed_up_and_stays(run, container, emulator, requests):

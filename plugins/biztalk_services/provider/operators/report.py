@@ -110,6 +110,7 @@ class ReportBackupsOperator(_ReportOperator):
         jobs = [BackupJob.from_xcom(each) for each in ti.xcom_pull(task_ids=self.find) or []]
         indices = {(job.conn_id, job.service): (index, job) for index, job in enumerate(jobs)}
         drivers = {conn_id: cache(opened) for conn_id, opened in self.drivers().items()}
+        listed = cache(lambda conn_id: self._listed(drivers.get(conn_id) or partial(driver_for, conn_id)))
         archive = cache(self.open_archive)
         outcomes = [
             self._outcome(
@@ -117,7 +118,11 @@ class ReportBackupsOperator(_ReportOperator):
                 service,
                 indices.get((service.conn_id, service.service)),
                 states,
-                drivers.get(service.conn_id) or partial(driver_for, service.conn_id),
+                self._service_now(
+                    service.service,
+                    listed(service.conn_id),
+                    drivers.get(service.conn_id) or partial(driver_for, service.conn_id),
+                ),
                 archive,
             )
             for service in services
@@ -162,10 +167,9 @@ class ReportBackupsOperator(_ReportOperator):
         service: ChosenService,
         index_and_job: tuple[int, BackupJob] | None,
         states: Mapping[str, str | None],
-        driver: Callable[[], Driver],
+        now: Service | None,
         archive: Callable[[], Archive],
     ) -> BackupOutcome:
-        now = self._service_now(service.service, driver)
         known = BackupOutcome(
             service.conn_id,
             service.name,
@@ -217,7 +221,17 @@ class ReportBackupsOperator(_ReportOperator):
             return None
         return reference if reference.run == run_of(ti) else None
 
-    def _service_now(self, service: str, driver: Callable[[], Driver]) -> Service | None:
+    def _listed(self, driver: Callable[[], Driver]) -> dict[str, Service]:
+        """The services of a subscription by their addresses in lower case, read once for all of them."""
+        try:
+            return {str(each.ref).lower(): each for each in driver().list_services(self.log.warning)}
+        except BackupServiceError as error:
+            self.log.warning("The services cannot be listed: %s", error)
+            return {}
+
+    def _service_now(self, service: str, listed: Mapping[str, Service], driver: Callable[[], Driver]) -> Service | None:
+        if service.lower() in listed:
+            return listed[service.lower()]
         try:
             return driver().get_service(ServiceRef.parse(service))
         except BackupServiceError as error:
