@@ -55,6 +55,8 @@ class FakeDriver:
     subscription_id: str = SUBSCRIPTION
     unread: tuple[str, ...] = ()
 
+    def drain_source(self, name: str) -> None: ...
+
     def list_services(self, on_unread: Callable[[str], None]) -> list[Service]:
         for sentence in self.unread:
             on_unread(sentence)
