@@ -252,6 +252,17 @@ def test_a_real_account_behind_each_form(azurite, change):
     assert again.check() == account.check()
 
 
+@pytest.mark.parametrize(("level", "logged"), [(None, False), ("", False), ("nonsense", False), ("INFO", True)])
+def test_the_log_of_a_step_has_no_requests_of_the_library(azurite, caplog, monkeypatch, level, logged):
+    """With its headers each request is twenty lines, among which those of the step are not found."""
+    monkeypatch.delenv("AZURE_HTTP_LOGGING_LEVEL", raising=False)
+    if level is not None:
+        monkeypatch.setenv("AZURE_HTTP_LOGGING_LEVEL", level)
+    with troubled(azurite) as proxy, caplog.at_level("INFO"):
+        account_of(connection({"api_version": API_VERSION}, login=ACCOUNT, password=KEY, host=proxy.url)).check()
+    assert any("Request URL" in record.getMessage() for record in caplog.records) is logged
+
+
 def test_the_client_gives_up_within_seconds(azurite):
     """With the library's own retries a busy account takes 75 to 93 seconds, while a service is suspended."""
     with troubled(azurite) as proxy:

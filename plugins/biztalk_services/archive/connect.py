@@ -4,6 +4,8 @@ secret each. No request is sent, and whatever is wrong with it is a sentence."""
 from __future__ import annotations
 
 import base64
+import logging
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -181,8 +183,19 @@ def _account(
 
     from biztalk_services.archive.storage import StorageAccount
 
+    _log_no_requests()
     make: Any = BlobServiceClient if credential else BlobServiceClient.from_connection_string
     return StorageAccount(make(address, **credential, **options), name)
+
+
+def _log_no_requests() -> None:
+    """Azure's library logs each request and response with all headers, which hides what a step says of itself. The
+    variable is that of Airflow's own hook."""
+    logger = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")
+    try:
+        logger.setLevel(os.environ.get("AZURE_HTTP_LOGGING_LEVEL") or logging.WARNING)
+    except ValueError:
+        logger.setLevel(logging.WARNING)
 
 
 def _server(scheme: str, server: str, port: int | None) -> str:
