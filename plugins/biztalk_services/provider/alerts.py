@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.redaction import redact
-from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.settings import Settings, ca_bundle
 from biztalk_services.provider.webhooks import Alert, deliver
 
 _LONGEST_REASON = 4000
@@ -56,7 +56,7 @@ class AlertNotifier(BaseNotifier):
 
     @staticmethod
     def _deliver(alert: Alert, connection: Connection) -> None:
-        deliver(alert, connection, Settings.load().ca_bundle)
+        deliver(alert, connection, ca_bundle())
 
     def _not_delivered(self, conn_id: str, error: Exception) -> None:
         """The words of other errors are not shown: they could hold the URL, which is a secret."""

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from biztalk_services.drivers.registry import ConnectionNotFoundError
 from biztalk_services.model.tls import InvalidCaBundleError, chosen_bundle
-from biztalk_services.provider.settings import Settings
+from biztalk_services.provider.settings import ca_bundle
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -49,7 +49,7 @@ class AirflowConnections:
                 f"There is no connection {conn_id}. Create it, of the type Azure Blob Storage (wasb), with the storage "
                 "account's name and key, or correct option storage_conn_id."
             )
-        return account_of(with_ca_bundle(connection, Settings.load().ca_bundle))
+        return account_of(with_ca_bundle(connection, ca_bundle()))
 
     def query(self, conn_id: str, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], Sequence[Sequence[Any]]]:
         """Columns and rows of a query through any SQL connection."""

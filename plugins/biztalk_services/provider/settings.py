@@ -8,7 +8,7 @@ default, and a sentence says what is wrong with it (:attr:`Settings.problems`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from configparser import InterpolationError
 from dataclasses import Field, asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -306,7 +306,7 @@ class Settings:
     @classmethod
     def load(cls) -> Settings:
         """Read the section from Airflow's configuration; what is not set there, or badly, has its default."""
-        texts = _texts()
+        texts = _texts(_names())
         values, problems = _read(cls, texts)
         for kind in DRIVER_OPTIONS:
             problems += _read(kind, texts)[1]
@@ -381,9 +381,15 @@ class Settings:
 
 def driver_options() -> dict[str, Any]:
     """The options of all drivers, as the configuration sets them, and the CAs that their connections trust."""
-    texts = _texts()
-    own = {name: value for kind in DRIVER_OPTIONS for name, value in asdict(kind(**_read(kind, texts)[0])).items()}
-    return {"ca_bundle": Settings.load().ca_bundle, **own}
+    own: dict[str, Any] = {}
+    for kind in DRIVER_OPTIONS:
+        own |= asdict(kind(**_read(kind, _texts(each.name for each in options_of(kind)))[0]))
+    return {"ca_bundle": ca_bundle(), **own}
+
+
+def ca_bundle() -> str:
+    """The option of this name. Every step needs it, and none of what :meth:`Settings.load` checks beside."""
+    return str(_read(Settings, _texts(["ca_bundle"]))[0]["ca_bundle"])
 
 
 def all_options() -> Iterator[Field[Any]]:
@@ -392,8 +398,8 @@ def all_options() -> Iterator[Field[Any]]:
         yield from options_of(kind)
 
 
-def _texts() -> dict[str, str]:
-    """What the configuration sets, by the name of the option; also names that are no option."""
+def _names() -> list[str]:
+    """Every option, and every other name that the configuration sets in the section."""
     from airflow.sdk.configuration import conf
 
     names = [each.name for each in all_options()]
@@ -401,8 +407,15 @@ def _texts() -> dict[str, str]:
         names += conf.options(SECTION)
     prefix = f"AIRFLOW__{SECTION.upper()}__"
     names += [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
+    return list(dict.fromkeys(names))
+
+
+def _texts(names: Iterable[str]) -> dict[str, str]:
+    """What the configuration sets, by the name of the option."""
+    from airflow.sdk.configuration import conf
+
     texts = {}
-    for name in dict.fromkeys(names):
+    for name in names:
         try:
             text = conf.get(SECTION, name, fallback="")
         except InterpolationError:  # a % that was not doubled
