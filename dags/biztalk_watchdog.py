@@ -11,8 +11,7 @@ minute this checks the open records, and resumes what a run has left suspended:
 
 A service without a record was suspended by somebody else, and is left alone. A run is red when a person has to check a
 service. It shares no run, no pool and no lock with the backups. With bad options it does the same by their defaults,
-and is red at its end. Options: section `[biztalk_services]` of Airflow's
-configuration.
+and is red at its end. Options: section `[biztalk_services]` of Airflow's configuration.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class BackupAgeRecords:
 
 
 def _first_seen_path(service: ServiceKey) -> str:
-    return f"{_FIRST_SEEN}/{service.ref.name.lower()}-{service.digest}.json"
+    return f"{_FIRST_SEEN}/{service.blob_name}.json"
 
 
 def _alerts_folder(airflow: str) -> str:

@@ -84,7 +84,7 @@ class Locks:
         log.warning(
             "%s has taken the lock of service %s from %s, because %s.", after.run, after.service, before.run, why
         )
-        path = f"{_FOLDER}/taken-over/{_name(after.key)}/{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.json"
+        path = f"{_FOLDER}/taken-over/{after.key.blob_name}/{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.json"
         try:
             self._blobs.write_once(path, {"from": before.to_dict(), "to": after.to_dict(), "why": why})
         except StorageError as error:
@@ -102,11 +102,7 @@ class Locks:
 
 
 def _path(service: ServiceKey) -> str:
-    return f"{_FOLDER}/{_name(service)}.json"
-
-
-def _name(service: ServiceKey) -> str:
-    return f"{service.ref.name.lower()}-{service.digest}"
+    return f"{_FOLDER}/{service.blob_name}.json"
 
 
 def _locked(lock: Lock | None, service: str) -> ServiceLockedError:

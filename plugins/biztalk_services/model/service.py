@@ -91,6 +91,11 @@ class ServiceKey:
         return hashlib.sha256(self._identity.encode()).hexdigest()[:6]
 
     @property
+    def blob_name(self) -> str:
+        """Its name, told from others of that name, for the path of a record."""
+        return f"{self.ref.name.lower()}-{self.digest}"
+
+    @property
     def _identity(self) -> str:
         """Ids and names are compared without case."""
         return f"{self.subscription_id}/{self.ref}".lower()

@@ -87,7 +87,8 @@ class SubscriptionOperator(BaseOperator):
     """An operator that works with the services of a subscription, and with the archive of their backups.
 
     :param conn_id: connection to the subscription; of an operator that works with several, separated by blanks
-    :param archive: id of the storage connection and name of the container of the archive, with a slash between them
+    :param archive: id of the storage connection, container of the catalog, and where it is another one the container
+        of the records, with slashes between them
     """
 
     template_fields: Sequence[str] = ("conn_id", "archive")
