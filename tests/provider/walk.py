@@ -33,7 +33,7 @@ RESPONSE = {
     "timedout": False,
 }
 MOST_TRIES = 8
-LONGEST_PAUSE = 0.1
+LONGEST_PAUSE = 0.2
 """Seconds that a pause before another try really takes."""
 
 _SUCCESS, _SKIPPED, _BLOCKED = "success", "skipped", "upstream_failed"
@@ -172,7 +172,7 @@ class DagWalk:
             return False
         decision = task.retry_policy.evaluate(error, tried, task.retries)
         if decision.action.value == "retry":
-            time.sleep(min(decision.retry_delay.total_seconds() if decision.retry_delay else 0.0, LONGEST_PAUSE))
+            time.sleep(min((decision.retry_delay or task.retry_delay).total_seconds(), LONGEST_PAUSE))
         return decision.action.value == "retry"
 
     def _start_runs(self, task: MappedOperator) -> None:
