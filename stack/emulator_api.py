@@ -8,7 +8,10 @@ from typing import Any
 
 import requests
 
-RESPONSE_SECONDS = 10
+RESPONSE_SECONDS = 60
+"""A request waits for others before it, on a machine that is busy with all of Airflow."""
+HEALTH_SECONDS = 10
+"""Of one look whether it responds; who waits for that looks again."""
 
 
 class EmulatorApi:
@@ -20,8 +23,9 @@ class EmulatorApi:
         self._session.trust_env = False
 
     def healthy(self) -> bool:
+        """Whether it responds, and soon."""
         try:
-            return self.get("/health").get("status") == "healthy"
+            return self._json("GET", "/health", seconds=HEALTH_SECONDS).get("status") == "healthy"
         except (requests.RequestException, ValueError):
             return False
 
@@ -61,8 +65,8 @@ class EmulatorApi:
     def delete(self, path: str) -> Any:
         return self._json("DELETE", path)
 
-    def _json(self, method: str, path: str, body: Any = None) -> Any:
-        response = self._session.request(method, f"{self.url}{path}", json=body, timeout=RESPONSE_SECONDS)
+    def _json(self, method: str, path: str, body: Any = None, seconds: float = RESPONSE_SECONDS) -> Any:
+        response = self._session.request(method, f"{self.url}{path}", json=body, timeout=seconds)
         response.raise_for_status()
         return response.json()
 

@@ -104,7 +104,7 @@ class MessageDesk:
     def release_due(self) -> None:
         """Release every due batch of every service that processes messages."""
         now = times.as_datetime(times.now())
-        for service in self._store.services():
+        for service in self._store.services_with_messages():
             if not service.processes_messages:
                 continue
             due = traffic.next_release(_document(service))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from biztalk_emulator import state_chart, times
 from biztalk_emulator.operations import ENDING_THEMSELVES, KINDS, RUNNING_THROUGH
@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS services (
     key TEXT PRIMARY KEY, name TEXT NOT NULL, cloud_service TEXT NOT NULL REFERENCES cloud_services (key),
     state TEXT NOT NULL, etag TEXT NOT NULL, created_at REAL NOT NULL,
     settings TEXT NOT NULL, content TEXT NOT NULL, runtime TEXT NOT NULL, last_operation TEXT);
+CREATE INDEX IF NOT EXISTS services_waiting ON services (key) WHERE json_array_length(runtime, '$.batch_messages') > 0;
 CREATE TABLE IF NOT EXISTS operations (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, cloud_service TEXT NOT NULL, service TEXT NOT NULL,
     status TEXT NOT NULL, state_before TEXT NOT NULL, started_at REAL NOT NULL, envelope_due_at REAL,
@@ -102,6 +103,29 @@ class Operation:
         return self.status
 
 
+class ListedService(NamedTuple):
+    """What a list shows of a service, as it is stored: equal to an earlier one unless something of that has changed.
+
+    :param state: settled state; `visible_state` is what a reader sees.
+    :param settings: the Create tree as JSON, secrets included.
+    :param kind: kind of the newest operation; None: there was none. So `status`, and `error` as JSON.
+    """
+
+    name: str
+    state: str
+    etag: str
+    created_at: float
+    settings: str
+    kind: str | None
+    status: str | None
+    error: str | None
+
+    @property
+    def visible_state(self) -> str:
+        """What a reader sees as ``SubState``."""
+        return KINDS[self.kind].transitional if self.kind and self.status == "InProgress" else self.state
+
+
 @dataclass
 class Service:
     """One BizTalk service.
@@ -137,6 +161,13 @@ class Service:
     def running_operation(self) -> Operation | None:
         """The operation that holds the service in a transitional state."""
         return self.last_operation if self.last_operation and self.last_operation.running else None
+
+    @property
+    def listed(self) -> ListedService:
+        """What a list shows of it."""
+        last = self.last_operation
+        newest = (last.kind, last.status, _json(last.error)) if last else (None, None, None)
+        return ListedService(self.name, self.state, self.etag, self.created_at, json.dumps(self.settings), *newest)
 
     @property
     def visible_state(self) -> str:
@@ -267,18 +298,30 @@ class Store:
 
     # Services.
 
-    def services(self, cloud_service: str | None = None) -> list[Service]:
-        """All services, or those of one cloud service, by name."""
-        if cloud_service is None:
-            rows = self.rows("SELECT * FROM services ORDER BY key")
-        else:
-            rows = self.rows("SELECT * FROM services WHERE cloud_service = ? ORDER BY key", (cloud_service.lower(),))
-        return [self._service(row) for row in rows]
+    def services(self) -> list[Service]:
+        """All services by name."""
+        return self._services("TRUE")
+
+    def services_with_messages(self) -> list[Service]:
+        """Those with messages that wait in batches, by name."""
+        return self._services("json_array_length(runtime, '$.batch_messages') > 0")
 
     def service(self, name: str) -> Service | None:
         """Find one by name in any case."""
-        rows = self.rows("SELECT * FROM services WHERE key = ?", (name.lower(),))
-        return self._service(rows[0]) if rows else None
+        found = self._services("key = ?", (name.lower(),))
+        return found[0] if found else None
+
+    def listed(self, cloud_service: str) -> list[ListedService]:
+        """The services of one cloud service by name, without what is deployed to them."""
+        return [
+            ListedService(*row)
+            for row in self.rows(
+                "SELECT services.name, state, etag, created_at, settings, kind, status, error FROM services "
+                "LEFT JOIN operations ON operations.id = last_operation "
+                "WHERE services.cloud_service = ? ORDER BY services.key",
+                (cloud_service.lower(),),
+            )
+        ]
 
     def save_service(self, service: Service) -> None:
         """Insert or replace."""
@@ -305,18 +348,23 @@ class Store:
         rows = self.rows("SELECT deleted_at FROM deleted_names WHERE key = ?", (name.lower(),))
         return rows[0]["deleted_at"] if rows else None
 
-    def _service(self, row: sqlite3.Row) -> Service:
-        return Service(
-            name=row["name"],
-            cloud_service=row["cloud_service"],
-            state=row["state"],
-            etag=row["etag"],
-            created_at=row["created_at"],
-            settings=json.loads(row["settings"]),
-            content=json.loads(row["content"]),
-            runtime=json.loads(row["runtime"]),
-            last_operation=self.operation(row["last_operation"]) if row["last_operation"] else None,
+    def _services(self, where: str, parameters: tuple[Any, ...] = ()) -> list[Service]:
+        """They are parsed after the lock is free again: that takes the longest."""
+        with self._lock:
+            rows = self.rows(f"SELECT * FROM services WHERE {where} ORDER BY key", parameters)
+            operations = self.rows(
+                f"SELECT * FROM operations WHERE id IN (SELECT last_operation FROM services WHERE {where})", parameters
+            )
+        newest = {row["id"]: row for row in operations}
+        return [_service(row, newest.get(row["last_operation"])) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many ``services`` and ``running_operations`` there are."""
+        (row,) = self.rows(
+            "SELECT (SELECT count(*) FROM services) AS services, "
+            "(SELECT count(*) FROM operations WHERE status = 'InProgress') AS running_operations"
         )
+        return dict(row)
 
     # Operations.
 
@@ -378,6 +426,20 @@ class Store:
 
 def _cloud_service(row: sqlite3.Row) -> CloudService:
     return CloudService(row["name"], row["label"], row["description"], row["geo_region"], row["etag"])
+
+
+def _service(row: sqlite3.Row, operation: sqlite3.Row | None) -> Service:
+    return Service(
+        name=row["name"],
+        cloud_service=row["cloud_service"],
+        state=row["state"],
+        etag=row["etag"],
+        created_at=row["created_at"],
+        settings=json.loads(row["settings"]),
+        content=json.loads(row["content"]),
+        runtime=json.loads(row["runtime"]),
+        last_operation=_operation(operation) if operation else None,
+    )
 
 
 def _operation(row: sqlite3.Row) -> Operation:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from biztalk_emulator.business.tracking import TrackingDatabase
 from biztalk_emulator.connection_strings import ConnectionStringError, Login, database_name, parse_login
 from biztalk_emulator.failures import OperationFailure
-from biztalk_emulator.store import Service, Store
+from biztalk_emulator.store import Store
 
 _INTRODUCED = "world_introduced"
 
@@ -141,7 +140,7 @@ class World:
         :param itself: name of the service that may use it.
         :raises OperationFailure: no two services may share one.
         """
-        user = users_of_databases(self._store.services()).get(database_name(connection_string).lower())
+        user = users_of_databases(self._store).get(database_name(connection_string).lower())
         if user is not None and user.lower() != itself.lower():
             raise OperationFailure(
                 409,
@@ -202,10 +201,10 @@ class World:
             )
 
 
-def users_of_databases(services: Iterable[Service]) -> dict[str, str]:
+def users_of_databases(store: Store) -> dict[str, str]:
     """Name of a tracking database in lower case -> the service that uses it."""
-    named = {each.name: each.settings.get("TrackingStoreConnectionString") for each in services}
-    return {database_name(text).lower(): service for service, text in named.items() if text}
+    named = store.rows("SELECT name, json_extract(settings, '$.TrackingStoreConnectionString') AS text FROM services")
+    return {database_name(row["text"]).lower(): row["name"] for row in named if row["text"]}
 
 
 def _database(row: Any) -> Database:

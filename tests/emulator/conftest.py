@@ -45,11 +45,11 @@ def azurite(tmp_path_factory) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/{ACCOUNT}"
 
     def answers() -> bool:
-        with suppress(requests.ConnectionError):
+        with suppress(requests.RequestException):
             return requests.get(url, timeout=5).headers["Server"].startswith("Azurite")
         return False
 
-    eventually(answers, seconds=30)
+    eventually(answers)
     yield url
     process.terminate()
     process.wait(10)

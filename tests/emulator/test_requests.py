@@ -195,6 +195,29 @@ class TestAnswers:
         assert GUID.fullmatch(answer.headers["ETag"])
         assert SERVICE in [node.text for node in tree(answer).findall("Resources/Resource/Name")]
 
+    def test_a_list_shows_a_service_as_it_is_at_the_moment(self, emulator):
+        def shown() -> tuple:
+            alone = tree(emulator.request("GET", emulator.path(SERVICE)))
+            group = tree(emulator.request("GET", "/cloudservices/contoso-west-us"))
+            (listed,) = [each for each in group.findall("Resources/Resource") if each.findtext("Name") == SERVICE]
+            one, other = ([(node.tag, node.text) for node in resource.iter()] for resource in (alone, listed))
+            assert one == other
+            return tuple(one)
+
+        seen = [shown()]
+        emulator.slow_down("suspend")
+        suspension = emulator.act(SERVICE, "suspend")
+        seen.append(shown())
+        emulator.release(suspension)
+        emulator.reaches(SERVICE, "Suspended")
+        seen.append(shown())
+        emulator.fault("operation-fails", "resume", count=1)
+        assert emulator.operation(emulator.act(SERVICE, "resume")) == "Failed"
+        seen.append(shown())
+        emulator.admin("POST", f"/services/{SERVICE}/content", {})
+        seen.append(shown())
+        assert len(set(seen)) == len(seen)
+
     def test_connection_is_kept(self, emulator):
         context = ssl.create_default_context(cafile=emulator.session.verify)
         context.load_cert_chain(*emulator.session.cert)

@@ -23,4 +23,4 @@ def test_every_server_listens_on_the_loopback_interface_only(airflow_stack):
 
 
 def test_the_api_is_this_stacks_own(airflow_stack):
-    assert requests.get(f"{airflow_stack.url}/api/v2/version", timeout=10).json()["version"] == "3.3.2"
+    assert requests.get(f"{airflow_stack.url}/api/v2/version", timeout=60).json()["version"] == "3.3.2"

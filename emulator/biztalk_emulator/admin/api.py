@@ -87,21 +87,17 @@ class AdminApi:
         return {"requests": [f"{method} {_readable(pattern)}" for method, pattern, _ in _ROUTES]}
 
     def _health(self, request: Request) -> Any:
-        return {
-            "status": "healthy",
-            "subscription_id": self._store.fact(SUBSCRIPTION),
-            "services": len(self._store.services()),
-            "running_operations": len(self._store.operations(running=True)),
-            "time": times.iso(),
-        }
+        with self._store.transaction():
+            facts = {"subscription_id": self._store.fact(SUBSCRIPTION), **self._store.counts()}
+        return {"status": "healthy", **facts, "time": times.iso()}
 
     # Services.
 
     def _services(self, request: Request) -> Any:
-        groups = {group.key: group for group in self._store.cloud_services()}
-        return {
-            "services": [views.service(each, groups[each.cloud_service], self._desk) for each in self._store.services()]
-        }
+        with self._store.transaction():
+            groups, services = self._store.cloud_services(), self._store.services()
+            named = {group.key: group for group in groups}
+            return {"services": [views.service(each, named[each.cloud_service], self._desk) for each in services]}
 
     def _service(self, request: Request, name: str) -> Any:
         service = self._find(name)

@@ -17,7 +17,7 @@ class WorldOrderError(ValueError):
 def view(world: World, store: Store) -> dict[str, Any]:
     """All databases and namespaces, and which services use them."""
     services = store.services()
-    users = users_of_databases(services)
+    users = users_of_databases(store)
     used: dict[str, list[str]] = {}
     for service in services:
         namespace = service.settings.get("AccessControlNamespace")

@@ -157,12 +157,12 @@ class ManagementApi:
         return Response(200)
 
     def _list(self, call: Call) -> Response:
-        groups = [(group, self._store.services(group.key)) for group in self._store.cloud_services()]
+        groups = [(group, self._store.listed(group.key)) for group in self._store.cloud_services()]
         return Response(200, envelopes.cloud_services(groups))
 
     def _get_cloud_service(self, call: Call) -> Response:
         group = self._cloud_service(call)
-        body = envelopes.cloud_service(group, self._store.services(group.key))
+        body = envelopes.cloud_service(group, self._store.listed(group.key))
         return Response(200, body, {"ETag": group.etag})
 
     def _create_cloud_service(self, call: Call) -> Response:
@@ -175,7 +175,7 @@ class ManagementApi:
 
     def _delete_cloud_service(self, call: Call) -> Response:
         group = self._cloud_service(call)
-        if self._store.services(group.key):
+        if self._store.listed(group.key):
             raise conflict("The cloud service still holds BizTalk services; delete those first.")
         self._store.remove_cloud_service(group)
         return self._accept_for_cloud_service(call)
@@ -189,7 +189,7 @@ class ManagementApi:
 
     def _get(self, call: Call) -> Response:
         service = self._service(call)
-        return Response(200, envelopes.resource(service), {"ETag": service.etag})
+        return Response(200, envelopes.resource(service.listed), {"ETag": service.etag})
 
     def _create(self, call: Call) -> Response:
         settings = bodies.service_settings(call.request)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from functools import lru_cache
 from typing import Any
 
 from biztalk_emulator import connection_strings, state_chart, times
 from biztalk_emulator.management.errors import ManagementError
 from biztalk_emulator.management.xml import document, element, text
 from biztalk_emulator.operations import KINDS
-from biztalk_emulator.store import CloudService, Operation, Service
+from biztalk_emulator.store import CloudService, ListedService, Operation
 
 _FRONT_STATE = {
     state_chart.SUSPENDED: "Paused",
@@ -29,19 +31,19 @@ def error(refusal: ManagementError) -> bytes:
     return document("Error", text("Code", refusal.code), text("Message", refusal.message))
 
 
-def cloud_services(groups: list[tuple[CloudService, list[Service]]]) -> bytes:
+def cloud_services(groups: list[tuple[CloudService, list[ListedService]]]) -> bytes:
     """``CloudServices``."""
     return document("CloudServices", *(element("CloudService", *_cloud_service(*group)) for group in groups))
 
 
-def cloud_service(group: CloudService, services: list[Service]) -> bytes:
+def cloud_service(group: CloudService, services: list[ListedService]) -> bytes:
     """``CloudService``."""
     return document("CloudService", *_cloud_service(group, services))
 
 
-def resource(service: Service) -> bytes:
+def resource(service: ListedService) -> bytes:
     """``Resource``."""
-    return document("Resource", *_resource(service))
+    return document("Resource", _resource(service))
 
 
 def envelope_operation(operation: Operation) -> bytes:
@@ -60,7 +62,7 @@ def envelope_operation(operation: Operation) -> bytes:
 
 def operation_status(operation: Operation) -> bytes:
     """``OperationStatus``, as the resource provider reports it."""
-    return document("OperationStatus", *_operation_status(operation))
+    return document("OperationStatus", *_operation_status(operation.status, operation.error))
 
 
 def visible_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -77,13 +79,13 @@ def visible_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return visible
 
 
-def _cloud_service(group: CloudService, services: list[Service]) -> list[str]:
+def _cloud_service(group: CloudService, services: list[ListedService]) -> list[str]:
     return [
         text("Name", group.name),
         text("Label", group.label),
         text("Description", group.description),
         text("GeoRegion", group.geo_region),
-        element("Resources", *(element("Resource", *_resource(service)) for service in services)),
+        element("Resources", *(element("Resource", _resource(service)) for service in services)),
     ]
 
 
@@ -92,7 +94,9 @@ def state_element(state: str) -> str:
     return text("SubState", state)
 
 
-def _resource(service: Service) -> list[str]:
+@lru_cache(maxsize=10_000)
+def _resource(service: ListedService) -> str:
+    """What is inside of ``Resource``; kept, as a list is long, read often, and little of it changes in between."""
     created = times.as_datetime(service.created_at)
     clock = f"{created.hour % 12 or 12}:{created:%M:%S %p} +00:00"
     parts = [
@@ -105,7 +109,7 @@ def _resource(service: Service) -> list[str]:
         text("State", _FRONT_STATE.get(service.visible_state, "Started")),
         state_element(service.visible_state),
         element("UsageMeters"),
-        element("IntrinsicSettings", element("ServiceSettings", *_settings(service.settings), xmlns="")),
+        element("IntrinsicSettings", element("ServiceSettings", *_settings(json.loads(service.settings)), xmlns="")),
         element(
             "OutputItems",
             element(
@@ -115,12 +119,12 @@ def _resource(service: Service) -> list[str]:
             ),
         ),
     ]
-    if service.last_operation:
-        kind = KINDS[service.last_operation.kind]
-        status = [text("Type", kind.resource_type), *_operation_status(service.last_operation)]
+    if service.kind:
+        error = json.loads(service.error) if service.error else None
+        status = [text("Type", KINDS[service.kind].resource_type), *_operation_status(service.status, error)]
         parts.append(element("OperationStatus", *status))
     parts.append(element("Label"))
-    return parts
+    return "".join(parts)
 
 
 def _settings(settings: dict[str, Any]) -> list[str]:
@@ -131,15 +135,15 @@ def _settings(settings: dict[str, Any]) -> list[str]:
     return parts
 
 
-def _operation_status(operation: Operation) -> list[str]:
-    parts = [text("Result", operation.status)]
-    if operation.error:
+def _operation_status(status: str | None, error: dict[str, Any] | None) -> list[str]:
+    parts = [text("Result", status)]
+    if error:
         parts.append(
             element(
                 "Error",
-                text("HttpCode", operation.error["http_code"]),
-                text("Message", operation.error["message"]),
-                text("ExtendedCode", operation.error["extended_code"]),
+                text("HttpCode", error["http_code"]),
+                text("Message", error["message"]),
+                text("ExtendedCode", error["extended_code"]),
             )
         )
     return parts
