@@ -9,6 +9,7 @@ from install import LOCAL, InstallError, find_uv, run, step
 
 # In this order: the later ones are constrained by the earlier ones.
 FILES = ["requirements", "requirements-local", "docker/requirements", "stack/uv-requirements"]
+OVERRIDES = {"docker/requirements": ["--overrides", "docker/overrides.txt"]}
 OPTIONS = ["--quiet", "--upgrade", "--universal", "--python-version", "3.11", "--generate-hashes"]
 
 
@@ -18,8 +19,9 @@ def main() -> int:
         uv = find_uv()
         for name in FILES:
             with step(f"Locking {name}.in"):
+                command = [uv, "pip", "compile", *OPTIONS, *OVERRIDES.get(name, [])]
                 run(
-                    [uv, "pip", "compile", *OPTIONS, "--output-file", f"{name}.txt", f"{name}.in"],
+                    [*command, "--output-file", f"{name}.txt", f"{name}.in"],
                     environment={**os.environ, "UV_CUSTOM_COMPILE_COMMAND": "make lock"},
                 )
     except InstallError as error:

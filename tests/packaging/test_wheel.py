@@ -27,7 +27,7 @@ from tests.packaging.imports import distributions_behind
 LIBRARY = ROOT / "plugins/biztalk_services"
 AIRFLOW, CLI = "biztalk-services-airflow", "biztalk-services-cli"
 SOURCES = {AIRFLOW: ROOT, CLI: ROOT / "distributions/cli"}
-AIRFLOW_ONLY = {"airflow", "asgiref", "cron_descriptor", "croniter", "httpx"}
+AIRFLOW_ONLY = {"airflow", "cron_descriptor", "croniter", "httpx"}
 """Packages that the command line does without."""
 
 IMPORT_ALL = """
@@ -225,8 +225,13 @@ class TestWithoutAirflow:
         done = bare.run("-m", "biztalk_services", "--help")
         assert (done.returncode, done.stderr) == (0, "")
         assert "usage: python -m biztalk_services" in done.stdout
-        for command in re.findall(r"^ {4}([a-z]+)\b", done.stdout, re.MULTILINE):
+        for command in re.findall(r"^ {4}([a-z-]+)\b", done.stdout, re.MULTILINE):
             assert bare.run("-m", "biztalk_services", command, "--help").returncode == 0, command
+
+    def test_what_needs_airflow_says_so(self, bare):
+        done = bare.run("-m", "biztalk_services", "check-queries")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("This command reads Airflow's connections and options, and Airflow cannot be")
 
     def test_what_cannot_be_imported_lacks_airflow(self, importing):
         assert {name.partition(".")[0] for name in importing["missing"]} <= AIRFLOW_ONLY

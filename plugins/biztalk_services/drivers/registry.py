@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from biztalk_services.archive.storage import StorageAccount
     from biztalk_services.drivers.base import Driver
+    from biztalk_services.drivers.sql.description import QueryDescription
 
 
 class ConnectionNotFoundError(BackupServiceError):
@@ -43,12 +44,23 @@ class Connections(Protocol):
     def storage(self, conn_id: str) -> StorageAccount:
         """The storage account that a connection leads to."""
 
-    def query(self, conn_id: str, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], Sequence[Sequence[Any]]]:
-        """Columns and rows of a query.
+    def query(
+        self, conn_id: str, sql: str, parameters: Mapping[str, str], seconds: float = 60.0
+    ) -> tuple[list[str], Sequence[Sequence[Any]]]:
+        """Columns and rows of one SELECT whose parameters are written ``:name``, whatever the database.
 
+        :param parameters: what is offered; the query gets those that it names.
+        :param seconds: after which it is given up, whatever the server does.
         :raises ConnectionNotFoundError: there is no such connection.
+        :raises QueryRefusedError: it cannot be asked as it and the connection are configured.
+        :raises QueryTimeoutError: no answer within these seconds.
         :raises Exception: whatever the database's driver raises.
         """
+
+    def describe(
+        self, conn_id: str, sql: str, parameters: Mapping[str, str], seconds: float = 60.0
+    ) -> QueryDescription:
+        """What :meth:`query` answers, with what is to be known about the database; raises what that raises."""
 
 
 Connect = Callable[[ConnectionValues, Connections, Mapping[str, Any]], "Driver"]

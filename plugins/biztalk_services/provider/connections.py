@@ -20,6 +20,7 @@ from biztalk_services.provider.settings import ca_bundle
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
     from biztalk_services.archive.storage import StorageAccount
+    from biztalk_services.drivers.sql.description import QueryDescription
 
 DEFAULT_ARCHIVE = "biztalk_backup_storage/biztalk-backup-catalog"
 """Connection to the storage account, and the container of the archive in it."""
@@ -51,16 +52,27 @@ class AirflowConnections:
             )
         return account_of(with_ca_bundle(connection, ca_bundle()))
 
-    def query(self, conn_id: str, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], Sequence[Sequence[Any]]]:
-        """Columns and rows of a query through any SQL connection."""
+    def query(
+        self, conn_id: str, sql: str, parameters: Mapping[str, str], seconds: float = 60.0
+    ) -> tuple[list[str], Sequence[Sequence[Any]]]:
+        """Columns and rows of one SELECT; see :class:`biztalk_services.drivers.registry.Connections`."""
+        from biztalk_services.provider.sql.query import query
+
+        return query(self._database(conn_id), sql, parameters, seconds)
+
+    def describe(
+        self, conn_id: str, sql: str, parameters: Mapping[str, str], seconds: float = 60.0
+    ) -> QueryDescription:
+        """What :meth:`query` answers, with what is to be known about the database."""
+        from biztalk_services.provider.sql.describe import describe
+
+        return describe(self._database(conn_id), sql, parameters, seconds)
+
+    def _database(self, conn_id: str) -> Connection:
         connection = self.get(conn_id)
         if connection is None:
             raise ConnectionNotFoundError(f"There is no connection {conn_id}.")
-        hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
-        description, rows = hook.run(
-            sql, parameters=dict(parameters) or None, handler=lambda cursor: (cursor.description, cursor.fetchall())
-        )
-        return [column[0] for column in description], rows
+        return connection
 
 
 def with_ca_bundle(connection: Connection, default: str) -> Connection:

@@ -1,0 +1,1 @@
+"""Queries through Airflow's SQL hooks."""

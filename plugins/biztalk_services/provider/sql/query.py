@@ -1,0 +1,123 @@
+"""One query through any SQL hook of Airflow. It only reads: nothing is committed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+from airflow.sdk import Connection
+
+from biztalk_services.drivers.sql.errors import QueryRefusedError
+from biztalk_services.drivers.sql.statement import problem_of, translate
+from biztalk_services.provider.sql.bounded import within
+from biztalk_services.provider.sql.driver import driver_of
+from biztalk_services.provider.sql.hooks import hook_for, no_library
+
+MOST_ROWS = 100_000
+_DATETIMEOFFSET = -155
+
+T = TypeVar("T")
+
+
+def query(
+    connection: Connection, sql: str, parameters: Mapping[str, str], seconds: float
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Columns and rows; see :class:`biztalk_services.drivers.registry.Connections`."""
+    if problem := problem_of(sql, offered=parameters):
+        raise QueryRefusedError(problem)
+    return asked(connection, seconds, lambda conn: rows_of(conn, sql, parameters))
+
+
+def asked(connection: Connection, seconds: float, ask: Callable[[Opened], T]) -> T:
+    """What is learned from a database within these seconds, connecting included."""
+    hook = hook_for(connection, seconds)
+    opened = Opened(hook.get_conn)
+
+    def work() -> T:
+        try:
+            conn = hook.get_conn()
+        except Exception as error:
+            if _lacks_library(error):
+                raise QueryRefusedError(no_library(connection, error)) from None
+            raise
+        with closing(conn):
+            opened.take(conn)
+            if type(conn).__module__ == "pyodbc":
+                conn.add_output_converter(_DATETIMEOFFSET, _datetimeoffset)
+            return ask(opened)
+
+    return within(seconds, f"connection {connection.conn_id}", work, opened.cancel)
+
+
+class Opened:
+    """An open connection to a database.
+
+    :param connect: opens another one.
+    """
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._session: int | None = None
+        self.conn: Any = None
+        self.cursor: Any = None
+        self.description: Sequence[Any] = ()
+
+    def take(self, conn: Any) -> None:
+        """Keep the connection, in the thread that works with it: mysqlclient tells no other thread its session."""
+        self.conn = conn
+        session = getattr(conn, "connection_id", None) or getattr(conn, "thread_id", lambda: None)()
+        self._session = session if isinstance(session, int) else None
+
+    def cancel(self) -> None:
+        """Ask the server to give up what it works at, as far as the driver can do so from another thread."""
+        for owner, name in _CANCEL:
+            if callable(cancel := getattr(getattr(self, owner), name, None)):
+                cancel()
+                return
+        if self._session is not None:  # both of MySQL's drivers
+            with closing(self._connect()) as other, closing(other.cursor()) as cursor:
+                cursor.execute(f"KILL QUERY {self._session}")
+
+
+_CANCEL = (("conn", "cancel_safe"), ("conn", "interrupt"), ("conn", "cancel"), ("cursor", "cancel"))
+"""How drivers are told: psycopg 3, sqlite3, psycopg2 and others, pyodbc."""
+
+
+def rows_of(opened: Opened, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """:raises QueryRefusedError: the answer is too long, or has no columns."""
+    driver = driver_of(opened.conn)
+    text, values = translate(sql, parameters, driver.paramstyle, driver.doubles_percent)
+    with closing(opened.conn.cursor()) as cursor:
+        opened.cursor = cursor
+        cursor.execute(text, *([] if values is None else [values]))
+        if cursor.description is None:
+            raise QueryRefusedError("The query has no columns in its answer. It has to be one SELECT.")
+        opened.description = list(cursor.description)
+        rows: Sequence[Any] = cursor.fetchmany(MOST_ROWS + 1)
+        if len(rows) > MOST_ROWS:
+            raise QueryRefusedError(
+                f"The query has more than {MOST_ROWS:,} rows in its answer. It has to say less: a row for each "
+                "agreement or batch."
+            )
+        return [column[0] for column in opened.description], [tuple(row) for row in rows]
+
+
+def _datetimeoffset(value: bytes) -> datetime:
+    """SQL Server's datetimeoffset, which pyodbc does not read by itself: ``SQL_SS_TIMESTAMPOFFSET_STRUCT``."""
+    year, month, day, hour, minute, second, nanoseconds, hours, minutes = struct.unpack("<6hI2h", value)
+    zone = timezone(timedelta(hours=hours, minutes=minutes))
+    return datetime(year, month, day, hour, minute, second, nanoseconds // 1000, zone)
+
+
+def _lacks_library(error: Exception) -> bool:
+    """Whether a driver is not there; of ODBC that of the database, or the data source (IM002, IM003, 01000)."""
+    if type(error).__module__ == "pyodbc":
+        return bool(error.args) and (error.args[0] in ("IM002", "IM003") or "Can't open lib" in str(error))
+    return any(
+        isinstance(each, (ImportError, AirflowOptionalProviderFeatureException))
+        for each in (error, error.__cause__, error.__context__)
+    )
