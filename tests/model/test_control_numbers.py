@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,10 +36,12 @@ def test_one_number_was_used():
     [
         {"kind": "invoice"},
         {"used": 0},
-        {"used": -1},
-        {"highest": None},
-        {"latest": None},
+        {"used": 0, "highest": None},
+        {"used": 0, "latest": None},
+        {"used": -1, "highest": None, "latest": None},
         {"latest": 1021},
+        {"latest": -1},
+        {"highest": -1, "latest": None},
         {"last_used": LAST.replace(tzinfo=None)},
     ],
 )
@@ -47,11 +50,34 @@ def test_contradictions_are_refused(values):
         ControlNumberUse(**USE.to_dict() | {"last_used": LAST} | values)
 
 
+@pytest.mark.parametrize("untold", [{"highest": None}, {"latest": None}, {"highest": None, "latest": None}], ids=repr)
+def test_a_source_may_not_tell_highest_or_latest(untold):
+    use = replace(USE, **untold)
+    assert from_plain(ControlNumberUse, json.loads(json.dumps(use.to_dict()))) == use
+
+
 def test_a_report_needs_zones_and_one_use_a_counter():
     complete = {"source": "s", "since": SINCE, "checked_at": NOW}
-    for change in ({"since": datetime(2026, 1, 1)}, {"checked_at": datetime(2026, 1, 1)}, {"uses": (USE, USE)}):
+    same = (USE, replace(USE, agreement=f" {USE.agreement.upper()}"))
+    for change in (
+        {"since": datetime(2026, 1, 1)},
+        {"checked_at": datetime(2026, 1, 1)},
+        {"uses": same},
+        {"ever": same},
+    ):
         with pytest.raises(ValueError, match="report on control numbers"):
             UseReport(**complete | change)
+
+
+@pytest.mark.parametrize("problem", [None, "Row 2."])
+def test_what_was_used_ever_stands_beside_it(problem):
+    report = replace(NOTHING, ever=(USE,), problem=problem)
+    assert report.ever_of("FABRIKAM X12 send ", "interchange") == USE
+    assert report.ever_of("Litware", "group") == (None if problem else ControlNumberUse("Litware", "group"))
+    assert report.use_of(USE.agreement, "interchange") == (
+        None if problem else ControlNumberUse(USE.agreement, "interchange")
+    )
+    assert NOTHING.ever_of(USE.agreement, "interchange") is None, "it was not asked"
 
 
 USES = st.builds(
@@ -76,7 +102,9 @@ def test_use_survives_json(original):
 
 
 def test_a_report_survives_json():
-    original = UseReport(uses=(USE,), source="s", problem="Row 2.", since=SINCE, checked_at=NOW)
+    original = UseReport(
+        uses=(USE,), ever=(USE,), source="s", query="query 1f2e3d4c", problem="Row 2.", since=SINCE, checked_at=NOW
+    )
     assert from_plain(UseReport, json.loads(json.dumps(to_plain(original)))) == original
 
 

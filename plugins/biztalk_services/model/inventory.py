@@ -15,7 +15,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from biztalk_services.model.control_numbers import ControlNumberUse
+from biztalk_services.model.control_numbers import ControlNumberUse, agreement_key
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.plain import from_plain, parsed, texts_in, to_plain
 from biztalk_services.model.redaction import HIDDEN, looks_secret
@@ -106,7 +106,16 @@ class Inventory:
 
     def last_number(self, agreement: str, kind: str) -> int | None:
         """The last control number that an agreement (any case) had given out; None when not known, or none was."""
-        return next((use.latest for use in self.control_numbers if use.key == (agreement.casefold(), kind)), None)
+        use = self.use_of(agreement, kind)
+        return use.latest if use else None
+
+    def use_of(self, agreement: str, kind: str) -> ControlNumberUse | None:
+        """What an agreement (any case) had used of one kind; None when it is not named."""
+        return self._uses.get((agreement_key(agreement), kind))
+
+    @cached_property
+    def _uses(self) -> dict[tuple[str, str], ControlNumberUse]:
+        return {use.key: use for use in self.control_numbers}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601."""
