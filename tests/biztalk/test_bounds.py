@@ -1,28 +1,22 @@
-"""No control number twice: the rule case by case, and on many simulated services."""
+"""No control number twice: where to continue, case by case, and on many simulated services."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, OpenNumbers, new_bounds
-from biztalk_services.drivers.biztalk.numbers.ranges import HIGHEST, WIDTHS, Place, Range
-from biztalk_services.model.control_numbers import ControlNumberUse
+from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds
+from biztalk_services.drivers.biztalk.numbers.findings import OpenNumbers
+from biztalk_services.drivers.biztalk.numbers.partners import Partner
+from biztalk_services.drivers.biztalk.numbers.ranges import HIGHEST, WIDTHS, Range
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tests.biztalk.numbering import AGREEMENT, KIND, Numbering, as_text, use_of
+from tests.biztalk.numbering import AGREEMENT, KIND, Numbering, as_text, needed
 
 WIDE = Range(1, HIGHEST, rollover=True)
 SMALL = Range(1, 1000, rollover=True)
 STRICT = Range(1, 1000)
-
-
-def needed(
-    restored: Range, last: int | None, use: ControlNumberUse | list[int] | None, margin: int = 50, protocol: str = "X12"
-) -> NewBounds | OpenNumbers | None:
-    use = use_of(use) if isinstance(use, list) else use
-    return new_bounds(Place(AGREEMENT, KIND, protocol, restored), last=last, use=use, margin=margin)
 
 
 def numbers(first: int, last: int) -> list[int]:
@@ -32,10 +26,24 @@ def numbers(first: int, last: int) -> list[int]:
 # --- case by case ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("restored", [WIDE, SMALL, STRICT, Range(5, 4)])
-@pytest.mark.parametrize("last", [None, 0, 500, 1000])
+@pytest.mark.parametrize("restored", [WIDE, SMALL, STRICT])
+@pytest.mark.parametrize("last", [None, 500, 1000])
 def test_nothing_was_used_since(restored, last):
-    assert needed(restored, last, []) is None
+    """The margin may have been used unseen; where none was ever used or none is left, nothing comes again."""
+    result = needed(restored, last, [])
+    if last is None or (last == 1000 and restored == STRICT):
+        assert result is None
+    else:
+        assert result.lower == restored.after(last) + 50
+    assert needed(restored, last, [], margin=0) is None
+
+
+def test_nothing_was_seen_and_there_is_no_room_for_the_margin():
+    result = needed(STRICT, 960, [])
+    assert result.rule == "control-numbers-room"
+    assert "as far as seen" in result.sentence
+    assert "plan with a smaller margin" in result.sentence
+    assert needed(STRICT, 949, []).lower == 1000
 
 
 def test_the_usual_new_bounds():
@@ -49,14 +57,26 @@ def test_the_usual_new_bounds():
     )
 
 
-def test_new_bounds_need_no_last_number():
-    assert needed(WIDE, None, numbers(10_001, 10_020)) == needed(WIDE, 10_000, numbers(10_001, 10_020))
+def test_new_bounds_need_no_last_number_where_the_range_never_started_over():
+    used = numbers(10_001, 10_020)
+    assert needed(WIDE, None, used, known=False, ever=used).lower == 10_071
+    assert needed(STRICT, None, numbers(101, 120), known=False).lower == 171
+    assert "does not start over" in needed(STRICT, None, numbers(901, 920), known=False).sentence
+    near_the_end = needed(SMALL, None, numbers(901, 920), known=False, ever=numbers(901, 920))
+    assert "not known without the last number of the backup" in near_the_end.sentence
 
 
-def test_the_range_begins_beyond_what_was_used():
-    assert needed(Range(2000, 3000), None, numbers(1001, 1020)) is None
-    assert needed(Range(1071, 3000), None, numbers(1001, 1020)) is None
-    assert needed(Range(1070, 3000), None, numbers(1001, 1020)).lower == 1071
+def test_a_person_has_moved_the_range_beyond_what_was_used():
+    used = numbers(1001, 1020)
+    for lower in (1072, 2000):
+        assert needed(WIDE, 1000, used, now=replace(WIDE, lower=lower)) is None
+    assert needed(WIDE, 1000, used, now=replace(WIDE, lower=1070)).lower == 1071
+
+
+def test_an_earlier_try_has_set_the_bounds():
+    first = needed(SMALL, 800, numbers(801, 970))
+    assert needed(SMALL, 800, numbers(801, 970), now=first.range) == first
+    assert needed(SMALL, 800, numbers(801, 980), now=first.range).lower == 31
 
 
 def test_without_rollover_there_is_an_end():
@@ -100,7 +120,6 @@ def test_starting_over_needs_room_too():
     last_fit = needed(SMALL, 990, [*numbers(991, 1000), *numbers(1, 890)])
     assert (last_fit.lower, last_fit.upper, last_fit.room) == (941, 990, 50)
     assert needed(SMALL, 990, [*numbers(991, 1000), *numbers(1, 891)]).rule == "control-numbers-room"
-    assert needed(SMALL, 1049, numbers(1, 901)).rule == "control-numbers-room"
 
 
 def test_the_backup_was_at_the_upper_bound():
@@ -118,47 +137,80 @@ def test_it_has_gone_all_the_way_round():
     assert needed(SMALL, 400, Numbering(SMALL, 400).give_up_to(1500)).rule == "control-numbers-room"
 
 
-def test_starting_over_needs_evidence():
-    used = numbers(801, 970)
-    assert "without the last number" in needed(SMALL, None, used).sentence
-    assert "not the numbers that follow 790" in needed(SMALL, 790, used).sentence
-    assert "not the numbers that follow 800" in needed(SMALL, 800, [*used, *numbers(801, 810)]).sentence
-    assert isinstance(needed(SMALL, 800, used), NewBounds)
+def test_numbers_at_the_beginning_were_used_and_above_there_is_room():
+    """The counter goes on at 301, which was used; so the last number of the backup has to be the upper bound."""
+    result = needed(SMALL, 300, [*numbers(301, 1000), *numbers(1, 20)])
+    assert (result.lower, result.upper, result.room) == (71, 300, 230)
 
 
-def test_a_range_far_from_what_was_used():
-    assert needed(WIDE, 100, numbers(5000, 5020)).lower == 5071
-    beyond = needed(STRICT, 100, numbers(5000, 5020))
-    assert (beyond.rule, "the highest 5020" in beyond.sentence) == ("control-numbers-room", True)
+# --- partners --------------------------------------------------------------------------------------------------------
 
 
-def test_a_counter_that_is_beyond_what_was_used():
-    assert needed(STRICT, 500, numbers(1, 20)) is None
-    assert "the counter is at 990" in needed(STRICT, 990, numbers(1, 20)).sentence
-    assert needed(SMALL, 500, numbers(1, 20)).lower == 71
+def test_a_partner_that_takes_each_number_once():
+    once = {"partner": Partner("unique")}
+    assert needed(SMALL, 800, numbers(801, 900), terms=once).lower == 951
+    result = needed(SMALL, 800, numbers(801, 970), terms=once)
+    assert (result.rule, "takes none a second time" in result.sentence) == ("control-numbers-room", True)
+    assert "control_number_partners" in result.sentence
+
+
+def test_numbers_above_were_used_before_the_backup():
+    used = numbers(101, 120)
+    once = {"partner": Partner("unique")}
+    result = needed(SMALL, 100, used, ever=[*numbers(990, 1000), *numbers(1, 100), *used], terms=once)
+    assert result.rule == "control-numbers-room"
+
+
+def test_what_was_used_before_the_window_may_come_again():
+    used = [*numbers(401, 1000), *numbers(1, 990)]
+    month = Partner("unique", 30)
+    assert needed(SMALL, 400, used).rule == "control-numbers-room"
+    assert needed(SMALL, 400, used, terms={"partner": month}).rule == "control-numbers-room"
+    result = needed(SMALL, 400, used, terms={"partner": month, "in_window": 100})
+    assert (result.lower, result.upper, result.room) == (41, 400, 360)
+    twice = [*used, *numbers(991, 1000), *numbers(1, 990)]
+    again = needed(SMALL, 400, twice, terms={"partner": month, "in_window": 100})
+    assert (again.lower, again.upper, again.room) == (41, 400, 360)
+
+
+def test_the_window_begins_before_the_backup():
+    result = needed(SMALL, 100, numbers(101, 970), terms={"partner": Partner("unique", 30), "in_window": 970})
+    assert result.rule == "control-numbers-room"
+
+
+def test_a_partner_without_gaps():
+    gapless = {"partner": Partner("gapless")}
+    result = needed(STRICT, 800, numbers(801, 900), terms=gapless)
+    assert (result.lower, result.upper, result.room) == (901, None, 100)
+    over = needed(SMALL, 800, numbers(801, 1000), terms=gapless)
+    assert (over.lower, over.upper) == (1, 800)
+    assert needed(STRICT, 800, [], terms=gapless) is None
+    unseen = needed(STRICT, 800, [*numbers(801, 850), *numbers(860, 900)], terms=gapless)
+    assert unseen.rule == "control-numbers-known"
+    assert "91 were counted since the backup, up to 900 there are 100" in unseen.sentence
+
+
+def test_numbers_of_another_agreement_count_too():
+    terms = {"others": ((900, 979),), "shared": "The numbers of Litware count, too."}
+    result = needed(Range(1, 9999), 800, numbers(801, 820), terms=terms)
+    assert result.lower == 980
+    assert "The numbers of Litware count, too." in result.reason
+    assert needed(Range(1, 9999), 860, [], terms=terms).lower == 980
+    assert needed(Range(1, 9999), 890, [], margin=0, terms=terms) is None
+    assert needed(Range(1, 9999), 899, [], margin=0, terms=terms).lower == 980
+
+
+# --- ranges that cannot be used --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "restored",
-    [Range(0, 10), Range(10, 9), Range(1, HIGHEST + 1), Range(1, 99_999, "12345"), Range(1, 10, "", "x" * 8)],
+    [Range(1, HIGHEST + 1), Range(1, 99_999, "12345"), Range(1, 10, "", "x" * 8)],
 )
 def test_a_range_that_cannot_be_used(restored):
-    for use in ([5], None):
-        result = needed(restored, 5, use)
-        assert result.rule == "control-number-range"
-        assert "Correct it" in result.sentence
-
-
-def test_unknown_use():
-    nothing_known = needed(WIDE, 100, None)
-    assert nothing_known.rule == "control-numbers-known"
-    assert "Make the connection to the tracking database work" in nothing_known.sentence
-    assert "set the lower bound beyond it by hand" in nothing_known.sentence
-
-
-def test_a_margin_is_not_negative():
-    with pytest.raises(ValueError, match="0 or more"):
-        needed(WIDE, 1, None, margin=-1)
+    result = needed(restored, 4, [5])
+    assert (result.rule, result.agreement, result.kind) == ("control-number-range", AGREEMENT, KIND)
+    assert "Correct it" in result.sentence
 
 
 # --- on many services ------------------------------------------------------------------------------------------------
@@ -179,7 +231,7 @@ def restores(draw: st.DrawFn) -> tuple[str, Range, int | None, list[int], list[i
     """Protocol, range, last number of the backup, numbers given out and known, given out and unknown, margin."""
     protocol = draw(st.sampled_from(sorted(WIDTHS)))
     restored = draw(ranges(protocol))
-    last = draw(st.none() | st.integers(max(restored.lower - 3, 0), restored.upper + 3))
+    last = draw(st.none() | st.integers(max(restored.lower - 3, 0), restored.upper))
     service = Numbering(restored, last)
     known = service.give_up_to(draw(st.integers(0, 70)))
     margin = draw(st.integers(0, 12))
@@ -215,11 +267,11 @@ def check(service: Numbering, result: NewBounds | None, used: list[int], margin:
 def test_no_number_comes_again(restore):
     protocol, restored, last, known, unknown, margin = restore
     result = needed(restored, last, known, margin, protocol=protocol)
-    if not known:
+    if not known and (last is None or not margin):
         assert result is None
-    elif isinstance(result, NewBounds):
+    elif known and isinstance(result, NewBounds):
         check(Numbering(restored, last), result, known + unknown, margin)
-    else:
+    elif known:
         assert isinstance(result, OpenNumbers)
         assert not possible(restored, last, known, margin)
 
@@ -251,7 +303,9 @@ def test_no_number_comes_again_after_a_changed_range(restore, other, more, last_
         service.range = restored
         used += service.give_up_to(5)
     assume(used)
-    result = needed(restored, last if last_known else None, used, margin, protocol=protocol)
+    ever = ([last] if last is not None else []) + used
+    known = last if last_known else None
+    result = needed(restored, known, used, margin, ever=ever, known=last_known, protocol=protocol)
     if isinstance(result, OpenNumbers):
         return
     again = Numbering(restored, last)

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from biztalk_emulator.business.control_numbers import draw
 from biztalk_emulator.business.errors import ControlNumbersExhausted
-from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, new_bounds
-from biztalk_services.drivers.biztalk.numbers.ranges import Place, Range
-from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY, since_text, use_report
-from biztalk_services.model.control_numbers import EVER, ControlNumberUse, UseReport
+from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds
+from biztalk_services.drivers.biztalk.numbers.ranges import Range
+from biztalk_services.drivers.biztalk.tracking.answers import use_report
+from biztalk_services.drivers.biztalk.tracking.queries import DEFAULT_CONTROL_NUMBER_QUERY, since_text
+from biztalk_services.model.control_numbers import EVER, UseReport
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.biztalk.numbering import needed
 from tests.emulator.driver import EmulatorProcess
 
 SERVICE, AGREEMENT = "contosoorders", "Northwind X12 send"
@@ -72,11 +74,9 @@ def test_the_emulator_gives_no_number_twice(lower, size, rollover, last, count, 
     numbers = give(pattern, last, count)
     if not numbers:
         return
-    use = ControlNumberUse(AGREEMENT, "interchange", max(numbers), numbers[-1], len(numbers))
-    bounds = new_bounds(Place(AGREEMENT, "interchange", "X12", pattern), last=last, use=use, margin=margin)
+    bounds = needed(pattern, last, numbers, margin)
     if isinstance(bounds, NewBounds):
-        upper = pattern.upper if bounds.upper is None else bounds.upper
-        again = give(Range(bounds.lower, upper, rollover=rollover), last, max(margin, 1))
+        again = give(bounds.range, last, max(margin, 1))
         assert len(again) == max(margin, 1)
         assert not set(again) & set(numbers)
 

@@ -14,7 +14,8 @@ import pytest
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.drivers.base import BackupTarget
 from biztalk_services.drivers.biztalk.backup_rules import backup_checks
-from biztalk_services.drivers.biztalk.tracking import DEFAULT_DRAIN_QUERY, drain_status
+from biztalk_services.drivers.biztalk.tracking.answers import drain_status
+from biztalk_services.drivers.biztalk.tracking.queries import DEFAULT_DRAIN_QUERY
 from biztalk_services.drivers.biztalk.verification import read_back
 from biztalk_services.drivers.biztalk.wire import server as server_module
 from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient

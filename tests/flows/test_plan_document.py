@@ -43,7 +43,8 @@ def test_everything_is_in_it():
     assert "| contosoacs | connection acs | works: It gives a token. |" in parts[list(parts)[2]]
     assert parts["Data loss and manual follow-up"] == "- The backup is 25 h old."
     assert "- Agreement B was added." in parts["Backup compared with the existing service"]
-    assert "| Fabrikam | interchange | 10 | 20 | 121 | It has given out 10. |" in parts[list(parts)[5]]
+    row = "| Fabrikam | interchange | 10 | 20 | 20 | 121 | It has given out 10. | seen by us |"
+    assert row in parts["Control numbers used since the backup"]
     assert f"| same-version | yes | It is. | {SEED} |" in parts["Rules"]
 
 
@@ -58,7 +59,7 @@ def test_blocking_issues_come_first():
 
 
 def test_what_is_not_known_is_not_made_up():
-    row = replace(plan().control_numbers[0], backup=None, highest=None, next=None)
+    row = replace(plan().control_numbers[0], backup=None, highest=None, next=None, latest=None, source="unknown")
     bare = plan(
         backup=reference(product_version=None, items={"agreements": None}),
         target=replace(plan().target, description="premium, scale units not known"),
@@ -74,7 +75,7 @@ def test_what_is_not_known_is_not_made_up():
     assert "cannot be checked: No connection." in text
     assert "took about" not in text
     assert "No difference was found, or there is no existing service." in text
-    assert "| Fabrikam | interchange |  |  |  | It has" in text
+    assert "| Fabrikam | interchange |  |  |  |  | It has given out 10. | unknown |" in text
     assert "None" not in text
     assert sections(plan_document(plan(control_numbers=())))["Control numbers used since the backup"] == "None."
 
@@ -94,7 +95,7 @@ def test_tables_and_lists_hold_together(nasty):
                 values=(PlannedValue("s", nasty, nasty, "passed", nasty),),
                 losses=(nasty, "Second."),
                 differences=(nasty, "Second."),
-                control_numbers=(replace(row, agreement=nasty, sentence=nasty),),
+                control_numbers=(replace(row, agreement=nasty, sentence=nasty, source=nasty),),
                 steps=(nasty, "Second."),
             )
         )
@@ -102,7 +103,7 @@ def test_tables_and_lists_hold_together(nasty):
     assert len(parts) == 8
     for name, columns in (
         ("Values of the restored service", 4),
-        ("Control numbers used since the backup", 6),
+        ("Control numbers used since the backup", 8),
         ("Rules", 4),
     ):
         lines = parts[name].splitlines()

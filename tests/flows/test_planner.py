@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from biztalk_services.drivers.biztalk.driver import BizTalkDriver
 from biztalk_services.drivers.biztalk.entities import inventory_of
 from biztalk_services.drivers.biztalk.info import INFO
+from biztalk_services.drivers.biztalk.numbers.partners import Partners
+from biztalk_services.drivers.biztalk.numbers.plan import window_begin
 from biztalk_services.drivers.biztalk.values import GivenValue, MissingValue, StoredValue
 from biztalk_services.flows.plan_restore import PlanOutdatedError, RestoreRefusedError, refuse_if_blocked
 from biztalk_services.model.backup import Drain
@@ -23,7 +26,7 @@ from biztalk_services.model.service import ServiceRef
 from tests.archive.samples import NOW, SUBSCRIPTION, key, reference
 from tests.biztalk.inventories import SENDING, entities, inventory, service
 from tests.biztalk.values import DATABASE, OTHER_DATABASE, TRACKING, database_value, problem
-from tests.flows.world import RUN, World, used
+from tests.flows.world import RUN, FakeSources, World, used
 
 NIGHT = Run("nightly", "r1")
 NEW = {"target_name": "orders-two"}
@@ -440,9 +443,47 @@ def test_the_margin_of_the_form_counts():
 
 
 def test_nothing_was_used_since():
-    plan = made()
+    plan = made(margin=0)
     assert plan.control_numbers == ()
     assert check_of(plan, "control-numbers").passed
+
+
+def test_numbers_that_may_have_been_used_unseen():
+    (row,) = made().control_numbers
+    assert (row.backup, row.highest, row.latest, row.next, row.done) == (1000, None, None, 1101, True)
+    assert row.source == "seen: none since the backup, by tracking database"
+
+
+def test_where_the_numbers_are_from():
+    (row,) = made(World(use=used(interchange(1020)))).control_numbers
+    assert row.source.startswith("seen by tracking database, last used 2026-01-0")
+    assert row.latest == 1020
+
+
+def test_numbers_in_the_window_of_a_partner_are_asked_for():
+    partners = Partners.parsed('{"*": {"policy": "unique", "window_days": 3}, "Another": {"window_days": 9}}')
+    world = World(use=used(interchange(1020)))
+    driver = BizTalkDriver(world, FakeSources(world), partners)
+    report = world.use
+    plan = driver.plan_control_numbers(inventory(), report, margin=100, apply=True)
+    assert world.calls["control_numbers_since"] == ("orders", window_begin(3, report.checked_at))
+    assert [row.next for row in plan.rows] == [1121]
+
+
+def test_two_sources_that_contradict_each_other():
+    plan = made(World(use=used(interchange(1010))))
+    assert blocked(plan) == ["control-numbers"]
+    (issue,) = plan.blocking_issues
+    assert "control-numbers-agree: " in issue
+    assert "1000 was the last one at the backup, of 990; tracking database says that since then 20 were used" in issue
+
+
+def test_the_old_service_goes_on_beside_the_restored_one():
+    losses = "\n".join(made(World([existing()]), **NEW).losses)
+    assert "Service contoso-west/orders, which was backed up, exists beside the restored one and is Active" in losses
+    assert "suspend it before" in losses
+    for world, form in ((World([existing()]), REPLACE), (World(), NEW)):
+        assert "beside the restored one" not in "\n".join(made(world, **form).losses)
 
 
 @pytest.mark.parametrize("services", [[], [existing()], [existing("orders-two")]])
@@ -468,12 +509,12 @@ def test_numbers_that_are_not_known(recorded):
 
 def test_numbers_that_cannot_be_skipped():
     world = World(use=used(interchange(5, agreement="Litware")))
-    plan = made(world)
+    plan = made(world, margin=0)
     assert blocked(plan) == ["control-numbers"]
     assert "Litware" in plan.blocking_issues[0]
     (row,) = plan.control_numbers
     assert (row.agreement, row.next, row.done) == ("Litware", None, False)
-    assert made(world, control_numbers="report").control_numbers == plan.control_numbers
+    assert made(world, margin=0, control_numbers="report").control_numbers == plan.control_numbers
 
 
 def test_a_range_that_is_used_up():

@@ -38,9 +38,9 @@ def plan_document(plan: RestorePlan) -> str:
         _list(plan.differences) or "No difference was found, or there is no existing service.",
         "### Control numbers used since the backup",
         _table(
-            ("agreement", "kind", "last of the backup", "highest used since", "next", "why"),
+            ("agreement", "kind", "last of the backup", "highest used since", "latest", "next", "why", "source"),
             [
-                (row.agreement, row.kind, row.backup, row.highest, row.next, row.sentence)
+                (row.agreement, row.kind, row.backup, row.highest, row.latest, row.next, row.sentence, row.source)
                 for row in plan.control_numbers
             ],
         ),

@@ -165,7 +165,7 @@ class Planner:
                 *([_numbers_check(numbers)] if has_numbers and request.control_numbers == RAISE else []),
             ),
             values=facts.proposal.values,
-            losses=tuple(_losses(self.driver, facts, used)),
+            losses=(*_losses(self.driver, facts, used), *numbers.remarks),
             differences=_differences(self.driver, facts),
             control_numbers=numbers.rows,
             steps=tuple(_steps(facts, has_safety_backup, has_numbers)),
@@ -222,6 +222,8 @@ class _Facts:
     existing: Service | None
     original: Service | None
     """The service that was backed up, or the one that has its place now; None when there is neither."""
+    beside: Service | None
+    """The service that was backed up, where it stays beside a restored one of another name."""
     proposal: RestoreProposal
 
     @classmethod
@@ -235,8 +237,9 @@ class _Facts:
         recorded = planner.archive.catalog.inventory_of(backup)
         stored = dict(recorded.settings) if recorded else {}
         proposal = planner.driver.propose_restore(request, backup, stored, target, services)
-        original = existing or _service_like(ServiceRef(backup.scope, backup.service), services)
-        return cls(request, backup, recorded, stored, target, existing, original, proposal)
+        source = _service_like(ServiceRef(backup.scope, backup.service), services)
+        beside = source if source and source.ref.name.lower() != target.name.lower() else None
+        return cls(request, backup, recorded, stored, target, existing, existing or source, beside, proposal)
 
     @property
     def replaces(self) -> bool:
@@ -296,6 +299,12 @@ def _losses(driver: Driver, facts: _Facts, used: UseReport) -> list[str]:
             losses.append(driver.drain_status(facts.target.name).sentence())
         except BackupServiceError as error:
             losses.append(str(error))
+    if facts.beside and Capability.CONTROL_NUMBERS in driver.info.capabilities:
+        losses.append(
+            f"Service {facts.beside.ref}, which was backed up, exists beside the restored one and is "
+            f"{facts.beside.state}. What it gives out after this plan and after the control numbers are advanced, the "
+            "restored one will give out again: suspend it before, and resume only one of the two."
+        )
     if facts.request.control_numbers == EXACT:
         losses.append(
             "Control numbers are left as they were at the backup: every number used since is given out again, and "
