@@ -6,8 +6,8 @@ CELLS ?=
 STACK ?= local
 # The rooms whose tests start neither emulator nor Azurite, and no service of Airflow.
 QUICK := $(addprefix tests/,model biztalk flows wire house docs stack bench packaging)
-# With those that run the library itself, beside an emulator and an Azurite, without a stack.
-IN_PROCESS := $(QUICK) $(addprefix tests/,archive biztalk_with_emulator drivers cli provider dags)
+# With those that run the library itself, beside an emulator, an Azurite and databases, without a stack.
+IN_PROCESS := $(QUICK) $(addprefix tests/,archive biztalk_with_emulator databases drivers cli provider dags)
 # Those that take minutes each, on stacks of their own.
 LONG := $(addprefix tests/,field system_distributed chaos/test_sample.py)
 COVERAGE := .local/coverage
