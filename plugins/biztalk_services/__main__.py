@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from biztalk_services.cli.backups import add_list, add_show, add_verify
+from biztalk_services.cli.check_queries import add_check_queries
 from biztalk_services.cli.diff import add_diff
 from biztalk_services.cli.inventory import add_inventory
 from biztalk_services.cli.options import add_ca_bundle
@@ -32,7 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Backup and restore of BizTalk Services, without Airflow; see docs/break-glass.md.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_status, add_resume, add_list, add_show, add_verify, add_plan, add_diff, add_inventory):
+    for add in (
+        add_status,
+        add_resume,
+        add_list,
+        add_show,
+        add_verify,
+        add_plan,
+        add_diff,
+        add_inventory,
+        add_check_queries,
+    ):
         add(commands)
     for command in commands.choices.values():
         add_ca_bundle(command)

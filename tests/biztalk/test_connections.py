@@ -54,7 +54,9 @@ class Known:
     def storage(self, conn_id: str) -> StorageAccount:
         raise NotImplementedError
 
-    def query(self, conn_id: str, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], Sequence[Sequence[Any]]]:
+    def query(
+        self, conn_id: str, sql: str, parameters: Mapping[str, str], seconds: float = 60.0
+    ) -> tuple[list[str], Sequence[Sequence[Any]]]:
         if conn_id not in self.connections:
             raise ConnectionNotFoundError(f"There is no connection {conn_id}.")
         self.queried.append(conn_id)
@@ -206,3 +208,10 @@ def test_options_in_the_extra_of_the_management_connection(monkeypatch):
     assert made[0].service_host == "biztalk.chinacloudapi.cn"
     assert made[0].access_control_host == "accesscontrol.windows.net"
     assert made[0].tracking_conn_id_of("Orders") == "china_tracking_orders"
+
+
+def test_what_partners_accept_reaches_the_driver():
+    text = '{"Fabrikam": {"policy": "gapless"}}'
+    driver = connect(management(), Known(), {"control_number_partners": text})
+    assert driver.partners.of("fabrikam").policy == "gapless"
+    assert connect(management(), Known(), {}).partners.of("fabrikam").policy == "increasing"

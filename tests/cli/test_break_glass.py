@@ -189,6 +189,6 @@ def test_what_changed_since_the_backup(blocks):
 def test_the_table_of_exit_codes_names_all_commands(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
-    commands = re.findall(r"^ {4}([a-z]+)\b", capsys.readouterr().out, re.MULTILINE)
-    table = re.findall(r"^\| `([a-z]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    commands = re.findall(r"^ {4}([a-z-]+)\b", capsys.readouterr().out, re.MULTILINE)
+    table = re.findall(r"^\| `([a-z-]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
     assert table == commands

@@ -11,8 +11,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from biztalk_services.drivers.biztalk.tracking import DEFAULT_CONTROL_NUMBER_QUERY, DEFAULT_DRAIN_QUERY, since_text
+from biztalk_services.drivers.biztalk.tracking.queries import (
+    DEFAULT_CONTROL_NUMBER_QUERY,
+    DEFAULT_DRAIN_QUERY,
+    since_text,
+)
 from biztalk_services.model.backup import BackupReference
+from biztalk_services.model.control_numbers import EVER
 from biztalk_services.model.inventory import Inventory
 
 from tests.archive.azurite import ACCOUNT
@@ -50,7 +55,7 @@ def rows_file(emulator, tmp_path):
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
             cursor = connection.execute(query, parameters)
             rows = [[column[0] for column in cursor.description], *cursor]
-        file = tmp_path / "rows.csv"
+        file = tmp_path / f"rows{len(list(tmp_path.glob('rows*')))}.csv"
         with file.open("w", newline="") as content:
             csv.writer(content).writerows(rows)
         return str(file)
@@ -224,7 +229,9 @@ def test_control_numbers_by_rows_in_a_file(shell, emulator, backup, rows_file):
     agreement = "Northwind X12 send"
     emulator.admin("POST", f"/services/{NAME}/messages", {"agreement": agreement, "messages": 2})
     file = rows_file(DEFAULT_CONTROL_NUMBER_QUERY, since=since_text(backup.started_at))
-    result = shell(*REPLACE, "--control-numbers-file", file, "--json")
+    all_numbers = rows_file(DEFAULT_CONTROL_NUMBER_QUERY, since=since_text(EVER))
+    files = ("--control-numbers-file", file, "--all-control-numbers-file", all_numbers)
+    result = shell(*REPLACE, *files, "--json")
     assert result.code == POSSIBLE, result.json["rules"]
     used = {row["kind"]: row["highest"] for row in result.json["control_numbers"] if row["agreement"] == agreement}
     assert used["interchange"] > 0
@@ -249,7 +256,7 @@ def test_rows_from_before_the_backup_are_refused(shell, backup, rows_file):
     os.utime(file, (before, before))
     result = shell(*REPLACE, "--control-numbers-file", file)
     assert result.code == REFUSED
-    assert "Query the tracking database again." in result.out
+    assert "Query the tracking database again, with :since" in result.out
 
 
 def test_batches_by_rows_in_a_file(shell, emulator, backup, rows_file):

@@ -23,8 +23,9 @@ NEVER_REPEATED = (
     "find_suspensions",
     "check_suspension",
     "check_backup_ages",
+    "check_connections",
 )
-"""Nothing is tried again that deletes, nor what comes again in minutes."""
+"""Nothing is tried again that deletes, nor what comes again in minutes, nor what a person looks at."""
 
 
 def every_task(dags) -> list[BaseOperator]:

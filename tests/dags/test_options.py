@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 from biztalk_services.model.checks import RefusedError
-from biztalk_services.model.options import BACKUP_AGE, EVERY_DAG, NIGHTLY, RESTORE, WATCHDOG
+from biztalk_services.model.options import BACKUP_AGE, CHECK, EVERY_DAG, NIGHTLY, RESTORE, WATCHDOG
 from biztalk_services.provider.alerts import FirstFailureNotifier
 from biztalk_services.provider.misconfigured import TAG, page
 from biztalk_services.provider.settings import Settings, all_options
@@ -18,7 +18,13 @@ from tests.conftest import ROOT
 
 OPTIONS = {option.name: option for option in all_options()}
 VALUES = ("", "0", "-1", "0.5", "1000000000", "text", '"text"', "a b;c")
-FIRST = {NIGHTLY: "find_services", RESTORE: "plan", WATCHDOG: "find_suspensions", BACKUP_AGE: "check_backup_ages"}
+FIRST = {
+    NIGHTLY: "find_services",
+    RESTORE: "plan",
+    WATCHDOG: "find_suspensions",
+    BACKUP_AGE: "check_backup_ages",
+    CHECK: "check_connections",
+}
 LAST = "refuse_bad_options"
 
 

@@ -157,6 +157,14 @@ class TestOrder:
     def test_resumption_comes_after_verification_and_numbers(self, dag):
         assert {"verify_restore", "advance_control_numbers"} <= upstream(dag, "resume_if_requested")
 
+    def test_the_first_numbers_are_looked_at_behind_the_resumption(self, dag):
+        look = dag.task_dict["first_numbers"]
+        assert look.upstream_task_ids >= {"resume_if_requested", "advance_control_numbers", "wait_for_restore"}
+        assert (
+            (look.count, look.deadline_minutes) == (SETTINGS.first_numbers, SETTINGS.first_numbers_minutes) == (20, 30)
+        )
+        assert "first_numbers" not in dag.task_dict["report"].restore_steps.required
+
     def test_the_report_is_the_last_step_and_knows_all_steps(self, dag):
         (report,) = dag.leaves
         assert (report.task_id, report.trigger_rule) == ("report", "all_done_setup_success")
@@ -165,7 +173,8 @@ class TestOrder:
         assert deciding(dag) == {"report"}
         assert {*report.steps, "report"} == set(dag.task_dict)
         known = report.restore_steps
-        assert {*known.changes, *known.deletions, *known.deletions.values(), *known.required} <= set(dag.task_dict)
+        named = {*known.changes, *known.deletions, *known.deletions.values(), *known.required, known.look}
+        assert {*named, *report.sources.values()} <= set(dag.task_dict)
         assert "replace.resume_unless_deleted" in report.upstream_task_ids
 
 

@@ -52,6 +52,7 @@ def test_it_is_not_paused_at_creation_whatever_the_default(tmp_path):
     paused = result_of(CREATION, str(ROOT / "dags"), env=environment)
     assert paused == {
         "biztalk_backup_age": False,
+        "biztalk_check_connections": False,
         "biztalk_nightly_backup": True,
         "biztalk_restore": True,
         "biztalk_watchdog": False,

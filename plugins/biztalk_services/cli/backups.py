@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.archive.errors import BackupDamagedError
 from biztalk_services.cli.options import open_archive, storage_options
-from biztalk_services.cli.printing import moment, printable, table, warn
+from biztalk_services.cli.printing import moment, printable, warn
 from biztalk_services.flows.overview import backup_summary
 from biztalk_services.model.durations import spoken
+from biztalk_services.model.tables import table
 
 if TYPE_CHECKING:
     from biztalk_services.archive.catalog import QuarantinedBackup

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 
 from biztalk_services.cli.options import open_archive, storage_is_given, storage_options
-from biztalk_services.cli.printing import printable, table
+from biztalk_services.cli.printing import printable
 from biztalk_services.model.backup import is_backup_name
 from biztalk_services.model.differences import Difference, differences, shown
 from biztalk_services.model.inventory import InvalidInventoryError, Inventory
+from biztalk_services.model.tables import table
 
 SAME, DIFFERENT = 0, 1
 _HEADINGS = ("what", "change", "before", "after")

@@ -1,10 +1,9 @@
-"""What the commands print: tables, moments and texts of others, on any terminal."""
+"""What the commands print: moments and texts of others, on any terminal."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -19,15 +18,6 @@ def printable(text: str) -> str:
 def warn(sentence: str) -> None:
     """Print beside the result, to the standard error."""
     print(printable(sentence), file=sys.stderr, flush=True)
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as what stands in them, with two blanks between."""
-    lines = [headings, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
 
 
 def moment(time: datetime) -> str:

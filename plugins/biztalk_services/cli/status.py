@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from biztalk_services.cli.options import open_archive, storage_is_given, storage_options
-from biztalk_services.cli.printing import moment, printable, table, warn
+from biztalk_services.cli.printing import moment, printable, warn
 from biztalk_services.cli.shell import shell
 from biztalk_services.flows.expected import ExpectedBackups
 from biztalk_services.flows.overview import is_due, is_overdue, read_records, service_rows
@@ -16,6 +16,7 @@ from biztalk_services.model.choices import add_option
 from biztalk_services.model.durations import spoken
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.service import Phase
+from biztalk_services.model.tables import table
 
 HEALTHY, NOT_HEALTHY, NOT_ALL_READ = 0, 1, 2
 _HEADINGS = ("service", "state", "edition")

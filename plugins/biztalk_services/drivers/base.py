@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from biztalk_services.model.drain import DrainStatus
     from biztalk_services.model.inventory import Inventory
     from biztalk_services.model.plan import PlannedValue, RestorePlan, RestoreTarget
+    from biztalk_services.model.query_check import QueryCheck
     from biztalk_services.model.requests import RestoreRequest
     from biztalk_services.model.service import Operation, Service, ServiceRef
 
@@ -117,6 +118,10 @@ class Driver(Protocol):
         """Which connection the batches of a service of this name are read through; None where it needs none. Requests
         nothing."""
 
+    def check_queries(self, name: str) -> QueryCheck | None:
+        """What the database of a service answers to every query that a backup or a restore asks it, and what is wrong
+        with it; None where no database is asked. Only reads; whatever a database does is in the result."""
+
     def suspend(self, ref: ServiceRef, *, request_id: str) -> Operation:
         """Request that the service processes no messages. Harmless when it is suspended already.
 
@@ -193,6 +198,12 @@ class Driver(Protocol):
 
     def control_numbers_since(self, name: str, since: datetime) -> UseReport:
         """Which control numbers a service has given out since a moment; a report with a ``problem`` when unknown."""
+
+    def sent_interchanges(self, inventory: Inventory, since: datetime) -> UseReport | None:
+        """The same by a second source, an archive of what was sent; None where there is none.
+
+        :param inventory: of the service.
+        """
 
     def plan_control_numbers(self, recorded: Inventory, used: UseReport, *, margin: int, apply: bool) -> NumberPlan:
         """What a restore would do about the control numbers of a backup."""

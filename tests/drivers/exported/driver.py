@@ -141,6 +141,9 @@ class RegisterDriver:
     def drain_source(self, name: str) -> str | None:
         return None
 
+    def check_queries(self, name: str) -> None:
+        return None
+
     def suspend(self, ref: ServiceRef, *, request_id: str) -> Operation:
         self._shop.requests.append(f"suspend {ref.name}")
         self._shop.registers[ref.name]["state"] = "Paused"
@@ -217,6 +220,9 @@ class RegisterDriver:
 
     def same_overrides(self, plan: RestorePlan, settings: Mapping[str, str]) -> dict[str, Any]:
         return {}
+
+    def sent_interchanges(self, inventory: Inventory, since: datetime) -> None:
+        return None
 
     def control_numbers_since(self, name: str, since: datetime) -> UseReport:
         return UseReport(source="receipts", since=since, checked_at=datetime.now(UTC))

@@ -132,6 +132,9 @@ class RelayDriver:
     def drain_source(self, name: str) -> str | None:
         return None
 
+    def check_queries(self, name: str) -> None:
+        return None
+
     def suspend(self, ref: ServiceRef, *, request_id: str) -> Operation:
         self._rack.relays[ref.name]["state"] = "off"
         return self._rack.succeed(f"suspend {ref.name}", "Suspend")
@@ -201,6 +204,9 @@ class RelayDriver:
 
     def same_overrides(self, plan: RestorePlan, settings: Mapping[str, str]) -> dict[str, Any]:
         return {}
+
+    def sent_interchanges(self, inventory: Inventory, since: datetime) -> None:
+        return None
 
     def control_numbers_since(self, name: str, since: datetime) -> UseReport:
         return UseReport(source="a relay has no control numbers", since=since, checked_at=datetime.now(UTC))

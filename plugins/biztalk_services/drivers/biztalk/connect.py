@@ -11,15 +11,10 @@ from typing import TYPE_CHECKING, Any
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, parts_of, shown
 from biztalk_services.drivers.biztalk.driver import BizTalkDriver
 from biztalk_services.drivers.biztalk.errors import AccessControlError, InvalidCertificateError
+from biztalk_services.drivers.biztalk.numbers.partners import Partners
 from biztalk_services.drivers.biztalk.options import BizTalkOptions
 from biztalk_services.drivers.biztalk.sources import OVERRIDES, Sources
-from biztalk_services.drivers.biztalk.tracking import (
-    DEFAULT_CONTROL_NUMBER_QUERY,
-    DEFAULT_DRAIN_QUERY,
-    drain_status,
-    since_text,
-    use_report,
-)
+from biztalk_services.drivers.biztalk.tracking.database import TrackingDatabase, drain_unknown, problem_of, source_of
 from biztalk_services.drivers.biztalk.values import (
     ACCESS_CONTROL,
     CERTIFICATE,
@@ -41,13 +36,15 @@ from biztalk_services.drivers.biztalk.wire.partner_management import PartnerMana
 from biztalk_services.drivers.registry import ConnectionNotFoundError
 from biztalk_services.model.connection_strings import join
 from biztalk_services.model.control_numbers import UseReport
-from biztalk_services.model.drain import DrainStatus, DrainUnknownError
-from biztalk_services.model.errors import Advice, BackupServiceError
+from biztalk_services.model.drain import DrainStatus
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.query_check import QueryCheck
 from biztalk_services.model.redaction import redact
 from biztalk_services.model.tls import chosen_bundle
 
 if TYPE_CHECKING:
     from biztalk_services.drivers.registry import Connections, ConnectionValues
+    from biztalk_services.model.inventory import Inventory
     from biztalk_services.model.requests import RestoreRequest
     from biztalk_services.model.service import Service
 
@@ -58,7 +55,7 @@ def connect(connection: ConnectionValues, connections: Connections, options: Map
     The connection holds: host and port of the management endpoint, login = subscription id, password = private key (PEM
     text); extra: ``certificate`` (PEM text) or ``certificate_path`` (PEM, PFX or publish settings),
     ``private_key_path``, ``private_key_passphrase``, ``api_version``, and ``ca_bundle``, ``access_control_host``,
-    ``service_host``, ``tracking_conn_id`` in place of the options of these names.
+    ``service_host``, ``tracking_conn_id``, ``sent_interchanges_conn_id`` in place of the options of these names.
 
     :raises InvalidCaBundleError: a CA bundle cannot be read.
     :raises InvalidCertificateError: there is no management certificate, it cannot be used, or ``certificate`` holds
@@ -82,8 +79,9 @@ def connect(connection: ConnectionValues, connections: Connections, options: Map
         **{name: value for name, value in optional.items() if value},
     )
     own = {each.name: options[each.name] for each in fields(BizTalkOptions) if each.name in options}
-    if extra.get("tracking_conn_id"):
-        own["tracking_conn_id"] = str(extra.get("tracking_conn_id"))
+    for name in ("tracking_conn_id", "sent_interchanges_conn_id"):
+        if pattern := extra.get(name):
+            own[name] = str(pattern)
     for name in ("access_control_host", "service_host"):
         if host := extra.get(name):
             own[name] = read_host(str(host), f"the extra {name} of connection {connection.conn_id}").name
@@ -92,7 +90,7 @@ def connect(connection: ConnectionValues, connections: Connections, options: Map
         return [service.ref.name for service in client.list_services()]
 
     sources = ConnectionSources(connections, BizTalkOptions(**own), default_bundle, service_names)
-    return BizTalkDriver(client, sources)
+    return BizTalkDriver(client, sources, Partners.parsed(str(options.get("control_number_partners") or "")))
 
 
 class ConnectionSources(Sources):
@@ -133,36 +131,46 @@ class ConnectionSources(Sources):
         return self._access_control(connection, service.ref.name, service.settings.get(CUSTOM_DOMAIN, ""))
 
     def drain_status(self, name: str) -> DrainStatus:
-        conn_id = self._options.tracking_conn_id_of(name)
-        source = f"tracking database of connection {conn_id}"
         try:
-            conn_id = self._tracking_conn_id(name)
-            source = f"tracking database of connection {conn_id}"
-            columns, rows = self._query(conn_id, self._options.drain_query or DEFAULT_DRAIN_QUERY, {"service": name})
+            database = self._tracking_database(name)
         except Exception as error:
-            reason, checked_at = _problem(source, error), datetime.now(UTC)
-            unknown = DrainStatus(answer="unknown", source=source, reason=reason, checked_at=checked_at)
-            advice: Advice | None = "stop" if isinstance(error, ConnectionNotFoundError) else None
-            raise DrainUnknownError(unknown, advice=advice) from None
-        status = drain_status(columns, rows, source=source, checked_at=datetime.now(UTC))
-        if status.answer == "unknown":
-            raise DrainUnknownError(status)
-        return status
+            raise drain_unknown(source_of(self._options.tracking_conn_id_of(name)), error) from None
+        return database.drain_status()
 
     def drain_source(self, name: str) -> str | None:
         return self._options.tracking_conn_id_of(name)
 
-    def control_numbers_since(self, name: str, since: datetime) -> UseReport:
-        conn_id, checked_at = self._options.tracking_conn_id_of(name), datetime.now(UTC)
-        source = f"tracking database of connection {conn_id}"
-        query = self._options.control_number_query or DEFAULT_CONTROL_NUMBER_QUERY
+    def check_queries(self, name: str) -> QueryCheck:
+        from biztalk_services.drivers.biztalk.query_check import check_queries
+
         try:
             conn_id = self._tracking_conn_id(name)
-            source = f"tracking database of connection {conn_id}"
-            columns, rows = self._query(conn_id, query, {"service": name, "since": since_text(since)})
         except Exception as error:
-            return UseReport(source=source, problem=_problem(source, error), since=since, checked_at=checked_at)
-        return use_report(columns, rows, source=source, since=since, checked_at=checked_at)
+            conn_id = self._options.tracking_conn_id_of(name)
+            return QueryCheck(conn_id=conn_id, problems=(problem_of(source_of(conn_id), error),))
+        return check_queries(self._connections, conn_id, name, self._options, datetime.now(UTC))
+
+    def control_numbers_since(self, name: str, since: datetime) -> UseReport:
+        try:
+            database = self._tracking_database(name)
+        except Exception as error:
+            source = source_of(self._options.tracking_conn_id_of(name))
+            problem = problem_of(source, error)
+            return UseReport(source=source, problem=problem, since=since, checked_at=datetime.now(UTC))
+        return database.control_numbers_since(since)
+
+    def sent_interchanges(self, inventory: Inventory, since: datetime) -> UseReport | None:
+        from biztalk_services.drivers.biztalk.interchanges.connect import archive_of
+
+        conn_id_of, checked_at = self._options.sent_interchanges_conn_id_of, datetime.now(UTC)
+        conn_id = conn_id_of(inventory.service)
+        try:
+            conn_id = self._conn_id(inventory.service, conn_id_of)
+            archive = archive_of(self._connections, conn_id)
+        except BackupServiceError as error:
+            source = f"archive of sent interchanges of connection {conn_id}"
+            return UseReport(source=source, problem=str(error), since=since, checked_at=checked_at)
+        return archive.uses_since(inventory, since) if archive else None
 
     def value(
         self, setting: str, request: RestoreRequest, stored: Mapping[str, str], target: str, services: Sequence[Service]
@@ -194,14 +202,24 @@ class ConnectionSources(Sources):
             return conn_id
         return exported
 
+    def _tracking_database(self, name: str) -> TrackingDatabase:
+        return TrackingDatabase(self._connections, self._tracking_conn_id(name), name, self._options)
+
     def _tracking_conn_id(self, name: str) -> str:
-        """:raises ConnectionNotFoundError: the connection may be that of another service."""
-        wanted = self._options.tracking_conn_id_of(name)
+        return self._conn_id(name, self._options.tracking_conn_id_of)
+
+    def _conn_id(self, name: str, conn_id_of: Callable[[str], str]) -> str:
+        """The id of a connection of this service, as it exists.
+
+        :param conn_id_of: the id by the name of a service.
+        :raises ConnectionNotFoundError: the connection may be that of another service.
+        """
+        wanted = conn_id_of(name)
         found = self._existing(wanted)
         if found == wanted:
             return wanted
         others = {other.lower() for other in self._service_names()} - {name.lower()}
-        same = sorted(other for other in others if as_variable(self._options.tracking_conn_id_of(other)) == found)
+        same = sorted(other for other in others if as_variable(conn_id_of(other)) == found)
         if same:
             raise ConnectionNotFoundError(
                 f"There is no connection {wanted}, and {found} may be that of service {name} or of service "
@@ -209,11 +227,6 @@ class ConnectionSources(Sources):
                 "container's environment, where a name may have dashes and dots."
             )
         return found
-
-    def _query(self, conn_id: str, sql: str, offered: dict[str, str]) -> tuple[list[str], Sequence[Sequence[Any]]]:
-        """Of the offered parameters the query gets those that it names."""
-        named = {name: value for name, value in offered.items() if f":{name}" in sql or f"%({name})s" in sql}
-        return self._connections.query(conn_id, sql, named)
 
     def _matching(self, setting: str, stored: Mapping[str, str]) -> str:
         """Id of the connection that matches a value of the backup; empty when there is no such value."""
@@ -312,7 +325,7 @@ class ConnectionSources(Sources):
 
         def check() -> str:
             try:
-                self._connections.query(through, "SELECT 1", {})
+                self._connections.query(through, "SELECT 1", {}, float(self._options.tracking_query_seconds))
             except Exception as error:
                 reason = redact(str(error), (connection.password or "",), limit=200).rstrip(".")
                 raise InvalidValueError(
@@ -353,9 +366,3 @@ def _without_key(certificate: str | None) -> str | None:
             "holds both into certificate_path."
         )
     return certificate
-
-
-def _problem(source: str, error: Exception) -> str:
-    if isinstance(error, ConnectionNotFoundError):
-        return str(error)
-    return f"The {source} cannot be queried: {type(error).__name__}: {redact(str(error), limit=200)}."

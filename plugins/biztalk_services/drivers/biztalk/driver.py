@@ -11,7 +11,9 @@ from biztalk_services.drivers.biztalk.backup_rules import backup_checks
 from biztalk_services.drivers.biztalk.connection_strings import tracking_database
 from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, inventory_of, protocol_settings_of
 from biztalk_services.drivers.biztalk.info import INFO
-from biztalk_services.drivers.biztalk.numbers.plan import decide, number_plan
+from biztalk_services.drivers.biztalk.numbers.partners import Partners
+from biztalk_services.drivers.biztalk.numbers.plan import Known, decide, number_plan, window_begin
+from biztalk_services.drivers.biztalk.numbers.ranges import ranges_of
 from biztalk_services.drivers.biztalk.restore_rules import Intention, restore_checks
 from biztalk_services.drivers.biztalk.sources import OVERRIDES, Sources
 from biztalk_services.drivers.biztalk.values import ARCHIVE, CERTIFICATE, ONLY_IN_BACKUP, same_thing, sent_values
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from biztalk_services.model.checks import Check
     from biztalk_services.model.drain import DrainStatus
     from biztalk_services.model.inventory import Inventory
+    from biztalk_services.model.query_check import QueryCheck
     from biztalk_services.model.requests import RestoreRequest
 
 
@@ -37,9 +40,11 @@ class BizTalkDriver:
 
     info: DriverInfo = INFO
 
-    def __init__(self, client: BizTalkServicesClient, sources: Sources) -> None:
+    def __init__(self, client: BizTalkServicesClient, sources: Sources, partners: Partners | None = None) -> None:
+        """:param partners: what partners accept of control numbers."""
         self.client = client
         self._sources = sources
+        self.partners = partners or Partners()
 
     @property
     def subscription_id(self) -> str:
@@ -68,6 +73,9 @@ class BizTalkDriver:
 
     def drain_source(self, name: str) -> str | None:
         return self._sources.drain_source(name)
+
+    def check_queries(self, name: str) -> QueryCheck | None:
+        return self._sources.check_queries(name)
 
     def suspend(self, ref: ServiceRef, *, request_id: str) -> Operation:
         return Operation(self.client.suspend(ref, client_request_id=request_id))
@@ -200,27 +208,45 @@ class BizTalkDriver:
     def control_numbers_since(self, name: str, since: datetime) -> UseReport:
         return self._sources.control_numbers_since(name, since)
 
+    def sent_interchanges(self, inventory: Inventory, since: datetime) -> UseReport | None:
+        return self._sources.sent_interchanges(inventory, since)
+
     def plan_control_numbers(self, recorded: Inventory, used: UseReport, *, margin: int, apply: bool) -> NumberPlan:
-        decision = decide(recorded, used, margin=margin, recorded=recorded)
-        return number_plan(recorded, decision, used, recorded, applied=apply)
+        known = self._known(recorded.service, recorded, recorded, used)
+        return number_plan(recorded, decide(recorded, known, margin=margin), known, applied=apply)
 
     def advance_control_numbers(
         self, service: Service, plan: RestorePlan, recorded: Inventory | None, used: UseReport, *, apply: bool
     ) -> NumberPlan:
-        margin = plan.request.margin
         with self._sources.partner_management(service, plan.request.override("acs_conn_id")) as client:
             entities = client.all_entities(ENTITY_SETS)
             restored = inventory_of(service, entities, taken_at=datetime.now(UTC))
-            decision = decide(restored, used, margin=margin, recorded=recorded)
-            if recorded:
-                first = decide(recorded, used, margin=margin, recorded=recorded)
-                decision = decision.with_applied(first, restored)
+            known = self._known(plan.backup.service, restored, recorded, used)
+            decision = decide(restored, known, margin=plan.request.margin)
             if apply:
                 for agreement, changes in decision.changes().items():
                     settings = protocol_settings_of(entities, agreement) or {}
                     if any(str(settings.get(name)) != str(value) for name, value in changes.items()):
                         client.merge(settings["@id"], changes, settings.get("@etag"))
-        return number_plan(restored, decision, used, recorded, applied=apply)
+        return number_plan(restored, decision, known, applied=apply)
+
+    def _known(self, name: str, service: Inventory, recorded: Inventory | None, used: UseReport) -> Known:
+        """All that is known of the control numbers of a service.
+
+        :param name: under which the numbers were used.
+        :param service: whose agreements count.
+        """
+        days = {self.partners.of(place.agreement).window_days for place in ranges_of(service)} - {0}
+        return Known(
+            recorded=recorded,
+            used=used,
+            sent=self._sources.sent_interchanges(recorded or service, used.since),
+            windows={
+                each: self._sources.control_numbers_since(name, window_begin(each, used.checked_at))
+                for each in sorted(days)
+            },
+            partners=self.partners,
+        )
 
 
 _RENAMED = (

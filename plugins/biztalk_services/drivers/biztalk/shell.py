@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.archive.connect import MissingCredentialsError, open_account, secret_file
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, shown
-from biztalk_services.drivers.biztalk.csv_answers import InvalidAnswerError, control_numbers_in, drain_status_in
 from biztalk_services.drivers.biztalk.options import BizTalkOverrides
 from biztalk_services.drivers.biztalk.sources import Sources
+from biztalk_services.drivers.biztalk.tracking.csv import InvalidAnswerError, control_numbers_in, drain_status_in
 from biztalk_services.drivers.biztalk.values import (
     ACCESS_CONTROL,
     ARCHIVE,
@@ -44,6 +44,7 @@ from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
     from biztalk_services.drivers.biztalk.driver import BizTalkDriver
+    from biztalk_services.model.inventory import Inventory
     from biztalk_services.model.requests import RestoreRequest
     from biztalk_services.model.service import Service
 
@@ -97,7 +98,11 @@ def plan_options() -> argparse.ArgumentParser:
     values.add_argument("--ssl-password-file", type=Path, help="file with its password")
     answers = parent.add_argument_group("rows of the tracking database, as CSV with headings")
     answers.add_argument("--control-numbers-file", type=Path, help="of the control number query, since the backup")
+    answers.add_argument("--all-control-numbers-file", type=Path, help="of the same query, since 1970, asked after it")
     answers.add_argument("--batches-file", type=Path, help="of the drain query")
+    sent = parent.add_argument_group("archive of sent interchanges, the second source of used control numbers")
+    sent.add_argument("--sent-interchanges-file", type=Path, help="file with the connection string of its account")
+    sent.add_argument("--sent-interchanges-container", metavar="CONTAINER[/PREFIX]", help="where in it they are")
     return parent
 
 
@@ -154,10 +159,26 @@ class ShellSources(Sources):
             if since == EVER:
                 problem = "It was not read."  # a file holds only what was used since the backup
             elif file := self._arguments.control_numbers_file:
-                return control_numbers_in(file, since)
+                return control_numbers_in(file, since, self._arguments.all_control_numbers_file)
         except InvalidAnswerError as error:
             problem = str(error)
         return UseReport(source="shell", problem=problem, since=since, checked_at=datetime.now(UTC))
+
+    def sent_interchanges(self, inventory: Inventory, since: datetime) -> UseReport | None:
+        from biztalk_services.drivers.biztalk.interchanges.archive import InterchangeArchive
+
+        file: Path | None = self._arguments.sent_interchanges_file
+        container, _, prefix = (self._arguments.sent_interchanges_container or "").partition("/")
+        if bool(file) != bool(container):
+            raise MissingCredentialsError(
+                "An archive of sent interchanges needs both --sent-interchanges-file and --sent-interchanges-container."
+            )
+        if file is None:
+            return None
+        given = secret_file(file, "connection string of the archive of sent interchanges")
+        api_version, ca_bundle = self._arguments.storage_api_version, self._arguments.ca_bundle
+        account = open_account(given, str(file), api_version, ca_bundle)
+        return InterchangeArchive(account, container, prefix, origin=f"file {file}").uses_since(inventory, since)
 
     def value(
         self, setting: str, request: RestoreRequest, stored: Mapping[str, str], target: str, services: Sequence[Service]

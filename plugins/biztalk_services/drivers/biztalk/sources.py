@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
     from biztalk_services.model.control_numbers import UseReport
     from biztalk_services.model.drain import DrainStatus
+    from biztalk_services.model.inventory import Inventory
+    from biztalk_services.model.query_check import QueryCheck
     from biztalk_services.model.requests import RestoreRequest
     from biztalk_services.model.service import Service
 
@@ -46,8 +48,23 @@ class Sources(ABC):
         """As :meth:`biztalk_services.drivers.base.Driver.drain_source`."""
         return None
 
+    def check_queries(self, name: str) -> QueryCheck | None:
+        """As :meth:`biztalk_services.drivers.base.Driver.check_queries`."""
+        return None
+
     @abstractmethod
     def control_numbers_since(self, name: str, since: datetime) -> UseReport: ...
+
+    def sent_interchanges(self, inventory: Inventory, since: datetime) -> UseReport | None:
+        """The control numbers of the interchanges that the customer's own archive has of a service since a moment.
+
+        It is the second source beside the tracking database: what it does not name may have been used all the same.
+
+        :param inventory: of the service; its agreements tell whose an interchange is.
+        :param since: aware.
+        :returns: None where no such archive is configured.
+        """
+        return None
 
     @abstractmethod
     def value(
