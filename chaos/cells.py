@@ -43,6 +43,7 @@ STEPS = {
         "verify_restore",
         "advance_control_numbers",
         "resume_if_requested",
+        "first_numbers",
         "report",
     ),
 }
@@ -51,8 +52,8 @@ STEPS = {
 RUN_LEVEL_STEPS = ("find_services", "report")
 """Steps of a backup that run once for all its services: every service of the run waits for them."""
 
-_TRIGGERER_STEPS = ("service.resume", "resume_if_requested")
-"""Steps that always end in the triggerer, which reports their end to Airflow at once: they have no moment AFTER."""
+_TRIGGERER_STEPS = ("service.resume", "resume_if_requested", "first_numbers")
+"""Steps that end in the triggerer, which reports that to Airflow at once, or are skipped: they have no moment AFTER."""
 
 _APPROVAL_STEPS = ("approval",)
 """Steps that request an approval and whose process exits at once: no process is left to be killed WITHIN them."""

@@ -9,6 +9,7 @@ Started by hand. Restores one backup as one service:
 4. where a service of that name exists, and the form says to replace it: back it up, delete it, wait until it is deleted
 5. restore; compare what the restored service holds with what was recorded; advance the control numbers
 6. resume it, when the form says so: a restored service arrives Suspended
+7. look at the first control numbers that it gives out: the run is red when one was used before
 
 With *plan only* nothing is changed. A run that was refused, rejected or not approved in time has changed nothing.
 """
@@ -32,7 +33,7 @@ from biztalk_services.provider.operators.restore import (
     VerifyRestoreOperator,
 )
 from biztalk_services.provider.operators.suspend import ResumeRestoredServiceOperator
-from biztalk_services.provider.sensors import ServiceStateSensor
+from biztalk_services.provider.sensors import FirstNumbersSensor, ServiceStateSensor
 from biztalk_services.provider.settings import Settings
 from biztalk_services.provider.task_groups import INSIST, default_args, delete_group, replace_group
 from biztalk_services.provider.unreported import UnreportedNotifier
@@ -51,7 +52,7 @@ with DAG(
     doc_md=page(__doc__, problems),
     schedule=None,
     catchup=False,
-    max_active_runs=4,
+    max_active_runs=16,  # most of a run is waiting: for a person, for the service, for its first control numbers
     tags=tags(["biztalk", "restore"], problems),
     default_args=default_args(settings) | {"conn_id": OF_PLAN},
     on_success_callback=UnreportedNotifier(subject=UNREPORTED),
@@ -109,10 +110,19 @@ with DAG(
         deadline_minutes=settings.resume_deadline_minutes,
         retries=INSIST,
     )
+    first_numbers = FirstNumbersSensor(
+        task_id="first_numbers",
+        service=service,
+        plan=plan.output,
+        numbers=advance.output,
+        restored=restored.output,
+        count=settings.first_numbers,
+        deadline_minutes=settings.first_numbers_minutes,
+    )
 
     plan >> unless_plan_only() >> approval >> confirm >> way >> [check, delete_at_once, name_is_free]
     [deleted, deleted_at_once] >> name_is_free
-    name_is_free >> restore >> restored >> verify >> advance >> resume
+    name_is_free >> restore >> restored >> verify >> advance >> resume >> first_numbers
 
     carried_out = [restore, restored, verify, advance, resume]
     report = ReportRestoreOperator(
@@ -128,10 +138,12 @@ with DAG(
             "safety_backup": published.task_id,
             "verify": verify.task_id,
             "numbers": advance.task_id,
+            "resumed": resume.task_id,
+            "first_numbers": first_numbers.task_id,
         },
         on_failure_callback=AlertNotifier(subject="A restore of a BizTalk service failed"),
     ).as_teardown(on_failure_fail_dagrun=True)
-    [resume, resume_existing, plan] >> report
+    [first_numbers, resume_existing, plan] >> report
 
     # Last: Airflow copies the parameters that a DAG has into every task that is made after them.
     dag.params = form(

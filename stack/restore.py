@@ -1,7 +1,8 @@
 """`make restore`: a restore without a click, on the stack that `make backup` left running.
 
-Traffic goes on after the backup; a sample service is restored to its own name; the plan is shown and approved; then
-the differences, the control numbers and the numbers that partners received twice are printed.
+Traffic goes on after the backup; a sample service is restored to its own name; the plan is shown and approved; traffic
+goes on while the run looks at the first control numbers; then the differences, the control numbers, what the look
+confirmed and the numbers that partners received twice are printed.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from rich.text import Text
 from stack.errors import StackError
 from stack.progress import Progress
 from stack.stack import Stack
-from stack.steps import current_steps, failed_tasks
+from stack.steps import ACTIVE, current_steps, failed_tasks
 from stack.watch import follow, require_startable
 
 DAG_ID = "biztalk_restore"
 SERVICE = "contosoorders"
 MESSAGES = 3
-"""Sent through each agreement before and after the restore."""
+"""Sent through each agreement before the restore."""
+
+FIRST_MESSAGES = 20
+"""Sent through each agreement after it: as many as the run looks at (default of the option `first_numbers`)."""
 
 POLLS_BEFORE_APPROVAL = 3
 """Number of polls, one a second, that find the approval requested before it is given."""
@@ -50,7 +54,7 @@ def run_restore(stack: Stack) -> int:
         )
 
     known = stack.emulator.duplicates(SERVICE)
-    sent = _send_traffic(stack)
+    sent = _send_traffic(stack, MESSAGES)
     console.print(f"After its backup {SERVICE} has passed on {sent} more messages, which used control numbers.")
     run_id = airflow.trigger(DAG_ID, FORM)
     console.print(f"Run {run_id} of {DAG_ID}", soft_wrap=True)
@@ -66,8 +70,10 @@ def run_restore(stack: Stack) -> int:
             f"The run ended as {outcome} at {', '.join(failed) or 'no task'}: {report.get('reason') or 'see its log'}"
         )
     else:
-        after = _send_traffic(stack)
+        after = watcher.sent or _send_traffic(stack, FIRST_MESSAGES)
         console.print(f"\nAfter the restore {SERVICE} has passed on {after} messages.")
+        console.print(f"First control numbers: {report['first_numbers']['result']}.")
+        console.print(report["first_numbers"]["sentence"], soft_wrap=True)
         console.print("\nDifferences between the restored service and its backup:")
         console.print("\n".join(report["differences"]) or "none", soft_wrap=True)
         console.print("\nControl numbers:")
@@ -90,17 +96,24 @@ def run_restore(stack: Stack) -> int:
 
 
 class _Watcher:
-    """Shows the run, and approves its plan when the approval is requested."""
+    """Shows the run, approves its plan when the approval is requested, and sends traffic when it looks at the first
+    control numbers.
+
+    :param sent: how many messages it has sent.
+    """
 
     def __init__(self, stack: Stack, console: Console, run_id: str) -> None:
         self._stack = stack
         self._console = console
         self._run_id = run_id
         self._approved, self._polls = 0, 0
+        self.sent = 0
 
     def show(self, progress: Progress, instances: list[dict]) -> None:
         progress.show(current_steps(instances, whole_run=SERVICE))
-        approval = next((each for each in instances if each["task_id"] == "approval"), {})
+        if not self.sent and _instance(instances, "first_numbers").get("state") in ACTIVE:
+            self.sent = _send_traffic(self._stack, FIRST_MESSAGES)
+        approval = _instance(instances, "approval")
         if approval.get("state") != "awaiting_input" or approval["try_number"] == self._approved:
             return
         # Airflow 3.3 may lose a response that arrives just when the task begins to wait, and requests it again.
@@ -124,8 +137,16 @@ def numbers_table(rows: list[dict]) -> Table:
     return table
 
 
-def _send_traffic(stack: Stack) -> int:
-    """Send messages through every agreement that numbers them and has no batches, which would collect them."""
+def _instance(instances: list[dict], task_id: str) -> dict:
+    return next((each for each in instances if each["task_id"] == task_id), {})
+
+
+def _send_traffic(stack: Stack, messages: int) -> int:
+    """Send messages through every agreement that numbers them and has no batches, which would collect them.
+
+    :param messages: through each of them.
+    :returns: how many in all.
+    """
     service = stack.emulator.service(SERVICE)
     agreements = [
         each["Name"]
@@ -133,8 +154,8 @@ def _send_traffic(stack: Stack) -> int:
         if each["Protocol"] != "AS2" and not each.get("Batches")
     ]
     for agreement in agreements:
-        stack.emulator.send(SERVICE, agreement, MESSAGES)
-    return MESSAGES * len(agreements)
+        stack.emulator.send(SERVICE, agreement, messages)
+    return messages * len(agreements)
 
 
 def _shortcomings(stack: Stack, known: list[dict]) -> list[str]:

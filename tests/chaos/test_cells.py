@@ -38,7 +38,8 @@ def test_no_cell_has_a_moment_at_which_its_target_does_not_exist():
     of_approval = {(cell.target, cell.moment) for cell in cells if cell.step == "approval"}
     assert ("scheduler", Moment.WITHIN) in of_approval
     assert not of_approval & {("task", Moment.WITHIN), ("worker", Moment.WITHIN)}
-    moments_in_triggerer = {cell.moment for cell in cells if cell.step in ("service.resume", "resume_if_requested")}
+    steps_in_triggerer = ("service.resume", "resume_if_requested", "first_numbers")
+    moments_in_triggerer = {cell.moment for cell in cells if cell.step in steps_in_triggerer}
     assert moments_in_triggerer == {Moment.BEFORE, Moment.WITHIN}
 
 

@@ -393,8 +393,8 @@ def test_steps_with_a_safety_backup():
     assert (plan.replaces, plan.safety_backup) == (True, f"orders-20260101-020000-{key().digest}")
     assert plan.existing == ExistingService("Active", "e")
     assert "batch of contoso-west/orders holds messages, suspend it, back it up" in plan.steps[0]
-    end = "Resume it, and wait until it is running."
-    assert plan.steps[1:] == (DELETE, RESTORE.format("orders"), COMPARE, RAISE, end)
+    end = "Resume it, and wait until it is running.", "Look at the first control numbers that it gives out."
+    assert plan.steps[1:] == (DELETE, RESTORE.format("orders"), COMPARE, RAISE, *end)
 
 
 def test_steps_without_safety_backup():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -142,3 +145,85 @@ def test_an_error_at_the_deadline_ends_it():
     assert isinstance(ending, Failed)
     assert "The last error: It is out of order." in ending.message
     assert wait.at[-1] == 600
+
+
+# --- polls that do not end -------------------------------------------------------------------------------------------
+
+NO_ANSWER = "No answer came for {} seconds while waiting for orders to be Suspended."
+GIVEN_UP = f"Gave up waiting for orders to be Suspended: polls failed for too long. The last error: {NO_ANSWER}"
+
+
+class Hanging(Script):
+    """A wait whose last poll does not end while the test lasts."""
+
+    def __init__(self, *polls: Ending | Exception | None) -> None:
+        super().__init__(*polls)
+        self.over = threading.Event()
+        self.threads: list[threading.Thread] = []
+
+    def poll(self, place: Any) -> Ending | None:
+        if self.polls:
+            return super().poll(place)
+        self.threads.append(threading.current_thread())
+        self.over.wait(30)
+        return DONE
+
+
+@pytest.fixture
+def hanging(monkeypatch) -> Iterator[Hanging]:
+    monkeypatch.setattr(poll_loop, "LEAST_POLL_SECONDS", 0.2)
+    wait = Hanging()
+    yield wait
+    wait.over.set()
+    for thread in wait.threads:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_a_first_poll_that_hangs_goes_on_in_the_triggerer(hanging, monkeypatch, caplog):
+    monkeypatch.setattr(poll_loop, "FIRST_POLL_SECONDS", 0.3)
+    assert poll_once(hanging, Place(), DEADLINE) is None
+    assert NO_ANSWER.format(0) in caplog.text
+    assert [thread.daemon for thread in hanging.threads] == [True]
+
+
+def test_a_first_poll_that_hangs_at_the_deadline(hanging):
+    Clock.current = DEADLINE
+    assert poll_once(hanging, Place(), DEADLINE) == Failed(GIVEN_UP.format(0))
+
+
+def test_a_poll_that_hangs_ends_the_wait_when_its_tolerance_is_over(hanging):
+    began = time.monotonic()
+    assert until(hanging, tolerance_seconds=1) == Failed(GIVEN_UP.format(1))
+    assert 0.9 < time.monotonic() - began < 10
+    assert [thread.daemon for thread in hanging.threads] == [True]
+
+
+def test_errors_before_it_count(hanging):
+    hanging.polls = [TEMPORARY] * 4
+    assert until(hanging, tolerance_seconds=2.2) == Failed(GIVEN_UP.format(0))
+
+
+def test_a_poll_that_hangs_at_the_deadline_is_its_last_error(hanging):
+    until(never := Script())
+    Clock.current = START
+    hanging.polls = [None] * (len(never.at) - 1)
+    assert until(hanging, tolerance_seconds=86_400) == Failed(GIVEN_UP.format(0))
+    assert (Clock.current, len(hanging.threads)) == (DEADLINE, 1)
+
+
+def test_many_polls_that_hang_keep_no_other_waiting(hanging):
+    """The executor that all triggers share has fewer threads."""
+
+    async def beside_each_other() -> list[Ending]:
+        def polled(wait: Script) -> Any:
+            return poll_until(wait, Place(), since=START, deadline=DEADLINE, tolerance_seconds=1)
+
+        stuck = [asyncio.create_task(polled(hanging)) for _ in range(60)]
+        began = time.monotonic()
+        ending = await polled(Script(None, DONE))
+        assert time.monotonic() - began < 0.9
+        return [ending, *await asyncio.gather(*stuck)]
+
+    assert asyncio.run(beside_each_other()) == [DONE, *[Failed(GIVEN_UP.format(1))] * 60]
+    assert len(hanging.threads) == 60

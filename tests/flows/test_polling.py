@@ -35,20 +35,35 @@ def test_every_interval_is_bounded(elapsed, retry_after):
 
 def test_errors_in_a_row_are_tolerated_for_a_time():
     tolerance = ErrorTolerance(60)
-    assert not tolerance.is_exceeded_by_error(NOW)
-    assert not tolerance.is_exceeded_by_error(NOW + timedelta(seconds=59))
-    assert tolerance.is_exceeded_by_error(NOW + timedelta(seconds=60))
+    assert not tolerance.is_exceeded_by_error(NOW, NOW)
+    assert not tolerance.is_exceeded_by_error(*[NOW + timedelta(seconds=59)] * 2)
+    assert tolerance.is_exceeded_by_error(*[NOW + timedelta(seconds=60)] * 2)
     assert tolerance.since == NOW
+
+
+def test_the_time_of_a_poll_that_failed_counts():
+    assert not ErrorTolerance(60).is_exceeded_by_error(NOW, NOW + timedelta(seconds=59))
+    assert ErrorTolerance(60).is_exceeded_by_error(NOW, NOW + timedelta(seconds=60))
+
+
+def test_a_poll_may_take_what_earlier_ones_have_left():
+    tolerance = ErrorTolerance(60)
+    assert tolerance.seconds_left(NOW) == 60
+    tolerance.is_exceeded_by_error(NOW, NOW)
+    assert tolerance.seconds_left(NOW + timedelta(seconds=45)) == 15
+    tolerance.succeeded()
+    assert tolerance.seconds_left(NOW + timedelta(seconds=45)) == 60
 
 
 def test_a_success_resets_the_tolerance():
     tolerance = ErrorTolerance()
     assert tolerance.seconds == 300
-    tolerance.is_exceeded_by_error(NOW)
+    tolerance.is_exceeded_by_error(NOW, NOW)
     tolerance.succeeded()
-    assert not tolerance.is_exceeded_by_error(NOW + timedelta(hours=1))
-    assert tolerance.since == NOW + timedelta(hours=1)
+    later = NOW + timedelta(hours=1)
+    assert not tolerance.is_exceeded_by_error(later, later)
+    assert tolerance.since == later
 
 
 def test_no_tolerance_at_all():
-    assert ErrorTolerance(0).is_exceeded_by_error(NOW)
+    assert ErrorTolerance(0).is_exceeded_by_error(NOW, NOW)

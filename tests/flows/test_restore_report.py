@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,18 +21,20 @@ from biztalk_services.model.checks import Check
 from biztalk_services.model.errors import ServiceNotFoundError, UnreachableError
 from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.service import Phase, Service, ServiceRef
-from biztalk_services.model.steps import ConfirmedPlan, RestoreOutcome
+from biztalk_services.model.steps import ConfirmedPlan, FirstNumbers, ReachedState, RestoreOutcome
 
 from tests.archive.samples import reference
 from tests.model.samples import plan
 
 TARGET = "contoso-west/orders"
 REQUIRED = ["restore", "wait_for_restore", "verify", "resume"]
-STEPS = ["plan", "approval", "confirm", "suspend", "delete", "wait_until_deleted", "name_is_free", *REQUIRED]
+STEPS = ["plan", "approval", "confirm", "suspend", "delete", "wait_until_deleted", "name_is_free", *REQUIRED, "look"]
 CHANGES = ["suspend", "delete", "restore"]
 SAFETY = reference("orders-20260102-030405", kind="safety")
 PLAN = plan()
 CONFIRMED = ConfirmedPlan(TARGET, "hash", datetime.now(UTC))
+RESUMED = ReachedState("Active", "2f2f", CONFIRMED.confirmed_at + timedelta(seconds=90))
+LOOK = FirstNumbers("confirmed", "None was used before.")
 DONE = {*STEPS} - {"name_is_free"}
 
 
@@ -81,11 +83,15 @@ def outcome(
         "safety_backup": SAFETY if "delete" in done else None,
         "numbers": (),
         "differences": (),
+        "resumed": RESUMED if "resume" in done else None,
+        "first_numbers": LOOK if "look" in done else None,
         "has_result": lambda step: step in done,
         "failure_of": (failures or {}).get,
     }
     return restore_outcome(
-        RestoreSteps(all=STEPS, changes=CHANGES, deletions={"delete": "wait_until_deleted"}, required=REQUIRED),
+        RestoreSteps(
+            all=STEPS, changes=CHANGES, deletions={"delete": "wait_until_deleted"}, required=REQUIRED, look="look"
+        ),
         {step: "success" if step in done else None for step in STEPS} | dict(states or {}),
         RestoreResults(**{**values, **changes}),
         driver=lambda: Now(found),
@@ -103,8 +109,9 @@ def until(step: str) -> set[str]:
 def test_a_restore():
     restored = outcome(service("Suspended"))
     assert (restored.outcome, restored.reason) == (
-        RESTORED, f"{reference().place} is restored as {TARGET}, which is Suspended."
+        RESTORED, f"{reference().place} is restored as {TARGET}, which is Suspended. None was used before."
     )  # fmt: skip
+    assert (restored.first_numbers, restored.seconds) == (LOOK, 90)
 
 
 @pytest.mark.parametrize("state", ["failed", "skipped", "upstream_failed", "removed", None])
@@ -118,6 +125,22 @@ def test_a_step_that_a_person_marked_is_not_done(step):
     marked = outcome(service(), done=DONE - {step}, states={step: "success"})
     assert marked.outcome == FAILED
     assert f"These steps were not carried out: {step}. A person marked {step} as succeeded." in marked.reason
+
+
+@pytest.mark.parametrize("state", ["failed", "skipped", "success", None])
+def test_a_look_at_the_first_numbers_that_left_nothing_is_no_failure(state):
+    restored = outcome(service(), done=DONE - {"look"}, states={"look": state})
+    assert (restored.outcome, restored.first_numbers.result) == (RESTORED, "unknown")
+    assert restored.reason.endswith(restored.first_numbers.sentence)
+    assert "task look left no result" in restored.first_numbers.sentence
+
+
+def test_numbers_that_come_twice_are_a_failure():
+    twice = outcome(
+        service(), done=DONE - {"look"}, states={"look": "failed"}, failures={"look": "Numbers came twice."}
+    )
+    assert (twice.outcome, twice.first_numbers) == (FAILED, None)
+    assert twice.reason.startswith(f"Numbers came twice. Service {TARGET} is Active now.")
 
 
 def test_a_refused_plan_changes_nothing():

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions._internal.types import NOTSET
-from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -144,6 +144,9 @@ class Run:
             except TaskDeferred as deferred:
                 self._is(task_id, map_index, "deferred")
                 return self._end_from_trigger(operator, map_index, deferred)
+            except AirflowSkipException:
+                self._is(task_id, map_index, "skipped")
+                return None
             except BaseException:
                 self._is(task_id, map_index, "failed")
                 raise

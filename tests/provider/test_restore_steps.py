@@ -471,6 +471,16 @@ class TestAdvance:
         assert restored.advance() == rows
         assert len(restored.raised(since)) == requests
 
+    def test_numbers_used_between_plan_and_deletion_are_seen(self, restored, around):
+        planned = {(row["agreement"], row["kind"]): row for row in restored.plan["control_numbers"]}
+        around.traffic(messages=4)
+        rows = {(row["agreement"], row["kind"]): row for row in restored.advance()}
+        interchange = rows[AGREEMENT, "interchange"]
+        assert interchange["latest"] > planned[AGREEMENT, "interchange"]["latest"]
+        assert interchange["next"] == interchange["latest"] + 101
+        assert interchange["source"].startswith("seen by tracking database of connection biztalk_tracking_")
+        assert ", query " in interchange["source"]
+
     @pytest.mark.parametrize("after", [False, True])
     def test_the_worker_dies_at_a_raise(self, after, restored, since, around, monkeypatch):
         dies_once(monkeypatch, PartnerManagementClient, "merge", after=after)

@@ -73,6 +73,7 @@ def sql(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def reading(connect, tmp_path) -> None:
     """A connection through which a database can be queried."""
+    (tmp_path / "tracking.db").touch()
     connect("reading", {"conn_type": "sqlite", "host": str(tmp_path / "tracking.db")})
 
 
@@ -240,7 +241,7 @@ def test_a_database_error_that_holds_the_password(connect, reading, monkeypatch)
     def refuse(*arguments: Any, **options: Any) -> None:
         raise RuntimeError(f"no login for biztalk with {SECRET}")
 
-    monkeypatch.setattr(SqliteHook, "run", refuse)
+    monkeypatch.setattr(SqliteHook, "get_conn", refuse)
     connect("sql", sql())
     plan = planned(TRACKING, tracking_conn_id="sql")
     assert "RuntimeError: no login for biztalk with ***" in plan.sentence

@@ -14,8 +14,10 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
 from biztalk_services.archive.storage import StorageAccount
+from biztalk_services.flows import poll_loop
 from biztalk_services.flows.waits import WAITS, Place, Succeeded, Wait
 from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.provider import waiting
 from biztalk_services.provider.sensors import (
     DrainSensor,
     OperationSensor,
@@ -107,15 +109,18 @@ class TestOnTheWorker:
 class TestDeferral:
     def test_the_timeout_is_a_little_after_the_deadline(self, run, clock):
         deferred = deferral(state_sensor(), run)
-        assert deferred.timeout == timedelta(minutes=16)
+        assert deferred.timeout == timedelta(minutes=17)
         assert deferred.trigger.deadline == (clock.time + timedelta(minutes=15)).isoformat()
+
+    def test_the_last_poll_ends_well_before_that(self):
+        assert timedelta(seconds=3 * poll_loop.LEAST_POLL_SECONDS) < waiting._GRACE
 
     def test_a_retry_keeps_the_deadline(self, run, clock):
         first = deferral(state_sensor(), run)
         clock.forward(minutes=10)
         second = deferral(state_sensor(), run)
         assert (second.trigger.deadline, second.trigger.since) == (first.trigger.deadline, first.trigger.since)
-        assert second.timeout == timedelta(minutes=6)
+        assert second.timeout == timedelta(minutes=7)
         clock.forward(minutes=6)
         assert first.trigger.deadline in failure(state_sensor(), run)
 
@@ -125,7 +130,7 @@ class TestDeferral:
         second = deferral(state_sensor(), run, max_tries=11)
         assert second.trigger.deadline == (clock.time + timedelta(minutes=15)).isoformat()
         assert second.trigger.deadline > first.trigger.deadline
-        assert second.timeout == timedelta(minutes=16)
+        assert second.timeout == timedelta(minutes=17)
 
     @pytest.mark.parametrize(
         "sensor", [state_sensor(operation_id="0" * 32), operation_sensor("0" * 32), operation_sensor(None)]

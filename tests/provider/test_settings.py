@@ -11,7 +11,7 @@ import pytest
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk.configuration import conf
 from biztalk_services.drivers.biztalk.options import BizTalkOptions
-from biztalk_services.model.options import BACKUP_AGE, EVERY_DAG, NIGHTLY, RESTORE, SECTION, WATCHDOG, shown
+from biztalk_services.model.options import BACKUP_AGE, CHECK, EVERY_DAG, NIGHTLY, RESTORE, SECTION, WATCHDOG, shown
 from biztalk_services.model.requests import ApprovalChoices, BackupRequest
 from biztalk_services.provider.form import form
 from biztalk_services.provider.settings import Settings, all_options, driver_options
@@ -150,7 +150,10 @@ def test_bounds_are_those_of_the_forms():
         ("tracking_conn_id", "tracking {service}", "{service} where"),
         ("tracking_conn_id", "tracking_{name}", "{service} where"),
         ("drain_query", "'SELECT agreement FROM batches'", "in quotes"),
-        ("drain_query", "soon", "an SQL query"),
+        ("drain_query", "soon", "one SELECT"),
+        ("drain_query", "SELECT 1; SELECT 2", "statement"),
+        ("drain_query", "SELECT agreement FROM batches WHERE service = %(service)s", "is written as :service"),
+        ("control_number_query", "SELECT agreement FROM numbers", "does not name :since"),
     ],
 )
 def test_a_bad_text_is_told_by_name(name, text, rule, monkeypatch):
@@ -222,7 +225,7 @@ def test_an_option_that_does_not_exist_is_told(monkeypatch):
     (sentence,) = problems(monkeypatch, exlude="prod*", services_at_once="")
     assert "no option 'exlude'" in sentence
     assert "Do you mean exclude?" in sentence
-    assert Settings.load().problems[0].dags == (NIGHTLY,)
+    assert Settings.load().problems[0].dags == (NIGHTLY, CHECK)
 
 
 def test_each_dag_has_the_problems_of_its_options(monkeypatch):
@@ -234,6 +237,7 @@ def test_each_dag_has_the_problems_of_its_options(monkeypatch):
         RESTORE: ["suspend_deadline_minutes", "approval_hours", "alert_conn_id"],
         WATCHDOG: ["watchdog_schedule", "alert_conn_id"],
         BACKUP_AGE: ["expected_backup_hours", "alert_conn_id"],
+        CHECK: ["alert_conn_id"],
     }
 
 
@@ -303,12 +307,12 @@ print("RESULT", json.dumps({"errors": bag.import_errors, "query": driver_options
     ("written", "meant"),
     [
         (
-            "SELECT 1 WHERE service = %%(service)s AND name LIKE 'a%%'",
-            "SELECT 1 WHERE service = %(service)s AND name LIKE 'a%'",
+            "SELECT 1 WHERE service = :service AND name LIKE 'a%%'",
+            "SELECT 1 WHERE service = :service AND name LIKE 'a%'",
         ),
         (
-            "SELECT 1 WHERE service = %(service)s AND name LIKE 'a%'",
-            "SELECT 1 WHERE service = %(service)s AND name LIKE 'a%'",
+            "SELECT 1 WHERE service = :service AND name LIKE 'a%'",
+            "SELECT 1 WHERE service = :service AND name LIKE 'a%'",
         ),
         ("SELECT 1 WHERE name LIKE 'a%'", "SELECT 1 WHERE name LIKE 'a%'"),
         ("SELECT 1 WHERE service = :service", "SELECT 1 WHERE service = :service"),

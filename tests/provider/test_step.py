@@ -35,6 +35,7 @@ from biztalk_services.provider.operators.plan import ConfirmPlanOperator
 from biztalk_services.provider.operators.restore import StartRestoreOperator
 from biztalk_services.provider.operators.suspend import ResumeServiceOperator, SuspendServiceOperator
 from biztalk_services.provider.operators.watchdog import FindSuspensionsOperator
+from biztalk_services.provider.sensors import FirstNumbersSensor
 
 from tests.provider.fakes import Run
 
@@ -150,6 +151,11 @@ WRONG = [
     (ResumeServiceOperator, {"suspension": None, "deadline_minutes": 1, "error_tolerance_seconds": -1}, "is -1"),
     (StartRestoreOperator, {"plan": None, "name_deadline_minutes": -1}, "name_deadline_minutes is -1"),
     (StartRestoreOperator, {"plan": None, "lock_minutes": 0}, "lock_minutes is 0"),
+    (
+        FirstNumbersSensor,
+        {"plan": None, "numbers": None, "restored": None, "count": -1, "deadline_minutes": 1},
+        "count is -1",
+    ),
     (PublishBackupOperator, PUBLISH | {"kind": "x"}, "kind is 'x'; it is one of nightly, manual"),
     (PublishBackupOperator, PUBLISH | {"evidence": EVIDENCE | {"foo": "task"}}, "evidence names .*foo; it has to name"),
     (PublishBackupOperator, PUBLISH | {"evidence": {"checked": "task"}}, "it has to name checked, drained"),

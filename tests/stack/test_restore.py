@@ -16,6 +16,7 @@ REPORT = {
     "service": "contoso-west-us/contosoorders",
     "differences": [],
     "numbers": [ROW],
+    "first_numbers": {"result": "confirmed", "sentence": "None of the first control numbers was used before: 1419."},
     "approved_by": "ada",
     "reason": "Nothing failed.",
 }
@@ -42,8 +43,8 @@ class Airflow:
 
     url = "http://127.0.0.1:1"
 
-    def __init__(self, report: dict, state: str = "success", paused: bool = False) -> None:
-        self.report, self.state, self.paused = report, state, paused
+    def __init__(self, report: dict, state: str = "success", paused: bool = False, look: str = "deferred") -> None:
+        self.report, self.state, self.paused, self.look = report, state, paused, look
         self.approved: list[str] = []
         self.forms: list[dict] = []
         self._polls = iter(["running"] * 4 + [state])
@@ -65,7 +66,11 @@ class Airflow:
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict]:
         waits = "success" if self.approved else "awaiting_input"
-        return [instance("approval", waits), instance("report", "failed" if self.state == "failed" else "success")]
+        return [
+            instance("approval", waits),
+            instance("first_numbers", self.look),
+            instance("report", "failed" if self.state == "failed" else "success"),
+        ]
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value"):
         return "## The plan\n\nof this restore" if key == "document" else self.report
@@ -77,7 +82,7 @@ class Airflow:
 class Emulator:
     def __init__(self, states: list[str], duplicates: list[list[dict]]) -> None:
         self._states, self._duplicates = iter(states), iter(duplicates)
-        self.sent: list[str] = []
+        self.sent: list[tuple[str, int]] = []
 
     def services(self) -> list[dict]:
         return [{"name": SERVICE, "state": next(self._states)}]
@@ -86,7 +91,7 @@ class Emulator:
         return {"content": {"agreements": AGREEMENTS}}
 
     def send(self, service: str, agreement: str, messages: int) -> None:
-        self.sent.append(agreement)
+        self.sent.append((agreement, messages))
 
     def duplicates(self, service: str) -> list[dict]:
         return next(self._duplicates)
@@ -114,12 +119,16 @@ def test_a_good_run_shows_and_approves_the_plan_and_exits_0(capsys):
     assert output.index("of this restore") < output.index("Approving this plan")
     assert "none" in output
     assert "1419" in output
+    assert "First control numbers: confirmed." in output
     assert "Approved by ada." in output
 
 
-def test_traffic_goes_through_unbatched_agreements_only():
-    _, stack = restored()
-    assert stack.emulator.sent == ["Northwind X12 send", "Northwind X12 send"]
+@pytest.mark.parametrize("look", ["deferred", "skipped"])
+def test_traffic_goes_through_unbatched_agreements_only(look, capsys):
+    """Before the run, and once while it looks at the first numbers, or behind it where it does not."""
+    _, stack = restored(look=look)
+    assert stack.emulator.sent == [("Northwind X12 send", 3), ("Northwind X12 send", 20)]
+    assert "has passed on 20 messages" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from playwright.sync_api import sync_playwright
 from stack.browser import launch_options
 from stack.settings import storage_connection
 from tests.system.services import RESTORE_SERVICE, WATCHDOG_SERVICES
-from tests.system.world import CATALOG, RESTORE, Night, Restoration, World
+from tests.system.world import AIRFLOW_PAUSE_SECONDS, CATALOG, RESTORE, Night, Restoration, World, until
 
-COPY = "contosocopy"
+COPY, PROVED = "contosocopy", "contosoproved"
 CONCURRENT_PLANS = 2
 """Refused ones at the same time; the others happen beside them."""
 
@@ -72,7 +72,8 @@ def test_the_service_that_was_backed_up_is_unchanged(copied):
 
 def test_steps_that_are_not_needed_are_skipped_as_planned(copied):
     skipped = {step for step, state in copied.steps.items() if state == "skipped"}
-    assert skipped == {step for step in copied.steps if step.startswith(("replace.", "delete_without_backup."))}
+    not_needed = ("replace.", "delete_without_backup.", "first_numbers")
+    assert skipped == {step for step in copied.steps if step.startswith(not_needed)}
     assert [step for step in copied.plan["steps"] if "Delete" in step] == []
 
 
@@ -94,6 +95,7 @@ def concurrent_runs(world: World, copied: Restoration, request: pytest.FixtureRe
             refuse: threads.submit(refuse, world),
             leave_unapproved: threads.submit(leave_unapproved, world),
             fail_late: threads.submit(fail_late, world, night),
+            prove_numbers: threads.submit(prove_numbers, world, request.getfixturevalue("good_night")),
         }
 
 
@@ -274,6 +276,45 @@ def test_the_undo_form_restores_what_was_deleted(failed_late, world):
     assert world.state(RESTORE_SERVICE) == "Suspended"
 
 
-def test_no_lock_is_left_on_a_service_whose_run_has_ended(refused, unapproved, failed_late, world):
+# Raised numbers, and the look at the first ones.
+
+
+def prove_numbers(world: World, night: Night) -> Restoration:
+    """A backup restored beside its service, which has given out numbers since; messages pass when it is resumed."""
+    world.pass_messages("contosoorders")
+
+    def pass_first_messages(run_id: str) -> None:
+        until(
+            lambda: world.task(RESTORE, run_id, "first_numbers").get("state") == "deferred",
+            pause=AIRFLOW_PAUSE_SECONDS,
+        )
+        world.pass_messages(PROVED, messages=2)
+
+    return world.restoration(
+        "contosoorders",
+        [world.approve, pass_first_messages],
+        backup=night.backup("contosoorders"),
+        target_name=PROVED,
+        tracking_conn_id=world.new_database(PROVED),
+        resume_afterwards=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def proved(concurrent_runs: Runs) -> Restoration:
+    return concurrent_runs[prove_numbers].result()
+
+
+def test_the_first_numbers_after_a_restore_are_confirmed(proved, world):
+    assert proved.state == "success", proved.report
+    look, numbers = proved.report["first_numbers"], proved.report["numbers"]
+    assert look["result"] == "confirmed", look
+    assert numbers
+    assert [row for row in numbers if f"{row['next']} to {row['next'] + 1}" not in look["sentence"]] == []
+    assert proved.report["reason"].endswith(look["sentence"])
+    assert proved.steps["first_numbers"] == "success"
+
+
+def test_no_lock_is_left_on_a_service_whose_run_has_ended(refused, unapproved, failed_late, proved, world):
     locks = map(re.compile(r"claims/([^/]+)\.json").fullmatch, world.written(CATALOG))
     assert {lock[1].rpartition("-")[0] for lock in locks if lock} <= {name.lower() for name in WATCHDOG_SERVICES}

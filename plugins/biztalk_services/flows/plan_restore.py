@@ -332,10 +332,12 @@ def _steps(facts: _Facts, has_safety_backup: bool, has_numbers: bool) -> list[st
                 "back."
             )
         steps.append(f"Delete {facts.existing.ref}, and wait until its name is free.")
+    looks = has_numbers and facts.request.resume_afterwards and facts.request.control_numbers == RAISE
     return [
         *steps,
         f"Restore {facts.backup.place} as {facts.target} ({facts.proposal.target.description}); it arrives suspended.",
         "Compare what it holds with what was recorded at the backup.",
         *([_NUMBER_STEPS[facts.request.control_numbers]] if has_numbers else []),
         "Resume it, and wait until it is running." if facts.request.resume_afterwards else "Leave it suspended.",
+        *(["Look at the first control numbers that it gives out."] if looks else []),
     ]

@@ -1,17 +1,32 @@
-"""The polls of a wait: how often, with which tolerance for errors; the first on a worker, the loop of the triggerer."""
+"""The polls of a wait: how often, for how long, with which tolerance for errors; the first on a worker, the loop of the
+triggerer."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+from biztalk_services.flows.bounded import GivenUpError, await_within, call_within
 from biztalk_services.flows.waits import Ending, Place, Wait
 from biztalk_services.model.errors import BackupServiceError
 
 SHORTEST_INTERVAL = 0.5
 LONGEST_INTERVAL = 30.0
 LONGEST_RETRY_AFTER = 300.0
+
+FIRST_POLL_SECONDS = 30.0
+"""How long the poll on the worker may take, which has a worker to itself."""
+
+LEAST_POLL_SECONDS = 30.0
+"""What every poll may take, also one at the deadline, or where the tolerance is used up or none."""
+
+
+class PollGivenUpError(BackupServiceError):
+    """What was asked did not answer while the wait had time and tolerance."""
+
+    default_advice = "retry"
 
 
 def next_interval(elapsed_seconds: float, retry_after: float | None = None) -> float:
@@ -27,20 +42,24 @@ def next_interval(elapsed_seconds: float, retry_after: float | None = None) -> f
 class ErrorTolerance:
     """How long errors in a row are tolerated.
 
-    :param since: when the first of them occurred; None after a success.
+    :param since: when the poll began that was the first of them; None after a success.
     """
 
     seconds: float = 300.0
     since: datetime | None = None
 
-    def is_exceeded_by_error(self, now: datetime) -> bool:
-        """Count an error; whether errors in a row have lasted too long now."""
-        self.since = self.since or now
+    def is_exceeded_by_error(self, began: datetime, now: datetime) -> bool:
+        """Count an error of a poll; whether errors in a row have lasted too long now."""
+        self.since = self.since or began
         return now - self.since >= timedelta(seconds=self.seconds)
 
     def succeeded(self) -> None:
         """Count a success; the next error is a first one again."""
         self.since = None
+
+    def seconds_left(self, now: datetime) -> float:
+        """How long a poll that begins now may take."""
+        return self.seconds - (now - (self.since or now)).total_seconds()
 
 
 def poll_once(wait: Wait, place: Place, deadline: datetime) -> Ending | None:
@@ -48,9 +67,11 @@ def poll_once(wait: Wait, place: Place, deadline: datetime) -> Ending | None:
 
     :param deadline: moment at which the wait fails, aware.
     """
+    seconds = _bound(deadline, FIRST_POLL_SECONDS)
     try:
-        ending = wait.poll(place)
-    except BackupServiceError as error:
+        ending = call_within(seconds, partial(wait.poll, place))
+    except (BackupServiceError, GivenUpError) as raised:
+        error = _domain_error(raised, wait, seconds)
         if error.advice == "stop":
             return wait.on_final_error(error)
         place.log.warning("%s", error)
@@ -61,30 +82,31 @@ def poll_once(wait: Wait, place: Place, deadline: datetime) -> Ending | None:
 async def poll_until(
     wait: Wait, place: Place, *, since: datetime, deadline: datetime, tolerance_seconds: float
 ) -> Ending:
-    """Polls until the wait is over.
+    """Polls until the wait is over. A poll that does not end while there is time and tolerance ends the wait, so that
+    no wait has more than one thread.
 
     :param since: when the wait began, aware; how often it polls follows from it.
     :param deadline: moment at which it fails, aware.
     :param tolerance_seconds: how long polls in a row may fail.
     """
-    from asgiref.sync import sync_to_async  # installed with Airflow; the command line has to do without
-
     tolerance = ErrorTolerance(tolerance_seconds)
-    poll = sync_to_async(wait.poll, thread_sensitive=False)
     retry_after: float | None = None
     while True:
         now = datetime.now(UTC)
         interval = next_interval((now - since).total_seconds(), retry_after)
         await asyncio.sleep(max(0.0, min(interval, (deadline - now).total_seconds())))
+        began = datetime.now(UTC)
+        seconds = _bound(deadline, tolerance.seconds_left(began))
         try:
-            ending = await poll(place)
-        except BackupServiceError as error:
+            ending = await await_within(seconds, partial(wait.poll, place))
+        except (BackupServiceError, GivenUpError) as raised:
+            error = _domain_error(raised, wait, seconds)
             if error.advice == "stop":
                 return wait.on_final_error(error)
             place.log.warning("%s", error)
             retry_after = error.retry_after
             now = datetime.now(UTC)
-            if tolerance.is_exceeded_by_error(now) or now >= deadline:
+            if error is not raised or tolerance.is_exceeded_by_error(began, now) or now >= deadline:
                 return wait.on_poll_errors(error)
         else:
             tolerance.succeeded()
@@ -93,3 +115,14 @@ async def poll_until(
                 return ending
             if datetime.now(UTC) >= deadline:
                 return wait.on_timeout(deadline.isoformat())
+
+
+def _bound(deadline: datetime, seconds: float) -> float:
+    """How long a poll that begins now may take: no longer than these seconds, and not beyond the deadline."""
+    return max(LEAST_POLL_SECONDS, min(seconds, (deadline - datetime.now(UTC)).total_seconds()))
+
+
+def _domain_error(raised: BackupServiceError | GivenUpError, wait: Wait, seconds: float) -> BackupServiceError:
+    if isinstance(raised, BackupServiceError):
+        return raised
+    return PollGivenUpError(f"No answer came for {seconds:.0f} seconds while waiting for {wait.description()}.")

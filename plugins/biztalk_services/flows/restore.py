@@ -196,7 +196,7 @@ def advance_control_numbers(job: Job, plan: RestorePlan, rows: list[NumberRow]) 
     )
     rows += done.rows
     for row in done.rows:
-        job.log.info("%s %s: %s", row.agreement, row.kind, row.sentence)
+        job.log.info("%s %s: %s (%s)", row.agreement, row.kind, row.sentence, row.source)
     if policy == RAISE and done.open:
         raise ControlNumbersOpenError(
             f"Control numbers of {job.ref} are not advanced, and it is {service.state}: {' '.join(done.open)}"

@@ -24,7 +24,7 @@ from biztalk_services.model.plan import ExistingService, RestorePlan
 from biztalk_services.model.requests import REPLACE, REPORT
 from biztalk_services.model.run import Run
 from biztalk_services.model.service import Service, ServiceRef
-from biztalk_services.model.steps import ConfirmedPlan, RestoreOutcome
+from biztalk_services.model.steps import UNKNOWN, ConfirmedPlan, FirstNumbers, ReachedState, RestoreOutcome
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 RESTORED, FAILED, PLANNED, REFUSED = "restored", "failed", "plan only", "refused"
 NOTHING_CHANGED = "Nothing was changed."
 _UNKNOWN = "in an unknown state"
+_NOT_LOOKED = "Nothing is confirmed of its control numbers: task {step} left no result. See its log, and clear it."
 
 
 class RestoreFailedError(BackupServiceError):
@@ -40,12 +41,16 @@ class RestoreFailedError(BackupServiceError):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreSteps:
-    """The steps of a restore, as the operator that reports takes them; ``all`` in their order."""
+    """The steps of a restore, as the operator that reports takes them; ``all`` in their order.
+
+    :param look: the one that looks at the first control numbers.
+    """
 
     all: Sequence[str]
     changes: Sequence[str]
     deletions: Mapping[str, str]
     required: Sequence[str]
+    look: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,7 @@ class RestoreResults:
 
     :param numbers: one row an agreement and kind.
     :param differences: what the restored service does not hold as it should, in sentences.
+    :param resumed: the restored service when it was resumed, or left suspended.
     :param has_result: whether a step has succeeded and left its result.
     :param failure_of: the sentence with which a step failed, also when it had further tries.
     """
@@ -65,6 +71,8 @@ class RestoreResults:
     safety_backup: BackupReference | None
     numbers: tuple[NumberRow, ...]
     differences: tuple[str, ...]
+    resumed: ReachedState | None
+    first_numbers: FirstNumbers | None
     has_result: Callable[[str], bool]
     failure_of: Callable[[str], str | None]
 
@@ -87,7 +95,9 @@ def restore_outcome(
     plan, safety = results.plan, results.safety_backup
     succeeded = {step for step in steps.all if results.has_result(step)}
     failures = {step for step in steps.all if step not in succeeded and results.failure_of(step)}
-    failed = [step for step in steps.all if step in failures or _has_failed(step, states, succeeded)]
+    failed = [
+        step for step in steps.all if step in failures or (step != steps.look and _has_failed(step, states, succeeded))
+    ]
     changed = [step for step in steps.changes if step in succeeded | failures or states.get(step) not in NOT_RUN]
     undone = [step for step in steps.required if step not in succeeded]
     sentences_of = {step: states.get(step) for step in failed} | dict.fromkeys(failures, "failed")
@@ -100,6 +110,7 @@ def restore_outcome(
         approved_by=results.approved_by,
         numbers=results.numbers,
         differences=results.differences,
+        first_numbers=results.first_numbers,
     )
     if plan is None:
         return replace(outcome, outcome=FAILED) if changed else _nothing_changed(outcome)
@@ -111,7 +122,8 @@ def restore_outcome(
     if not changed and state != _UNKNOWN and _is_as_planned(service, plan):
         return _nothing_changed(outcome)
     changed = changed or list(steps.changes)  # any of them may have, before a person prevented its next try
-    seconds = (datetime.now(UTC) - results.confirmed.confirmed_at).total_seconds() if results.confirmed else None
+    end = results.resumed.reached_at if results.resumed else datetime.now(UTC)
+    seconds = (end - results.confirmed.confirmed_at).total_seconds() if results.confirmed else None
     outcome = replace(outcome, state=state, seconds=None if seconds is None else round(seconds, 1))
     may_be_gone = service is None or service.under_way == "delete"
     by_us = any(wait in succeeded or (step in changed and may_be_gone) for step, wait in steps.deletions.items())
@@ -121,9 +133,11 @@ def restore_outcome(
         is_now = f"is {state}" if state else "is deleted" if deleted else "does not exist"
         sentences = [reasons, f"Service {plan.target.service} {is_now} now."]
     else:
-        sentences = [f"{plan.backup.place} is restored as {plan.target.service}, which is {state}."]
+        look = results.first_numbers or FirstNumbers(UNKNOWN, _NOT_LOOKED.format(step=steps.look))
+        outcome = replace(outcome, first_numbers=look)
+        sentences = [f"{plan.backup.place} is restored as {plan.target.service}, which is {state}.", look.sentence]
         if not lost:
-            return replace(outcome, outcome=RESTORED, reason=sentences[0])
+            return replace(outcome, outcome=RESTORED, reason=" ".join(sentences))
     form = None
     if deleted and safety:
         form = _undo_form(driver, archive(), plan, safety, service, state, log)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.drivers.base import Driver
+from biztalk_services.flows.first_numbers import Counter, FirstLook
 from biztalk_services.flows.job import ServiceAccess
 from biztalk_services.model.drain import DrainStatus
 from biztalk_services.model.errors import BackupServiceError, OperationNotFoundError, ServiceNotFoundError
@@ -17,7 +18,7 @@ from biztalk_services.model.log import Logger
 from biztalk_services.model.requests import PROCEED
 from biztalk_services.model.run import Run
 from biztalk_services.model.service import Operation, Phase, Service, ServiceRef
-from biztalk_services.model.steps import ReachedState
+from biztalk_services.model.steps import CONFIRMED, NOT_CONFIRMED, UNKNOWN, FirstNumbers, ReachedState
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -94,9 +95,12 @@ class Wait(ABC):
         """The ending when polls failed for too long, or when the one at the deadline failed."""
         return Failed(f"Gave up waiting for {self.description()}: polls failed for too long. The last error: {error}")
 
-    def on_timeout(self, deadline: str) -> Failed:
+    def on_timeout(self, deadline: str) -> Ending:
         """The ending when the poll at the deadline succeeded, and the wait is not over."""
-        return Failed(f"Timed out waiting for {self.description()} (deadline {deadline}).")
+        return Failed(self._timed_out(deadline))
+
+    def _timed_out(self, deadline: str) -> str:
+        return f"Timed out waiting for {self.description()} (deadline {deadline})."
 
 
 @dataclass
@@ -227,8 +231,8 @@ class DrainWait(Wait):
         self.active = active
         return None
 
-    def on_timeout(self, deadline: str) -> Failed:
-        return Failed(f"{super().on_timeout(deadline).message} {self._last_active()} {_RELEASE}")
+    def on_timeout(self, deadline: str) -> Ending:
+        return Failed(f"{self._timed_out(deadline)} {self._last_active()} {_RELEASE}")
 
     def on_final_error(self, error: BackupServiceError) -> Ending:
         """Batches that were seen to hold messages outweigh everything; then a person's confirmation counts, then the
@@ -254,8 +258,60 @@ class DrainWait(Wait):
         return DrainStatus.from_dict(self.active).sentence() if self.active else ""
 
 
+class NumbersUnknownError(BackupServiceError):
+    """Which control numbers were given out is unknown now."""
+
+    default_advice = "retry"
+
+
+@dataclass
+class FirstNumbersWait(Wait):
+    """Waits until each counter of a restored service has given out as many numbers as there are to look at, and fails
+    when one of them was used before. It never fails for what it could not see: then nothing is confirmed.
+
+    :param counters: fields of :class:`biztalk_services.flows.first_numbers.Counter`.
+    :param since: moment at which the service was restored, ISO 8601 with offset.
+    :param count: how many numbers of each counter there are to look at.
+    :param later: what is said where something is not confirmed: how to look at it later.
+    :param confirmed: what the last look confirmed, a sentence; None before the first one.
+    """
+
+    service: str
+    counters: list[dict[str, Any]]
+    since: str
+    count: int
+    later: str
+    confirmed: str | None = None
+
+    def description(self) -> str:
+        return f"the first {self.count} control numbers of each agreement of service {self.service}"
+
+    def poll(self, place: Place) -> Ending | None:
+        report = place.driver.control_numbers_since(place.ref.name, datetime.fromisoformat(self.since))
+        if report.problem is not None:
+            raise NumbersUnknownError(report.sentence())
+        look = FirstLook.at(map(Counter.from_dict, self.counters), report, self.count)
+        if look.alarms:
+            return Failed(look.alarm(self.service))
+        sentence = look.sentence(self.count, self.later)
+        if sentence != self.confirmed:
+            place.log.info(sentence)
+        self.confirmed = sentence
+        return None if look.open else Succeeded(FirstNumbers(CONFIRMED, sentence).to_xcom())
+
+    def on_timeout(self, deadline: str) -> Ending:
+        return Succeeded(FirstNumbers(NOT_CONFIRMED, self.confirmed or self.later).to_xcom())
+
+    def on_final_error(self, error: BackupServiceError) -> Ending:
+        seen = f"Before that: {self.confirmed}" if self.confirmed else self.later
+        sentence = f"Whether the first control numbers were used before is unknown: {error} {seen}"
+        return Succeeded(FirstNumbers(UNKNOWN, sentence).to_xcom())
+
+    on_poll_errors = on_final_error
+
+
 WAITS: dict[str, type[Any]] = {
-    each.__name__: each for each in (StateWait, ResumedWait, OperationWait, DeletedWait, DrainWait)
+    each.__name__: each for each in (StateWait, ResumedWait, OperationWait, DeletedWait, DrainWait, FirstNumbersWait)
 }
 """The waits that a trigger can go on with, by name."""
 

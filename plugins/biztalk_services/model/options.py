@@ -16,7 +16,8 @@ NIGHTLY = "biztalk_nightly_backup"
 RESTORE = "biztalk_restore"
 WATCHDOG = "biztalk_watchdog"
 BACKUP_AGE = "biztalk_backup_age"
-EVERY_DAG = (NIGHTLY, RESTORE, WATCHDOG, BACKUP_AGE)
+CHECK = "biztalk_check_connections"
+EVERY_DAG = (NIGHTLY, RESTORE, WATCHDOG, BACKUP_AGE, CHECK)
 """The DAGs that options belong to, by their ids."""
 
 SECTION = "biztalk_services"

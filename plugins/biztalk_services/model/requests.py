@@ -207,3 +207,17 @@ class ApprovalChoices:
         exclusive_minimum=0,
         maximum=LONGEST_APPROVAL_HOURS,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckRequest:
+    """The choices of a check of the connections."""
+
+    services: tuple[str, ...] = choice(
+        (),
+        "Services",
+        "The services to check, one a line: name, scope/name, or connection/scope/name where a name occurs twice. "
+        "Empty: all that the configuration includes and whose edition has backups.",
+        section="What",
+        pattern=ADDRESS,
+    )

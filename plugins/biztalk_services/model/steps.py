@@ -197,6 +197,22 @@ class AdvancedNumbers(Step):
     numbers: tuple[NumberRow, ...]
 
 
+CONFIRMED, NOT_CONFIRMED, UNKNOWN, NOT_LOOKED_AT = "confirmed", "not confirmed", "unknown", "not looked at"
+
+
+@dataclass(frozen=True)
+class FirstNumbers(Step):
+    """What the first control numbers after a restore show.
+
+    :param result: ``confirmed``: enough of each counter came, and none was used before; ``not confirmed``: fewer came;
+        ``unknown``: they could not be read; ``not looked at``.
+    :param sentence: which ones, what is not confirmed and why, and what to do.
+    """
+
+    result: str
+    sentence: str
+
+
 @dataclass(frozen=True)
 class FoundSuspension(Step):
     """A suspension that the watchdog has to check.
@@ -257,6 +273,7 @@ class RestoreOutcome(Step):
     :param state: of the service now, None when it does not exist or was not changed.
     :param seconds: from the confirmation of the plan on.
     :param differences: what the restored service does not hold as it should.
+    :param first_numbers: what its first control numbers have confirmed, in sentences; None when it was not resumed.
     :param safety_backup: ``account/container`` of the safety backup, of a restore that failed after the deletion.
     :param undo_form: the form of a restore of that backup; None when nothing was deleted.
     """
@@ -270,5 +287,6 @@ class RestoreOutcome(Step):
     seconds: float | None = None
     numbers: tuple[NumberRow, ...] = ()
     differences: tuple[str, ...] = ()
+    first_numbers: FirstNumbers | None = None
     safety_backup: str | None = None
     undo_form: dict[str, Any] | None = None

@@ -43,6 +43,7 @@ _FIELDS = {
         "Tracking connections",
         "In place of the option of this name, where services of two subscriptions have one name.",
     ),
+    "sent_interchanges_conn_id": ("Archives of sent interchanges", "As the tracking connections."),
 }
 _MASKED = ("certificate", "private_key_passphrase")
 

@@ -1,4 +1,4 @@
-"""Sensors that wait for a service, one of its operations, its batches, or a slot.
+"""Sensors that wait for a service, one of its operations, its batches, its first control numbers, or a slot.
 
 A sensor here always defers, fails at its deadline and is never skipped: a wait that timed out is not a success. So it
 takes ``deadline_minutes``, and refuses Airflow's arguments that it could not honour.
@@ -11,10 +11,17 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException
 
-from biztalk_services.flows.waits import DeletedWait, DrainWait, OperationWait, StateWait, Wait
+from biztalk_services.drivers.base import Capability
+from biztalk_services.flows.first_numbers import Counter
+from biztalk_services.flows.waits import DeletedWait, DrainWait, FirstNumbersWait, OperationWait, StateWait, Wait
 from biztalk_services.model.choices import check_value
-from biztalk_services.model.requests import PROCEED, REFUSE
+from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.plan import RestorePlan
+from biztalk_services.model.requests import PROCEED, RAISE, REFUSE
+from biztalk_services.model.steps import NOT_LOOKED_AT, AdvancedNumbers, FirstNumbers, ReachedState
+from biztalk_services.provider.base import PlanOperator
 from biztalk_services.provider.triggers import BoundedTrigger, SlotTrigger, SlotWait
 from biztalk_services.provider.waiting import Waiting
 
@@ -124,6 +131,69 @@ class DrainSensor(PollSensor):
         confirmed = str(self.batches_are_empty).lower() == "true"
         person = context["dag_run"].triggering_user_name or "an unnamed user"
         return DrainWait(self.service, self.unknown_batches_policy, person if confirmed else None)
+
+
+class FirstNumbersSensor(PollSensor, PlanOperator):
+    """Looks at the first control numbers that a restored service gives out, and fails when one of them was used before,
+    or comes before the one that was to be the first. What cannot be seen within the deadline fails nothing: the XCom
+    says that it is not confirmed.
+
+    XCom: :class:`biztalk_services.model.steps.FirstNumbers`; also when it is skipped, because there is nothing to look
+    at. While it waits, the run does not keep the service locked: the next backup need not wait for it.
+
+    :param numbers: XCom of the step that advanced the control numbers
+    :param restored: XCom of the wait until the service was restored; numbers count from there on
+    :param count: how many numbers of each agreement and kind to look at; 0: none
+    """
+
+    template_fields = (*PollSensor.template_fields, "plan", "numbers", "restored")
+
+    def __init__(self, *, numbers: Any, restored: Any, count: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if count < 0:
+            raise ValueError(f"count is {count}; it is 0 or more.")
+        self.numbers = numbers
+        self.restored = restored
+        self.count = count
+
+    def run_step(self, context: Context) -> Any:
+        plan = self.approved_plan()
+        if reason := self._nothing_to_look_at(context, plan):
+            context["ti"].xcom_push(key="return_value", value=FirstNumbers(NOT_LOOKED_AT, reason).to_xcom())
+            raise AirflowSkipException(reason)
+        self._unlock(context, plan)
+        return super().run_step(context)
+
+    def wait_for(self, context: Context) -> FirstNumbersWait:
+        counters = [Counter.of(row).to_dict() for row in self._advanced().numbers]
+        since = ReachedState.from_xcom(self.restored).reached_at.isoformat()
+        later = f"To look again, for {float(self.deadline_minutes):g} minutes, clear task {self.task_id} and report."
+        return FirstNumbersWait(self.service, counters, since, self.count, later)
+
+    def _advanced(self) -> AdvancedNumbers:
+        return AdvancedNumbers.from_xcom(self.numbers)
+
+    def _nothing_to_look_at(self, context: Context, plan: RestorePlan) -> str | None:
+        info, request = self.job(context).driver.info, plan.request
+        if Capability.CONTROL_NUMBERS not in info.capabilities:
+            return f"A {info.title} has no control numbers to look at."
+        if request.control_numbers == RAISE and request.resume_afterwards and self.count:
+            nothing_used = "No control number was used since the backup, so there is none that must not come again."
+            return None if any(row.latest is not None for row in self._advanced().numbers) else nothing_used
+        if request.control_numbers != RAISE:
+            why = f"because they were not raised ({request.control_numbers})."
+        elif not request.resume_afterwards:
+            why = "because it was not resumed. Look at the first ones when it is."
+        else:
+            why = "because option first_numbers is 0."
+        return f"Nothing is confirmed of its control numbers, {why}"
+
+    def _unlock(self, context: Context, plan: RestorePlan) -> None:
+        job = self.job(context)
+        try:
+            job.archive.locks.release(plan.target_key, job.run)
+        except BackupServiceError as error:
+            self.log.warning("%s", error)  # the report tries it again
 
 
 class SlotSensor(PollSensor):

@@ -22,6 +22,7 @@ from biztalk_services.drivers.biztalk.options import BizTalkOptions
 from biztalk_services.flows.expected import ExpectedBackups
 from biztalk_services.model.options import (
     BACKUP_AGE,
+    CHECK,
     EVERY_DAG,
     NIGHTLY,
     RESTORE,
@@ -148,7 +149,7 @@ class Settings:
         "*",
         "The services to back up at night: patterns of name, scope/name or connection/scope/name, separated by blanks "
         "or commas.",
-        dags=(NIGHTLY, BACKUP_AGE),
+        dags=(NIGHTLY, BACKUP_AGE, CHECK),
         rule=_SERVICE_PATTERNS,
         example="contoso* fabrikamorders",
     )
@@ -156,7 +157,7 @@ class Settings:
         "",
         "The services to leave out at night: patterns of name, scope/name or connection/scope/name, separated by "
         "blanks or commas.",
-        dags=(NIGHTLY, BACKUP_AGE),
+        dags=(NIGHTLY, BACKUP_AGE, CHECK),
         rule=_SERVICE_PATTERNS,
         example="test-* contosodev",
     )
@@ -228,7 +229,7 @@ class Settings:
     )
     drain_error_tolerance_seconds: int = option(
         60,
-        "How long checks of the batches may fail before the batch status counts as unknown.",
+        "How long checks of the batches may fail, or one may take, before the batch status counts as unknown.",
         dags=_BACKUP_AND_RESTORE,
         minimum=0,
         maximum=3600,
@@ -263,7 +264,7 @@ class Settings:
     )
     poll_error_tolerance_seconds: int = option(
         300,
-        "How long polls in a row may fail before a wait fails.",
+        "How long polls in a row may fail, or one may take, before a wait fails.",
         dags=_BACKUP_AND_RESTORE,
         minimum=0,
         maximum=3600,
@@ -286,6 +287,21 @@ class Settings:
         maximum=240,
     )
     restore_deadline_minutes: int = option(120, "How long a restore may take.", dags=(RESTORE,), minimum=1, maximum=720)
+    first_numbers: int = option(
+        20,
+        "How many control numbers of each agreement and kind to look at after a restored service was resumed: whether "
+        "one was used before; 0: none.",
+        dags=(RESTORE,),
+        minimum=0,
+        maximum=10000,
+    )
+    first_numbers_minutes: int = option(
+        30,
+        "How long to wait for these numbers; what did not come by then is reported as not confirmed.",
+        dags=(RESTORE,),
+        minimum=1,
+        maximum=1440,
+    )
     alert_conn_id: str = option(
         "",
         "Connection whose URL receives alerts as JSON (a webhook). Empty: alerts are only logged.",
@@ -446,7 +462,7 @@ def _unknown(texts: Mapping[str, str]) -> list[Problem]:
                 f"There is no option {shown(name)} in [{SECTION}]. {meant}Correct its name, or remove it; "
                 "docs/configuration.md lists all of them."
             )
-            found.append(Problem(name, (NIGHTLY,), sentence))
+            found.append(Problem(name, (NIGHTLY, CHECK), sentence))
     return found
 
 

@@ -15,8 +15,9 @@ from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.provider.base import ServiceOperator
 from biztalk_services.provider.triggers import BoundedTrigger, PollTrigger
 
-_GRACE = timedelta(minutes=1)
-"""How much later than the trigger's own deadline Airflow ends the deferral, should the trigger not do it."""
+_GRACE = timedelta(minutes=2)
+"""How much later than the trigger's own deadline Airflow ends the deferral, should the trigger not do it; longer than
+its last poll may take."""
 
 
 class WaitFailedError(BackupServiceError):

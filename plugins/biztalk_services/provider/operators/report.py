@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import Context
 
@@ -20,7 +20,16 @@ from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.run import RunState
 from biztalk_services.model.service import Phase, Service, ServiceKey, ServiceRef
-from biztalk_services.model.steps import BackupJob, ChosenService, ConfirmedPlan, ReachedState, decode_xcom
+from biztalk_services.model.steps import (
+    UNKNOWN,
+    BackupJob,
+    ChosenService,
+    ConfirmedPlan,
+    FirstNumbers,
+    ReachedState,
+    decode_xcom,
+)
+from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.base import FAILURE, RetriedOperator, run_of, run_state
 from biztalk_services.provider.hook import driver_for
 from biztalk_services.provider.operators.find import ALL_SERVICES, FURTHER, UNREAD
@@ -250,7 +259,7 @@ class ReportRestoreOperator(_ReportOperator):
     :param deletions: id of a step that deletes the existing service -> that of the wait until it is deleted
     :param required: ids of those that all have to succeed before the service counts as restored
     :param sources: ids of the steps whose XComs the report reads: ``plan``, ``approval``, ``confirm``,
-        ``safety_backup``, ``verify``, ``numbers``
+        ``safety_backup``, ``verify``, ``numbers``, ``resumed``, ``first_numbers``
     """
 
     def __init__(
@@ -264,7 +273,11 @@ class ReportRestoreOperator(_ReportOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.restore_steps = RestoreSteps(
-            all=self.steps, changes=list(changes), deletions=dict(deletions), required=list(required)
+            all=self.steps,
+            changes=list(changes),
+            deletions=dict(deletions),
+            required=list(required),
+            look=sources["first_numbers"],
         )
         self.sources = dict(sources)
 
@@ -296,6 +309,9 @@ class ReportRestoreOperator(_ReportOperator):
         if outcome.outcome in (restore_report.FAILED, restore_report.REFUSED):
             raise RestoreFailedError(outcome.reason)
         self.log.info(outcome.reason)
+        if outcome.first_numbers and outcome.first_numbers.result == UNKNOWN:
+            alert = AlertNotifier(subject="The control numbers of a restored service are not confirmed")
+            alert.alert(cast(Context, {**context, "exception": outcome.first_numbers.sentence}))
 
     def _pulled(self, ti: Any, source: str, key: str = "return_value") -> Any:
         return decode_xcom(ti.xcom_pull(task_ids=self.sources[source], key=key))
@@ -317,6 +333,8 @@ class ReportRestoreOperator(_ReportOperator):
             safety_backup=BackupReference.from_dict(safety) if safety else None,
             numbers=tuple(NumberRow(**row) for row in self._pulled(ti, "numbers", NUMBERS) or []),
             differences=tuple(self._pulled(ti, "verify", DIFFERENCES) or []),
+            resumed=ReachedState.from_xcom(resumed) if (resumed := self._pulled(ti, "resumed")) else None,
+            first_numbers=FirstNumbers.from_xcom(look) if (look := self._pulled(ti, "first_numbers")) else None,
             has_result=lambda step: ti.xcom_pull(task_ids=step) is not None and failure_of(step) is None,
             failure_of=failure_of,
         )
