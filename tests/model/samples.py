@@ -34,7 +34,9 @@ def plan(**changes: Any) -> RestorePlan:
         values=(PlannedValue("AccessControlNamespace", "contosoacs", "connection acs", "passed", "It gives a token."),),
         losses=("The backup is 25 h old.",),
         differences=("Agreement A was added.", "Agreement B was added."),
-        control_numbers=(NumberRow("Fabrikam", "interchange", 10, 20, 121, True, "It has given out 10.", 20, "seen by us"),),
+        control_numbers=(
+            NumberRow("Fabrikam", "interchange", 10, 20, 121, True, "It has given out 10.", 20, "seen by us"),
+        ),
         steps=("Delete it.", "Restore it.", "Leave it suspended."),
         expected_seconds=90.0,
     )

@@ -146,8 +146,8 @@ class TestRestore:
         assert "run-is-of-now" in self.refused(Restoration(Run(**of_run), service=NAME), around)
 
     @pytest.mark.parametrize("of_run", [OTHER_MOMENTS[0], OTHER_MOMENTS[2]], ids=shown)
-    def test_any_run_may_plan(self, of_run, around):
-        form = {"service": NAME, "existing_service_policy": "replace", "plan_only": True}
+    def test_any_run_may_plan(self, of_run, around, origin):
+        form = form_of(origin, plan_only=True)
         assert Restoration(Run(**of_run), **form).all().outcome["outcome"] == PLANNED
 
     def test_a_form_that_does_not_reach_the_run(self, around):
@@ -157,15 +157,19 @@ class TestRestore:
         assert "no field servce" in failure
         assert "What the form says of target_name does not reach the steps" in failure
 
-    def test_dags_test_may_only_plan(self, around, monkeypatch):
+    def test_dags_test_may_only_plan(self, around, origin, monkeypatch):
         with in_process(monkeypatch):
             assert "set plan_only" in self.refused(Restoration(Run(), service=NAME), around)
-            form = {"service": NAME, "existing_service_policy": "replace", "plan_only": True}
-            assert Restoration(Run(), **form).all().outcome["outcome"] == PLANNED
+            assert Restoration(Run(), **form_of(origin, plan_only=True)).all().outcome["outcome"] == PLANNED
 
-    def test_the_confirmation_is_refused_in_dags_test_too(self, around, monkeypatch):
-        restoration = Restoration(Run(), service=NAME, existing_service_policy="replace").until("confirm_plan")
+    def test_the_confirmation_is_refused_in_dags_test_too(self, around, origin, monkeypatch):
+        restoration = Restoration(Run(), **form_of(origin)).until("confirm_plan")
         with in_process(monkeypatch):
             restoration.all()
         assert "real-run" in restoration.failure
         assert restoration.failure.endswith("Nothing was changed.")
+
+
+def form_of(origin: dict[str, Any], **form: Any) -> dict[str, Any]:
+    """Of a restore to the same name, of the backup that the world around is as at."""
+    return {"service": NAME, "backup": origin["container"], "existing_service_policy": "replace"} | form

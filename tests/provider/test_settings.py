@@ -221,6 +221,12 @@ class TestTogether:
         assert [each.split()[1] for each in found] == ["schedule", "timezone", "approval_hours", "drain_query"]
 
 
+def test_an_option_that_is_left_empty_is_not_said_to_have_none(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__BIZTALK_SERVICES__CONTROL_NUMBER_QUERY", "SELECT 1")
+    (problem,) = Settings.load().problems
+    assert problem.sentence.endswith("or leave it empty.")
+
+
 def test_an_option_that_does_not_exist_is_told(monkeypatch):
     (sentence,) = problems(monkeypatch, exlude="prod*", services_at_once="")
     assert "no option 'exlude'" in sentence
