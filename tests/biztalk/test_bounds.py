@@ -320,3 +320,21 @@ def test_no_number_comes_again_after_a_changed_range(restore, other, more, last_
 def test_the_next_number_is_the_one_that_a_service_gives_out(pattern, last):
     given_out = Numbering(pattern, last).give_up_to(1)
     assert pattern.after(last) == (given_out[0] if given_out else None)
+
+
+@pytest.mark.parametrize("rollover", [False, True], ids=["strict", "rollover"])
+def test_a_range_that_was_raised_by_hand_as_the_sentence_says(rollover):
+    whole = Range(1, 1000, rollover=rollover)
+    used = Numbering(whole, 2).give_up_to(990)
+    found = needed(whole, 2, used)
+    assert "raised up to 999999999; agree on it with the partner, and set the lower bound to" in found.sentence
+    lower = int(found.sentence.partition("set the lower bound to ")[2].split()[0])
+    raised = Range(lower, 5000, rollover=rollover)
+    assert needed(whole, 2, used, now=raised) is None
+    assert set(Numbering(raised, 2).give_up_to(500)).isdisjoint(used)
+
+
+def test_a_window_that_is_not_known():
+    whole = Range(1, 1000, rollover=True)
+    found = needed(whole, 2, Numbering(whole, 2).give_up_to(990), terms={"partner": Partner("increasing", 30)})
+    assert "how many were used in the 30 days of its partner is not known" in found.sentence

@@ -104,6 +104,12 @@ def test_an_agreement_that_the_restored_service_does_not_have():
     (missing,) = result.open
     assert (missing.agreement, missing.rule) == ("Litware X12 send", "control-number-range")
     assert "the highest 1005, but has no range for them in the restored service" in missing.sentence
+    for told, said in (
+        (1005, "the backup, the highest 1005, but has"),
+        (None, "5 interchange control numbers since the backup, but has"),
+    ):
+        untold = replace(use("Litware X12 send", "interchange", 1005), highest=None, latest=told)
+        assert said in decided(inventory(), known(untold), margin=0).open[0].sentence
 
 
 def test_a_range_that_cannot_be_read():
@@ -230,6 +236,20 @@ def test_the_last_numbers_of_the_backup_were_not_recorded():
     assert [(each.kind, each.lower) for each in result.bounds] == [("interchange", 1056), ("group", 756)]
 
 
+def test_nobody_knows_any_number():
+    """Neither the inventory nor the database, which may be another one: that none was used is not known."""
+    blind = inventory(control_numbers=(), parts={CONTROL_NUMBERS: "It did not respond."})
+    for recorded in (blind, None):
+        found = decided(inventory(), known(recorded=recorded, used=since(ever=())), margin=0).open
+        assert {(each.kind, each.rule) for each in found} == {
+            ("interchange", "control-numbers-known"),
+            ("group", "control-numbers-known"),
+        }
+        assert "knows no number of any agreement" in found[0].sentence
+    others = since(ever=(use("Litware X12 send", "interchange", 5, last_used=NOW - timedelta(days=1)),))
+    assert decided(inventory(), known(recorded=blind, used=others), margin=0).open == ()
+
+
 def test_the_archive_of_sent_interchanges():
     sent = replace(since(use(SENDING, "interchange", 1040, 3)), source="archive")
     (wrong,) = decided(inventory(), known(use(SENDING, "interchange", 1005), sent=sent), margin=0).open
@@ -259,6 +279,13 @@ def test_a_row_for_what_was_used_and_for_what_is_open(applied, following):
         NumberRow("Litware", "group", None, None, None, False, why),
     )
     assert plan.open == (why,)
+
+
+def test_a_row_where_the_backup_has_the_highest_number_only():
+    untold = inventory(control_numbers=(replace(USES.uses[0], latest=None),))
+    used = known(use(SENDING, "interchange", 1005), recorded=untold)
+    (row,) = number_plan(inventory(), decided(inventory(), used), used, applied=False).rows
+    assert (row.backup, row.next) == (1000, 1001)
 
 
 def test_a_row_for_a_range_that_is_beyond_already():

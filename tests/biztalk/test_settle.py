@@ -103,9 +103,23 @@ def test_old_numbers_were_removed():
     assert settled(STRICT, 1000, use(1020, 20), use(1020, 20), used_before=990).latest == 1020
 
 
+def test_a_range_that_has_started_over_up_to_its_last_number_again():
+    full = settled(ROUND, None, use(1000, 1020), use(1000, 2000), known=False)
+    assert isinstance(full, OpenNumbers)
+    assert "The last number of the backup is not known, and the range has started over." in full.sentence
+
+
 def test_a_range_that_a_restore_has_moved():
     assert settled(Range(1071, HIGHEST), 1000, use(1090, 20)).steps == 20
     assert settled(Range(71, 990, rollover=True), 990, use(90, 20)).steps == 20
+
+
+def test_a_range_that_a_restore_has_made_start_over_below_the_last_number():
+    """The backup is of the restored service: its counter is at 990, and the database's last number is 998."""
+    moved = Range(71, 990, rollover=True)
+    unused = settled(moved, 998, NONE, before(998, 998), used_before=998)
+    assert (unused.steps, unused.walk.first) == (0, 71)
+    assert settled(moved, 998, use(90, 20), use(998, 1018, 90), used_before=998).steps == 20
 
 
 def test_the_archive_may_lack_numbers():
@@ -129,6 +143,14 @@ def test_max_over_text():
     said = contradiction(settled(STRICT, 9990, use(9999, 100)))
     assert "9990 was the last one at the backup" in said
     assert "100 were used, the highest 9999, the latest 9999, which is only 9 further" in said
+
+
+def test_max_over_text_from_the_beginning():
+    """8001 to 12000 were given out, and the greatest text was 999 at the backup, and is 9999."""
+    said = contradiction(settled(STRICT, 999, use(9999, 4000), use(9999, 12_000), used_before=8000))
+    assert "and that 12000 were used ever, none above 9999" in said
+    counted = settled(STRICT, 1000, use(1020, 20), use(1020, 1120), used_before=1100)
+    assert counted.steps == 20  # an earlier restore kept its numbers, and each one since the backup was counted
 
 
 @pytest.mark.parametrize("latest", [5000, 4999, 100])
@@ -170,6 +192,11 @@ def test_more_rounds_than_the_counts_allow():
 def test_more_are_counted_ever_than_fit():
     said = contradiction(settled(STRICT, 1000, use(1020, 20), use(1020, 1200), used_before=990))
     assert "and ever 210 more than at the backup" in said
+
+
+def test_none_since_then_and_a_higher_one_of_which_only_the_number_is_told():
+    told = use(1100, 500, None, last_used=None)
+    assert "1000 was the last one at the backup" in contradiction(settled(STRICT, 1000, NONE, told, used_before=1000))
 
 
 def test_none_since_then_and_another_last_number():

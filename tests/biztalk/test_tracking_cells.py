@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -54,6 +55,7 @@ NO_NUMBERS: dict[str, tuple[Any, str]] = {
     "decimal not a number": (Decimal("NaN"), "not a whole number"),
     "infinite decimal": (Decimal("Infinity"), "not a whole number"),
     "float that has lost digits": (float(2**53), "cast it to bigint"),
+    "float that may be of four bytes": (1_234_570.0, "only six digits are certain"),
     "prefix": ("EDI000001318", "without sign, prefix and suffix"),
     "suffix": ("1318-A", "without sign, prefix and suffix"),
     "digits of another script": ("१३१८", "return the number alone"),
@@ -202,6 +204,12 @@ def test_names_are_text():
     for value in (b"Fabrikam", 17, UUID(int=17), memoryview(b"Fabrikam")):
         with pytest.raises(ValueError, match="return the name as text"):
             cells.text(value, "agreement")
+
+
+def test_a_name_without_an_encoding_says_where_it_is_set():
+    """As psycopg gives the texts of a database in SQL_ASCII."""
+    with pytest.raises(ValueError, match=re.escape('{"client_encoding": "latin1"}')):
+        cells.text("Müller".encode("latin1"), "agreement")
 
 
 def test_a_batch_may_have_any_id():

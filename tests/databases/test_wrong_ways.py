@@ -55,6 +55,13 @@ def test_what_is_no_query_of_ours_is_refused(database: Database, sql, named):
     assert database.run("SELECT COUNT(*) FROM batch_messages") == [(6,)]
 
 
+def test_more_rows_than_are_read(database: Database, monkeypatch):
+    fill(database)
+    monkeypatch.setattr("biztalk_services.provider.sql.query.MOST_ROWS", 2)
+    with pytest.raises(QueryRefusedError, match="more than 2 rows in its answer"):
+        database.query("SELECT id FROM sent_numbers")
+
+
 def test_missing_table(database: Database):
     assert "nowhere" in reason(database, "SELECT agreement, batch FROM nowhere")
 
@@ -199,9 +206,19 @@ def test_blank_compared_with_t(database: Database):
     fill(database, Column(declared, MOMENTS["postgresql"]["timestamp, UTC"][0].written))
     expression = next(iter(database.documented.moments.values()))
     sql = database.documented.numbers.replace(f"{expression} AS at_utc", "logged_at AS at_utc")
-    sql = re.sub(r"at_utc >= .* OR at_utc IS NULL", "at_utc >= :since", sql)
+    sql = re.sub(r"at_utc >= .* OR at_utc < '1971-01-01'", "at_utc >= :since", sql)
     found = settled(database.tracking(control_number_query=sql).control_numbers_since(SINCE))
     assert isinstance(found, OpenNumbers)
+
+
+def test_times_that_stand_for_none(database: Database):
+    """No message is dated before 1971; a row without a time may be."""
+    fill(database)
+    none = "0000-00-00" if database.way.database == "mariadb" else "0001-01-01"
+    change = f"UPDATE sent_numbers SET logged_at = '{none}' WHERE control_number BETWEEN 9998 AND 10004"
+    database.run(*(["SET sql_mode = ''"] if database.way.database == "mariadb" else []), change)
+    found = settled(database.tracking(control_number_query=database.documented.numbers).control_numbers_since(SINCE))
+    assert isinstance(found, OpenNumbers) or (found.steps, found.latest) == (7, 10004)
 
 
 def test_another_database(database: Database):

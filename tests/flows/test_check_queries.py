@@ -167,6 +167,13 @@ def test_one_bad_subscription_hides_no_other():
     assert findings["connection subscription_2"].sentences == ("One entry cannot be read.",)
 
 
+def test_without_any_list_no_named_service_is_said_to_be_missing():
+    gone = FakeDriver(unreachable=BackupServiceError("There is no connection subscription_1."))
+    findings = found(gone, named=("orders",))
+    assert verdicts(findings) == {"connection subscription_1": "wrong", "services": "not checked"}
+    assert "no list of services can be read" in findings["services"].sentences[0]
+
+
 def test_two_connections_to_one_subscription_are_wrong():
     findings = found(FakeDriver([service("orders")]), FakeDriver([service("orders")]))
     assert "lead to the same subscription" in findings["services"].sentences[0]

@@ -213,6 +213,12 @@ def test_it_ends_when_each_counter_has_given_out_enough():
     assert place.asked == [("orders", NOW)] * 3
 
 
+def test_while_it_waits_it_does_not_sound_as_if_it_had_ended(caplog):
+    caplog.set_level(logging.INFO)
+    wait().poll(Place(report()))
+    assert caplog.messages == ["No control number was given out; nothing is confirmed. The look goes on."]
+
+
 def test_a_number_that_comes_again_fails_it_at_once():
     ending = wait().poll(Place(report(use(1301))))
     assert isinstance(ending, Failed)

@@ -129,6 +129,9 @@ def test_no_part_of_a_password_is_shown(quote, password, later):
         "Password=&quot;ab;Database=canary;c&quot;;x=1",
         'Password="ab;Database=canary',
         '{"Password": "a\\"canary"}',
+        "Driver={x};PWD={a;canary};UID=u",
+        "Driver={x};PWD={a}};canary};UID=u",
+        "UID=u;PWD={a;canary",
     ],
 )
 def test_free_text_shows_no_password(text):

@@ -160,6 +160,19 @@ class TestRefusedByName:
         connect(conn_type="generic", host="127.0.0.1")
         assert "has the type generic, for which no installed package has a hook" in refusal()
 
+    def test_a_database_that_goes_by_the_type_of_another(self, connect):
+        connect(conn_type="mariadb", host="127.0.0.1")
+        assert "mysql for MariaDB" in refusal()
+
+    @pytest.mark.parametrize("extra", ["sslmode=require", "[1]"])
+    def test_an_extra_that_airflow_passes_over(self, connect, database, extra):
+        connect(conn_type="sqlite", host=str(database), password=None, extra=extra)
+        assert "has an extra that is no JSON object" in refusal()
+
+    def test_encryption_that_the_hook_for_mysql_drops(self, connect):
+        connect(conn_type="mysql", host="127.0.0.1", extra={"client": "mysql-connector-python", "ssl": {"ca": "x.pem"}})
+        assert "Write ssl_ca," in refusal()
+
     def test_a_type_that_is_no_database(self, connect):
         connect(conn_type="wasb", login="account")
         assert "has the type wasb, which leads to no database" in refusal()

@@ -98,6 +98,8 @@ def test_comments_are_left_out_because_drivers_read_them():
         "SELECT a FROM t WHERE b IN (SELECT c FROM u WHERE at >= :since)",
         "SELECT {ts '2026-01-01 00:00:00'}",
         "SELECT :since::timestamptz",
+        "SELECT 'a\u00a0\u2018b\u2019', \"\u00b4\" FROM t -- \u00a0\ufeff",
+        "SELECT 5 --3\n, 5-- 3\n, 5 - -3",
     ],
 )
 def test_one_select_is_right(sql):
@@ -135,6 +137,10 @@ def test_one_select_is_right(sql):
         (r"SELECT 'a\' , :since, '", "a backslash before a quotation mark"),
         (r"SELECT 'it\'s'", "a backslash before a quotation mark"),
         ("SELECT a # :since", "has a #"),
+        ("\ufeffSELECT 1", r"the character U\+FEFF \(ZERO WIDTH NO-BREAK SPACE\)"),
+        ("SELECT\u00a01", r"the character U\+00A0 \(NO-BREAK SPACE\)"),
+        ("SELECT \u2018a\u2019", r"U\+2018 \(LEFT SINGLE QUOTATION MARK\), .* quotation mark in its place"),
+        ("SELECT 1 WHERE a >= 5--3\n AND b", "subtracts a negative number in MySQL"),
         ("SELECT 1 /* a /* b */ , :since */", r"has /\* in a comment"),
     ],
 )

@@ -104,6 +104,10 @@ class QueryChecks:
         return finding
 
     def _services(self, listing: Listing) -> Iterator[Finding]:
+        if not listing.subscriptions.keys() - listing.failed.keys():
+            why = "No service was looked for, because no list of services can be read."
+            yield Finding(subject="services", verdict="not checked", sentences=(why,))
+            return
         try:
             chosen = choose(listing, self._named, self._includes)
         except RefusedError as error:

@@ -295,7 +295,7 @@ class FirstNumbersWait(Wait):
             return Failed(look.alarm(self.service))
         sentence = look.sentence(self.count, self.later)
         if sentence != self.confirmed:
-            place.log.info(sentence)
+            place.log.info(look.sentence(self.count, "The look goes on.") if look.open else sentence)
         self.confirmed = sentence
         return None if look.open else Succeeded(FirstNumbers(CONFIRMED, sentence).to_xcom())
 

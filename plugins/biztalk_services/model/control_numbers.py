@@ -15,8 +15,9 @@ from biztalk_services.model.plain import Plain
 KINDS = ("interchange", "group", "transaction_set", "acknowledgement")
 """What an agreement numbers: ISA13 or UNB 0020, GS06 or UNG 0048, ST02 or UNH 0062, and its acknowledgements."""
 
-EVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""A ``since`` before every number: then ``latest`` is the last number that was given out at all."""
+EVER = datetime(1753, 1, 1, tzinfo=UTC)
+"""A ``since`` before every number, also before the times that stand for none (1900, 1970): then ``latest`` is the last
+number that was given out at all. The ``datetime`` of SQL Server knows none before it."""
 
 
 def agreement_key(name: str) -> str:

@@ -101,9 +101,9 @@ def problem(each: Field[Any], text: str, broken: str) -> Problem:
 
     :param broken: the rule that it breaks, as :data:`Rule` says it.
     """
-    default = f"the default, '{each.default}'" if each.default != "" else "none"
+    default = f" for the default, '{each.default}'" if each.default != "" else ""
     remedy = f"Correct it (AIRFLOW__{SECTION.upper()}__{each.name.upper()}, or section [{SECTION}] of airflow.cfg), or "
-    sentence = f"Option {each.name} is {shown(text)}: {broken}. {remedy}leave it empty for {default}."
+    sentence = f"Option {each.name} is {shown(text)}: {broken}. {remedy}leave it empty{default}."
     return Problem(each.name, each.metadata["dags"], sentence)
 
 

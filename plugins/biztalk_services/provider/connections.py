@@ -71,7 +71,7 @@ class AirflowConnections:
     def _database(self, conn_id: str) -> Connection:
         connection = self.get(conn_id)
         if connection is None:
-            raise ConnectionNotFoundError(f"There is no connection {conn_id}.")
+            raise ConnectionNotFoundError(f"There is no connection {conn_id}, or none that Airflow can read.")
         return connection
 
 

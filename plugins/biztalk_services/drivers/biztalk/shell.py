@@ -98,7 +98,7 @@ def plan_options() -> argparse.ArgumentParser:
     values.add_argument("--ssl-password-file", type=Path, help="file with its password")
     answers = parent.add_argument_group("rows of the tracking database, as CSV with headings")
     answers.add_argument("--control-numbers-file", type=Path, help="of the control number query, since the backup")
-    answers.add_argument("--all-control-numbers-file", type=Path, help="of the same query, since 1970, asked after it")
+    answers.add_argument("--all-control-numbers-file", type=Path, help="of the same query, since 1753, asked after it")
     answers.add_argument("--batches-file", type=Path, help="of the drain query")
     sent = parent.add_argument_group("archive of sent interchanges, the second source of used control numbers")
     sent.add_argument("--sent-interchanges-file", type=Path, help="file with the connection string of its account")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
+from unicodedata import name as character_name
 
 from biztalk_services.drivers.sql.errors import QueryRefusedError
 
@@ -20,6 +21,8 @@ _JOINS_SELECTS = frozenset({"UNION", "ALL", "EXCEPT", "INTERSECT", "MINUS", "DIS
 _MARKS = {"qmark": "?", "numeric": ":{position}", "named": ":{name}", "format": "%s", "pyformat": "%({name})s"}
 _PYFORMAT = re.compile(r"%\([^()]+\)[diouxXeEfFgGcrs%]")
 """What drivers of the style pyformat look for; those of SQL Server and MySQL, in texts and comments too."""
+_OF_DOCUMENTS = re.compile("[\u00a0\u00ab\u00ad\u00b4\u00bb\u2000-\u200f\u2018-\u201f\u2028-\u202f\u2060\u3000\ufeff]")
+"""Blanks, marks of no width and quotation marks of text that is copied from a document; no SQL outside of texts."""
 
 
 class Token(NamedTuple):
@@ -130,7 +133,13 @@ def _statement(tokens: list[Token]) -> list[Token]:
 
 
 def _ambiguous(tokens: list[Token]) -> str | None:
-    for kind, value in tokens:
+    for (_, before), (kind, value) in pairwise([_BLANK, *tokens]):
+        if kind not in ("quoted", "comment") and (found := _OF_DOCUMENTS.search(value)):
+            return (
+                f"The query has the character U+{ord(found[0]):04X} ({character_name(found[0], 'unnamed')}), as text "
+                "that is copied from a document has it. Take it out, or type a plain blank or quotation mark in its "
+                "place."
+            )
         if kind == "unclosed":
             return f"The query has a quotation mark {value} that nothing closes. Close it."
         if kind == "quoted" and ("\\'" in value or '\\"' in value):
@@ -143,9 +152,19 @@ def _ambiguous(tokens: list[Token]) -> str | None:
                 "The query has a #, which begins a comment in one database and is an operator in others. Begin a "
                 "comment with --, and write the operator as a function."
             )
+        if kind == "comment" and _is_arithmetic_in_mysql(before, value):
+            return (
+                "The query has -- without a blank before and behind it, which begins a comment in most databases and "
+                "subtracts a negative number in MySQL and MariaDB. Write a blank behind -- or, to subtract, between."
+            )
         if kind == "comment" and value.startswith("/*") and "/*" in value[2:]:
             return "The query has /* in a comment, where databases do not agree on the comment's end. Take it out."
     return None
+
+
+def _is_arithmetic_in_mysql(before: str, comment: str) -> bool:
+    behind_a_value = before[-1:].isalnum() or before[-1:] in (")", "]", "_", "'", '"', "`")
+    return behind_a_value and comment.startswith("--") and not comment[2:3].isspace() and len(comment) > 2
 
 
 def _not_one_select(tokens: list[Token]) -> str | None:

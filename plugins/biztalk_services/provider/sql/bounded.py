@@ -56,7 +56,7 @@ def within(seconds: float, subject: str, work: Callable[[], T], cancel: Callable
         Thread(target=cancel_silently, name="cancel of a query", daemon=True).start()
         raise QueryTimeoutError(
             f"The database behind {subject} did not answer within {seconds:g} s. See whether it can be reached and is "
-            "not overloaded, or whether the query is too slow."
+            "not overloaded, or whether the query is too slow or waits for a lock."
         ) from None
 
 

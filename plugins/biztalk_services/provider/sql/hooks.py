@@ -42,6 +42,7 @@ def hook_for(connection: Connection, seconds: float) -> Any:
         longer, so that a thread that was left behind ends.
     :raises QueryRefusedError: the connection, or what is installed for it, does not do.
     """
+    _check_extra(connection)
     asked = AskedConnection(
         conn_id=connection.conn_id,
         conn_type=connection.conn_type,
@@ -60,6 +61,19 @@ def hook_for(connection: Connection, seconds: float) -> Any:
         prepare(asked, extra, hook, math.ceil(seconds) + 1)
         asked.extra = json.dumps(extra)
     return hook
+
+
+def _check_extra(connection: Connection) -> None:
+    """Airflow goes on without an extra that it cannot read, and so without the encryption that it may ask for."""
+    try:
+        readable = isinstance(json.loads(connection.extra or "{}"), dict)
+    except ValueError:
+        readable = False
+    if not readable:
+        raise QueryRefusedError(
+            f"Connection {connection.conn_id} has an extra that is no JSON object, which Airflow passes over. Write it "
+            'as {"name": "value"}.'
+        )
 
 
 def _hook(connection: Connection) -> Any:
@@ -81,7 +95,8 @@ def _missing(connection: Connection, error: Exception) -> str:
     if connection.conn_type not in PROVIDERS:
         return (
             f"{named}, for which no installed package has a hook. Give it the type of its database "
-            f"({', '.join(PROVIDERS)}, ...), or install Airflow's provider package for this one."
+            f"({', '.join(PROVIDERS)}, ...; mysql for MariaDB, mssql for Azure SQL), or install Airflow's provider "
+            "package for this one."
         )
     package, module = PROVIDERS[connection.conn_type]
     try:
@@ -122,6 +137,11 @@ def _prepare_mysql(connection: Connection, extra: dict[str, Any], hook: Any, sec
     extra.pop("cursor", None)
     if "client" not in extra and find_spec("MySQLdb") is None and find_spec("mysql") is not None:
         extra["client"] = "mysql-connector-python"
+    if extra.get("client") == "mysql-connector-python" and extra.get("ssl"):
+        raise QueryRefusedError(
+            f"Connection {connection.conn_id} has ssl in its extra, which Airflow's hook hands to mysqlclient only, so "
+            "that nothing would be encrypted for it. Write ssl_ca, ssl_cert, ssl_key, ssl_verify_cert instead."
+        )
 
 
 def _prepare_odbc(connection: Connection, extra: dict[str, Any], hook: Any, seconds: int) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
@@ -44,7 +44,7 @@ def asked(connection: Connection, seconds: float, ask: Callable[[Opened], T]) ->
             if _lacks_library(error):
                 raise QueryRefusedError(no_library(connection, error)) from None
             raise
-        with closing(conn):
+        with _closed_at_the_end(conn):
             opened.take(conn)
             if type(conn).__module__ == "pyodbc":
                 conn.add_output_converter(_DATETIMEOFFSET, _datetimeoffset)
@@ -91,7 +91,7 @@ def rows_of(opened: Opened, sql: str, parameters: Mapping[str, str]) -> tuple[li
     """:raises QueryRefusedError: the answer is too long, or has no columns."""
     driver = driver_of(opened.conn)
     text, values = translate(sql, parameters, driver.paramstyle, driver.doubles_percent)
-    with closing(opened.conn.cursor()) as cursor:
+    with _closed_at_the_end(opened.conn.cursor()) as cursor:
         opened.cursor = cursor
         cursor.execute(text, *([] if values is None else [values]))
         if cursor.description is None:
@@ -104,6 +104,16 @@ def rows_of(opened: Opened, sql: str, parameters: Mapping[str, str]) -> tuple[li
                 "agreement or batch."
             )
         return [column[0] for column in opened.description], [tuple(row) for row in rows]
+
+
+@contextmanager
+def _closed_at_the_end(resource: T) -> Iterator[T]:
+    """Whatever closing raises: MySQL's connector refuses to where rows are left unread, which would hide the reason."""
+    try:
+        yield resource
+    finally:
+        with suppress(Exception):
+            resource.close()  # type: ignore[attr-defined]
 
 
 def _datetimeoffset(value: bytes) -> datetime:

@@ -158,10 +158,11 @@ class _Case:
         known = self.settled
         if known.counter and known.steps == known.least == self.use.used and known.source.startswith("seen"):
             return None
+        there = f"up to {known.latest} there are {known.steps}" if known.counter else "whose last number is not known"
         return (
             f"The partner takes no gap, and which number comes next is not certain: {self.use.used} were counted since "
-            f"the backup, up to {known.latest} there are {known.steps if known.counter else 'more or less'}. Ask the "
-            "partner for the last number received, and set the lower bound to the next one by hand."
+            f"the backup, {there}. Ask the partner for the last number received, and set the lower bound to the "
+            "next one by hand."
         )
 
     def decided(self) -> NewBounds | OpenNumbers:
@@ -224,18 +225,25 @@ class _Case:
             why = "its range does not start over"
         elif not self.settled.counter:
             why = "where it may start over is not known without the last number of the backup"
+        elif not self.starts_over and self.terms.partner.window_days:
+            why = f"how many were used in the {self.terms.partner.window_days} days of its partner is not known"
         elif not self.starts_over:
             why = "its partner takes none a second time"
         else:
-            why = "starting over would meet numbers that were used since the backup"
+            met = "were used since the backup" if self.settled.steps else "may not come again"
+            why = f"starting over would meet numbers that {met}"
         shared = f" {self.terms.shared}" if self.terms.shared else ""
         sentence = (
             f"{self.used_since()}.{shared} The range {whole} has no room for a margin of {self.margin} beyond that, "
             f"and {why}."
         )
         highest_upper = whole.highest_upper(self.place.protocol)
-        if highest_upper > whole.upper:
-            sentence += f" The upper bound can be raised up to {highest_upper}; agree on it with the partner."
+        lower = max(self.settled.walk.number(self.settled.steps + self.margin), whole.upper) + 1
+        if lower <= highest_upper:
+            sentence += (
+                f" The upper bound can be raised up to {highest_upper}; agree on it with the partner, and set the "
+                f"lower bound to {lower} by hand, too."
+            )
         else:
             sentence += " Agree with the partner on a number to continue with, or on another prefix or suffix."
         if not self.use.used:

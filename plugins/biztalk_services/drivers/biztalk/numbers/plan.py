@@ -146,6 +146,12 @@ class _Service:
                 "says of the others does not count either. Correct the connection to the tracking database."
             )
             return open_numbers(place, "control-numbers-known", sentence)
+        if is_unused and not before.known and self.known.used.ever == ():
+            sentence = (
+                f"The last number of the backup is not known, and {answers.source} knows no number of any agreement: "
+                f"it may be another database, or an empty one. {ASK}"
+            )
+            return open_numbers(place, "control-numbers-known", sentence)
         return settle(place, before, answers, margin=self.margin)
 
     @cached_property
@@ -202,10 +208,12 @@ class _Service:
         missing = []
         for use in self.known.used.uses:
             if use.used and use.key not in known:
+                highest = use.latest if use.highest is None else use.highest
+                told = "" if highest is None else f", the highest {highest}"
                 sentence = (
                     f"Agreement {use.agreement} has given out {use.used} {use.kind.replace('_', ' ')} control numbers "
-                    f"since the backup, the highest {use.highest}, but has no range for them in the restored service. "
-                    "When it is created again, let it begin beyond them."
+                    f"since the backup{told}, but has no range for them in the restored service. When it is created "
+                    "again, let it begin beyond them."
                 )
                 missing.append(OpenNumbers(use.agreement, use.kind, rule="control-number-range", sentence=sentence))
         return missing
@@ -244,7 +252,7 @@ def number_plan(restored: Inventory, decision: Decision, known: Known, *, applie
         needed = bounds.get(place.key)
         if not (blocked or needed or (use and use.used)):
             continue
-        last = known.recorded.last_number(*place.key) if known.recorded else None
+        last = Before.of(known.recorded, place).last
         source = blocked.source if blocked else settled.source if settled else "unknown"
         rows.append(
             NumberRow(

@@ -149,7 +149,7 @@ class _Case:
 
     def settled(self) -> Settled | OpenNumbers:
         use = self.answers.since or ControlNumberUse(*self.place.key)
-        if self.before.last is not None and self.before.last > self.place.range.upper:
+        if _above(self.before.last, self.place.range.upper) and not self._is_moved:
             return self.contradiction(f"{self._of_the_backup()}, and its range was {self.place.range}")
         found = self._used(use) if use.used else self._none()
         if isinstance(found, OpenNumbers):
@@ -157,13 +157,21 @@ class _Case:
         ever = self.answers.ever
         return self._against_the_archive(replace(found, highest=ever.highest if ever else None))
 
+    @property
+    def _is_moved(self) -> bool:
+        """Whether an earlier restore has made a range start over below the last number: that was used, and the next one
+        is the lower bound."""
+        ever = self.answers.ever
+        return self.place.range.rollover and ever is not None and not _above(self.before.last, ever.highest or 0)
+
     def _none(self) -> Settled | OpenNumbers:
         """None was seen since the backup."""
         ever, before = self.answers.ever, self.before
         if ever is not None and ever.used:
             backup = self._of_the_backup()
             said = f"{self.answers.source} says that none was used since, and that {_said(ever)} ever"
-            if before.known and ever.latest is not None and ever.latest != before.last:
+            last = _last_of(ever, self.place.range)
+            if before.known and last is not None and last != before.last:
                 return self.contradiction(f"{backup}; {said}")
             if before.used is not None and ever.used > before.used:
                 return self.contradiction(f"{backup}; {said}")
@@ -199,7 +207,7 @@ class _Case:
                 f"{both}; counted are {least}, and from there to {latest} are {(steps - 1) % size + 1} in the range "
                 f"{self.place.range}, or {steps} after whole rounds"
             )
-        if problem := self._problem_with_highest(use, latest, steps):
+        if problem := self._problem_with_highest(use, latest, steps) or self._problem_with_count(steps, least):
             return self.contradiction(f"{both}, {problem}")
         return Settled(self.walk, steps, latest, least, f"seen by {self.answers.seen}")
 
@@ -237,6 +245,14 @@ class _Case:
             return f"and that {ever.highest} was used before; the range does not start over"
         return None
 
+    def _problem_with_count(self, steps: int, least: int) -> str | None:
+        """More numbers than there are up to the highest one of a range that has not started over, as the greatest of
+        texts is; not where each one from the backup on was counted."""
+        ever = self.answers.ever
+        if ever is None or ever.highest is None or ever.highest >= self.place.range.upper or steps == least:
+            return None
+        return f"and that {ever.used} were used ever, none above {ever.highest}" if ever.used > ever.highest else None
+
     def _computed(self, use: ControlNumberUse) -> Settled | OpenNumbers:
         """The numbers used are counted, and not named."""
         ever, used = self.answers.ever, use.used
@@ -269,10 +285,12 @@ class _Case:
                 return later
             latest = later
         if self.place.range.rollover and (ever is None or ever.highest is None or ever.highest > latest):
-            over = "has started over" if ever else "may have started over: the same query since 1970 would tell"
+            over = "has started over" if ever else "may have started over: the same query since 1753 would tell"
             return self.unknown(f"The last number of the backup is not known, and the range {over}.")
         steps, least = walk.step(latest), max(use.used, ever.used if ever else 0)
         both = f"{self.answers.source} says that since the backup {_said(use)}"
+        if self.place.range.rollover and steps is not None and steps < least:
+            return self.unknown("The last number of the backup is not known, and the range has started over.")
         if steps is None or steps < least:
             return self.contradiction(f"{both}, and the range of the backup is {self.place.range}, which has no such")
         if problem := self._problem_with_highest(use, latest, steps):

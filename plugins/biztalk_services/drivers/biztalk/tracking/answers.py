@@ -144,7 +144,7 @@ def _use(row: Mapping[str, Any]) -> ControlNumberUse:
             "return the digits alone"
         )
     if cells.is_unpadded_text(row["highest"], "highest"):
-        raise ValueError(f"highest is the text {str(row['highest'])[:40]!r}; {_GREATEST_TEXT}")
+        raise ValueError(f"highest is the text '{highest}'; {_GREATEST_TEXT}")
     if highest is not None and latest is not None and latest > highest:
         raise ValueError(f"latest is {latest}, above highest, {highest}; {_GREATEST_TEXT}")
     return ControlNumberUse(agreement, kind, highest, latest, used, cells.moment(row["last_used"], "last_used"))

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 _AS_NUMBER = "cast it to bigint"
-_EXACT_FLOAT = 2.0**53
+_EXACT_FLOAT = 10.0**6
+"""From here on a float of four bytes rounds, in the column or on the way; a driver makes one of eight bytes of it."""
 _MOST = 10**18 - 1
 _WIDEST = 9
 """Digits of the highest control number of X12, and of the highest bound that an agreement takes."""
@@ -32,6 +33,11 @@ def text(value: Any, column: str) -> str:
     """
     if value is None or value == "":
         raise ValueError(f"{column} is empty")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise ValueError(
+            f"{column} is binary, not a text; return the name as text. Where the database knows no encoding (SQL_ASCII "
+            'of PostgreSQL), name it in the connection\'s extra, {"client_encoding": "latin1"}'
+        )
     if not isinstance(value, str):
         raise ValueError(f"{column} is {_shown(value)}, not a text; return the name as text, without any conversion")
     if not value.strip():
@@ -58,7 +64,10 @@ def whole(value: Any, column: str) -> int:
     if not math.isfinite(plain) or plain != plain // 1 or not 0 <= plain <= _MOST:
         raise ValueError(f"{column} is {_shown(value)}, not a whole number from 0 on")
     if isinstance(plain, float) and plain >= _EXACT_FLOAT:
-        raise ValueError(f"{column} is {_shown(value)}, which a float does not hold exactly; {_AS_NUMBER}")
+        raise ValueError(
+            f"{column} is {_shown(value)}, of which only six digits are certain; {_AS_NUMBER}, out of a column "
+            "of another type where it is real"
+        )
     return int(plain)
 
 

@@ -116,6 +116,43 @@ def confirmed(contradiction: Contradiction, first: Uses, ever: Uses, second: Use
     return times[0] is not None and times[1] is not None and times[1] < times[0]
 
 
+def caught_up(first: Uses, ever: Uses, second: Uses) -> tuple[ControlNumberUse, ...]:
+    """The answer since ever as of the second one since the moment, where numbers given out between all three tell them
+    apart: those that only the last one names."""
+    before, after = ({use.key: use for use in uses} for uses in (first, second))
+    known = {use.key for use in ever}
+    new = [use for use in second if use.key not in known and use.key not in before]
+    return tuple(
+        sorted(
+            (*(_caught_up(before.get(use.key), use, after.get(use.key)) for use in ever), *new), key=lambda use: use.key
+        )
+    )
+
+
+def _caught_up(
+    before: ControlNumberUse | None, whole: ControlNumberUse, after: ControlNumberUse | None
+) -> ControlNumberUse:
+    """As it is, unless the last numbers of the three answers are in the order in which they were asked, or the first
+    two agree; the third one then may have started over."""
+    if after is None or after.latest is None or whole.latest is None or whole.latest == after.latest:
+        return whole
+    since = before.latest if before else None
+    is_rising = (since or 0) <= whole.latest < after.latest
+    if not (is_rising or since in (None, whole.latest)) or _is_later(whole.last_used, after.last_used):
+        return whole
+    return replace(
+        whole,
+        highest=max(whole.highest or 0, after.highest or after.latest),
+        latest=after.latest,
+        used=max(whole.used, after.used),
+        last_used=after.last_used,
+    )
+
+
+def _is_later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one > other
+
+
 def shrunk(first: Uses, second: Uses) -> list[Contradiction]:
     """The same question asked twice: fewer numbers, or a lower highest one, the second time."""
     later = {use.key: use for use in second}

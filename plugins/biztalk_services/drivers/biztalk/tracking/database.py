@@ -85,7 +85,7 @@ class TrackingDatabase:
             second = self._numbers(since)
             if second.problem:
                 return replace(report, problem=second.problem)
-            report = replace(second, ever=ever.uses)
+            report = replace(second, ever=contradictions.caught_up(first.uses, ever.uses, second.uses))
             found = [
                 *(each for each in found if contradictions.confirmed(each, first.uses, ever.uses, second.uses)),
                 *contradictions.shrunk(first.uses, second.uses),
@@ -143,4 +143,5 @@ def problem_of(source: str, error: Exception, remark: str = "") -> str:
     if isinstance(error, BackupServiceError):
         return f"The {source} cannot be queried: {error}"
     said = redact(str(error), limit=200).rstrip(".")
-    return f"The {source} cannot be queried: {type(error).__name__}: {said}.{remark}"
+    end = "" if said.endswith(("?", "!")) else "."
+    return f"The {source} cannot be queried: {type(error).__name__}: {said}{end}{remark}"
