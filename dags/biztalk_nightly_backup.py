@@ -96,6 +96,7 @@ with DAG(
         quiesced=backups.quiesced.task_id,
         resumed=backups.resume.task_id,
         published=backups.publish.task_id,
+        recorded=backups.record.task_id,
         further=further.task_id,
         further_started=start_further.task_id,
         on_failure_callback=AlertNotifier(subject="The nightly backup of BizTalk Services failed"),

@@ -219,12 +219,11 @@ def test_a_window_of_days():
 # --- other sources ---------------------------------------------------------------------------------------------------
 
 
-def test_another_database_does_not_count_for_agreements_that_were_never_used():
+def test_another_database_does_not_count_for_any_agreement_and_is_told_once():
     empty = since(ever=())
-    assert {(each.kind, each.rule) for each in decided(inventory(), known(used=empty)).open} == {
-        ("interchange", "control-numbers-known"),
-        ("group", "control-numbers-known"),
-    }
+    (other,) = decided(inventory(), known(used=empty)).open
+    assert (other.key, other.rule) == (("all", "all"), "control-numbers-known")
+    assert SENDING in other.sentence
     never_used = inventory(control_numbers=())
     assert decided(never_used, known(used=empty, recorded=never_used)).open == ()
 

@@ -21,7 +21,7 @@ from biztalk_services.flows.backup_report import (
     not_begun,
     require_success,
 )
-from biztalk_services.model.steps import ReachedState
+from biztalk_services.model.steps import ReachedState, RecordedInventory
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,7 +71,7 @@ def test_an_outcome_is_plain_json_with_the_agreed_names():
     )
     assert list(json.loads(json.dumps(outcome.to_xcom()))) == [
         "conn_id", "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
-        "suspended_seconds", "state",
+        "suspended_seconds", "state", "lacking",
     ]  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def outcome(
     is_resumed: bool = True,
     is_running: bool = True,
     results: Collection[str] = (),
+    unread: dict[str, str] | None = None,
     **changes: str | None,
 ) -> BackupOutcome:
     """What is said of a service whose steps have these states, and have left these results."""
@@ -114,6 +115,7 @@ def outcome(
         reference=reference() if is_published else None,
         quiesced=ReachedState("Suspended", "e", NOW),
         resumed=ReachedState("Active", "e", NOW + timedelta(seconds=90, milliseconds=140)) if is_resumed else None,
+        recorded=RecordedInventory(12, unread, "https://account/inventory", "e") if unread is not None else None,
         is_running=is_running,
         has_result=lambda step: named(step) in {*results, *(["resume"] if is_resumed else [])},
         failure_of=lambda step: "It is Updating." if named(step) == "suspend" else None,
@@ -129,6 +131,15 @@ def test_a_backup():
     assert backed_up.sentence() == (
         "north/contoso-west/orders (premium): backed up, 12 items in backups/orders-20260101-020000, suspended for "
         "90.1 s, now Active."
+    )
+
+
+def test_a_backup_whose_inventory_lacks_something():
+    assert outcome(unread={}).lacking is None
+    backed_up = outcome(unread={"control numbers": "There is no connection biztalk_tracking_orders."})
+    assert backed_up.outcome == BACKED_UP
+    assert backed_up.sentence().endswith(
+        "now Active. Its inventory lacks its control numbers: There is no connection biztalk_tracking_orders."
     )
 
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("connections", "clock")
 
 NAMES = [
     "conn_id", "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
-    "suspended_seconds", "state",
+    "suspended_seconds", "state", "lacking",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.model.steps import ReachedState, Step
+from biztalk_services.model.steps import ReachedState, RecordedInventory, Step
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -39,6 +39,7 @@ class BackupOutcome(Step):
     :param backup: ``account/container`` of the published backup.
     :param items: how many items that holds; None when not known.
     :param state: of the service at the end; None when not known.
+    :param lacking: what its inventory lacks, and why, in sentences; None when it lacks nothing, or there is none.
     """
 
     conn_id: str
@@ -53,6 +54,7 @@ class BackupOutcome(Step):
     items: int | None = None
     suspended_seconds: float | None = None
     state: str | None = None
+    lacking: str | None = None
 
     @property
     def address(self) -> str:
@@ -70,7 +72,7 @@ class BackupOutcome(Step):
         if self.suspended_seconds is not None:
             parts.append(f"suspended for {self.suspended_seconds} s")
         parts.append(f"now {self.state or 'in an unknown state'}")
-        return ", ".join(parts) + (f". {self.reason}" if self.reason else ".")
+        return " ".join(filter(None, [f"{', '.join(parts)}.", self.reason, self.lacking]))
 
 
 def failed_steps(order: Sequence[str], states: Mapping[str, str | None]) -> list[str]:
@@ -126,6 +128,7 @@ def backup_outcome(
     reference: BackupReference | None,
     quiesced: ReachedState | None,
     resumed: ReachedState | None,
+    recorded: RecordedInventory | None,
     is_running: bool,
     has_result: Callable[[str], bool],
     failure_of: Callable[[str], str | None],
@@ -140,6 +143,7 @@ def backup_outcome(
     :param resumed_by: the step that resumes the service.
     :param reference: the published one.
     :param resumed: the end of the resumption.
+    :param recorded: its inventory.
     :param is_running: whether the service is running now; counts where a person has marked the resumption as succeeded.
     :param has_result: whether a step has succeeded and left its result.
     :param failure_of: the sentence with which a step failed.
@@ -166,7 +170,13 @@ def backup_outcome(
         backup=reference.place if reference else None,
         items=reference.item_count if reference else None,
         suspended_seconds=None if suspended is None else round(suspended, 1),
+        lacking=_lacking(recorded.unread) if recorded else None,
     )
+
+
+def _lacking(unread: Mapping[str, str]) -> str | None:
+    sentences = [f"Its inventory lacks its {part}: {why.rstrip('.')}." for part, why in unread.items()]
+    return " ".join(sentences) or None
 
 
 def not_begun(known: BackupOutcome, find: str, reason: str | None) -> BackupOutcome:

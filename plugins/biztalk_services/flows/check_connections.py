@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from biztalk_services.flows.check_queries import Configured, QueryChecks, attempt, wrong
 from biztalk_services.flows.find import ListedService
+from biztalk_services.model.control_numbers import agreement_key
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.finding import Finding, Verdict
 from biztalk_services.model.inventory import PARTNER_MANAGEMENT, Inventory
@@ -54,4 +55,12 @@ class ConnectionChecks(QueryChecks):
 def _contents(inventory: Inventory) -> str:
     if problem := inventory.parts.get(PARTNER_MANAGEMENT):
         raise BackupServiceError(problem)
-    return f"{len(inventory.items)} items and {len(inventory.settings)} settings can be read."
+    sentence = f"{len(inventory.items)} items and {len(inventory.settings)} settings can be read."
+    agreements = {agreement_key(item.name) for item in inventory.items if item.kind == "agreement"}
+    unknown = {use.agreement for use in inventory.control_numbers if agreement_key(use.agreement) not in agreements}
+    if unknown:
+        sentence += (
+            f" The control number query names agreements that the service does not have: {', '.join(sorted(unknown))}. "
+            "Where they were not deleted, return their names as the service has them."
+        )
+    return sentence

@@ -79,7 +79,8 @@ class RestorePlan(Plain):
     :param safety_backup: name of the backup that is taken of it first; None when none is.
     :param losses: what will be lost or has to be done by hand, in sentences.
     :param differences: backup against existing service, in sentences.
-    :param control_numbers: one row an agreement and kind that was used since the backup, is advanced, or needs a person.
+    :param control_numbers: one row an agreement and kind that was used since the backup, that is advanced, or that
+        needs a person.
     :param steps: what will be done, in order.
     :param expected_seconds: how long earlier restores took; None when there were none.
     """

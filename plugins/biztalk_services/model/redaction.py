@@ -14,8 +14,8 @@ _QUOTED = (
     r"\"(?:\"\"|\\\"{0,2}|[^\"\\])*(?:\"|\Z)|'(?:''|\\'{0,2}|[^'\\])*(?:'|\Z)"
     r"|&(quot|apos|#x?\d+);.*?(?:&\4;|\Z)|\{(?:\}\}|[^}])*(?:\}[^;\n]*|\Z)"
 )
-"""A value in quotation marks or in the braces of ODBC, up to the end of the text where they are not closed. Doubled ones
-and those behind a backslash are in the value, whichever of the two the text means, and so are those of XML."""
+"""A value in quotation marks, or in the braces of ODBC, up to the end of the text where they are not closed. Doubled
+ones and those behind a backslash are in the value, whichever of the two the text means, and so are those of XML."""
 
 _SECRET_PAIR = re.compile(
     rf"(?is)\b({_SECRET_NAMES})([\"']?\s*[=:>]\s*)"

@@ -62,6 +62,7 @@ class BackupTasks:
     quiesced: BaseOperator
     recheck: BaseOperator
     finished: BaseOperator
+    record: BaseOperator
     publish: BaseOperator
 
 
@@ -73,6 +74,7 @@ class BackupGroup:
     :param quiesced: the task after which a service is quiesced
     :param resume: the task after which it is resumed; no arrow from the group leads behind it, for it is a teardown
     :param publish: the task that publishes the backup reference
+    :param record: the task that records the inventory
     """
 
     group: Any
@@ -80,6 +82,7 @@ class BackupGroup:
     quiesced: BaseOperator
     resume: BaseOperator
     publish: BaseOperator
+    record: BaseOperator
 
 
 def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
@@ -126,7 +129,7 @@ def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
 
         backup.check >> slot >> backup.drain
         [backup.finished, backup.recheck] >> resume
-        tasks.update(quiesced=backup.quiesced, resume=resume, publish=backup.publish)
+        tasks.update(quiesced=backup.quiesced, resume=resume, publish=backup.publish, record=backup.record)
 
     group = back_up_service.expand(job=services.output)
     tasks_in_order = services.dag.topological_sort()  # type: ignore[no-untyped-call]  # Airflow's own lacks the types
@@ -259,7 +262,7 @@ def backup_tasks(
     drained >> suspend >> quiesced >> [start, recheck, record]
     start >> finished >> verify
     [verify, recheck, record] >> publish
-    return BackupTasks(check, drained, suspend, quiesced, recheck, finished, publish)
+    return BackupTasks(check, drained, suspend, quiesced, recheck, finished, record, publish)
 
 
 def _delete_tasks(settings: Settings, plan: BaseOperator, **backed_up: Any) -> tuple[BaseOperator, BaseOperator]:

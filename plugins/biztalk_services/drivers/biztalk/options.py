@@ -73,7 +73,7 @@ class BizTalkOptions:
         "SQL query that lists the control numbers given out since :since (columns agreement, kind, highest, latest, "
         "used, last_used): one SELECT, which has to use :since (text, ISO 8601 in UTC with Z) and may use :service. "
         "Empty: the query for the emulator's tracking schema.",
-        dags=(RESTORE, CHECK),
+        dags=_AND_CHECK,
         rule=_control_number_query,
         example="SELECT agreement, kind, highest, latest, used, last_used FROM numbers WHERE given_out >= :since",
     )
@@ -82,7 +82,7 @@ class BizTalkOptions:
         "Seconds after which a query of a tracking database is given up, whatever its server does.",
         dags=_AND_CHECK,
         minimum=1,
-        maximum=600,
+        maximum=240,
         example="30",
     )
     sent_interchanges_conn_id: str = option(

@@ -27,6 +27,7 @@ from biztalk_services.model.steps import (
     ConfirmedPlan,
     FirstNumbers,
     ReachedState,
+    RecordedInventory,
     decode_xcom,
 )
 from biztalk_services.provider.alerts import AlertNotifier
@@ -87,6 +88,7 @@ class ReportBackupsOperator(_ReportOperator):
     :param quiesced: the step after which the service was quiesced
     :param resumed: the step after which it was resumed
     :param published: the step that published the backup reference
+    :param recorded: the step that recorded the inventory
     :param further: the task that planned further runs for the services that are too many for this one
     :param further_started: the mapped task that started those
     """
@@ -98,6 +100,7 @@ class ReportBackupsOperator(_ReportOperator):
         quiesced: str,
         resumed: str,
         published: str,
+        recorded: str,
         further: str | None = None,
         further_started: str | None = None,
         **kwargs: Any,
@@ -109,6 +112,7 @@ class ReportBackupsOperator(_ReportOperator):
         self.quiesced = quiesced
         self.resumed = resumed
         self.published = published
+        self.recorded = recorded
 
     def run_step(self, context: Context) -> None:
         ti = context["ti"]
@@ -138,7 +142,8 @@ class ReportBackupsOperator(_ReportOperator):
         ]
         ti.xcom_push(key="return_value", value=[outcome.to_xcom() for outcome in outcomes])
         for outcome in outcomes:
-            log = self.log.error if outcome.outcome == backup_report.FAILED else self.log.info
+            has_failed = outcome.outcome == backup_report.FAILED
+            log = self.log.error if has_failed else self.log.warning if outcome.lacking else self.log.info
             log(outcome.sentence())
         self.release(
             ti, [ServiceKey(service.subscription_id, ServiceRef.parse(service.service)) for service in services]
@@ -197,7 +202,7 @@ class ReportBackupsOperator(_ReportOperator):
         def pulled(step: str, key: str = "return_value") -> Any:
             return decode_xcom(ti.xcom_pull(task_ids=step, key=key, map_indexes=index))
 
-        quiesced, resumed = pulled(self.quiesced), pulled(self.resumed)
+        quiesced, resumed, recorded = map(pulled, (self.quiesced, self.resumed, self.recorded))
         return backup_report.backup_outcome(
             known,
             self.steps,
@@ -207,6 +212,7 @@ class ReportBackupsOperator(_ReportOperator):
             reference=self._published_reference(ti, job, pulled(self.published), bool(quiesced), archive),
             quiesced=ReachedState.from_xcom(quiesced) if quiesced else None,
             resumed=ReachedState.from_xcom(resumed) if resumed else None,
+            recorded=RecordedInventory.from_xcom(recorded) if recorded else None,
             is_running=bool(now and now.phase is Phase.RUNNING),
             has_result=lambda step: pulled(step) is not None and pulled(step, FAILURE) is None,
             failure_of=lambda step: pulled(step, FAILURE),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, Terms, new_bounds
 from biztalk_services.drivers.biztalk.numbers.findings import OpenNumbers, open_numbers
@@ -110,6 +109,8 @@ class _Service:
         self.sharing = sharing(self.places, restored)
 
     def decided(self) -> Decision:
+        if other := self._of_another_database():
+            return Decision(open=(other,), remarks=tuple(self._remarks()))
         found = {place.key: self._settled(place) for place in self.places}
         settled = {key: each for key, each in found.items() if isinstance(each, Settled)}
         decided: dict[Key, NewBounds | OpenNumbers] = {}
@@ -140,12 +141,6 @@ class _Service:
         if problem := place.range.problem(place.protocol):
             sentence = f"The range {problem}. Correct it, then plan again."
             return None if is_unused else open_numbers(place, "control-number-range", sentence)
-        if is_unused and before.last is None and self._is_other_database:
-            sentence = (
-                f"{answers.source} knows none of the agreements that had used numbers at the backup, so that what it "
-                "says of the others does not count either. Correct the connection to the tracking database."
-            )
-            return open_numbers(place, "control-numbers-known", sentence)
         if is_unused and not before.known and self.known.used.ever == ():
             sentence = (
                 f"The last number of the backup is not known, and {answers.source} knows no number of any agreement: "
@@ -154,11 +149,18 @@ class _Service:
             return open_numbers(place, "control-numbers-known", sentence)
         return settle(place, before, answers, margin=self.margin)
 
-    @cached_property
-    def _is_other_database(self) -> bool:
-        recorded, ever = self.known.recorded, self.known.used.ever
-        known = {use.key for use in recorded.control_numbers if use.used} if recorded else set()
-        return bool(known) and ever is not None and not known & {use.key for use in ever if use.used}
+    def _of_another_database(self) -> OpenNumbers | None:
+        """None: the tracking database knows an agreement that had used numbers at the backup, or none had."""
+        recorded, used = self.known.recorded, self.known.used
+        at_backup = {use.key: use.agreement for use in recorded.control_numbers if use.used} if recorded else {}
+        if not at_backup or used.ever is None or at_backup.keys() & {use.key for use in used.ever if use.used}:
+            return None
+        names = _named(sorted(set(at_backup.values())))
+        sentence = (
+            f"None of the agreements that had used numbers at the backup ({names}) is known to the {used.source}: it "
+            f"is another database, or what it had was removed. So what it says of others does not count either. {ASK}"
+        )
+        return OpenNumbers(ALL, ALL, rule="control-numbers-known", sentence=sentence)
 
     def _terms(
         self,
@@ -200,7 +202,8 @@ class _Service:
                 "Both cannot be true. Correct the control number query (its comparison with :since)."
             )
             return open_numbers(place, "control-numbers-agree", sentence)
-        return use.used
+        is_counted = settled.steps - settled.least <= self.margin
+        return use.used if is_counted else None
 
     def _without_range(self) -> list[OpenNumbers]:
         """Numbers used by agreements that the restored service does not have, or that generate none there."""
