@@ -1,4 +1,4 @@
-"""`python -m bench [suspension] [restore] [parsing] [first-backup]`: all of them when none is named."""
+"""`python -m bench [suspension] [restore] [parsing] [first-backup] [interchanges]`: all when none is named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import first_backup, parsing, restore, suspension
+from bench import first_backup, interchanges, parsing, restore, suspension
 from stack.processes import end_in_order
 
 MEASUREMENTS = {
@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "restore": restore.measure,
     "parsing": parsing.measure,
     "first-backup": first_backup.measure,
+    "interchanges": interchanges.measure,
 }
 
 

@@ -36,7 +36,7 @@ STORAGE = {
 QUERIES = {
     "SELECT agreement FROM nowhere": "no such table",
     "SELECT 1 AS agreement": "batch, messages, oldest is missing",
-    "SELECT agreement, batch, messages, oldest FROM batch_events WHERE nothing = :service": "no such column",
+    "SELECT agreement, batch, messages, oldest FROM batch_events WHERE owner = :service": "no such column",
 }
 
 

@@ -118,7 +118,7 @@ async def poll_until(
 
 
 def _bound(deadline: datetime, seconds: float) -> float:
-    """How long a poll that begins now may take: no longer than these seconds, and not beyond the deadline."""
+    """How long a poll that begins now may take: until the deadline, as many seconds, and the least at least."""
     return max(LEAST_POLL_SECONDS, min(seconds, (deadline - datetime.now(UTC)).total_seconds()))
 
 
