@@ -49,6 +49,22 @@ class EmulatorApi:
         """Send messages through an agreement."""
         return self.post(f"/services/{service}/messages", {"agreement": agreement, "messages": messages})
 
+    def send_interchanges(self, service: str, count: int) -> int:
+        """Send interchanges through every agreement that numbers them; what it collects in a batch is released at once.
+
+        :param count: through each of them.
+        :returns: how many in all.
+        """
+        numbering = [each for each in self.service(service)["content"]["agreements"] if each["Protocol"] != "AS2"]
+        for agreement in numbering:
+            name = agreement["Name"]
+            for _ in range(count if agreement.get("Batches") else 0):
+                if (batch := self.send(service, name).get("batch")) and batch["messages"]:
+                    self.post(f"/services/{service}/batches/release", {"agreement": name, "batch": batch["batch"]})
+            if not agreement.get("Batches"):
+                self.send(service, name, count)
+        return count * len(numbering)
+
     def duplicates(self, service: str) -> list[dict]:
         """Control numbers that a partner of the service received twice."""
         return self.get(f"/services/{service}/duplicates")["duplicates"]

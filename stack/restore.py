@@ -23,7 +23,7 @@ SERVICE = "contosoorders"
 MESSAGES = 3
 """Sent through each agreement before the restore."""
 
-FIRST_MESSAGES = 20
+FIRST_INTERCHANGES = 20
 """Sent through each agreement after it: as many as the run looks at (default of the option `first_numbers`)."""
 
 POLLS_BEFORE_APPROVAL = 3
@@ -70,8 +70,8 @@ def run_restore(stack: Stack) -> int:
             f"The run ended as {outcome} at {', '.join(failed) or 'no task'}: {report.get('reason') or 'see its log'}"
         )
     else:
-        after = watcher.sent or _send_traffic(stack, FIRST_MESSAGES)
-        console.print(f"\nAfter the restore {SERVICE} has passed on {after} messages.")
+        after = watcher.sent or stack.emulator.send_interchanges(SERVICE, FIRST_INTERCHANGES)
+        console.print(f"\nAfter the restore {SERVICE} has passed on {after} interchanges.")
         console.print(f"First control numbers: {report['first_numbers']['result']}.")
         console.print(report["first_numbers"]["sentence"], soft_wrap=True)
         console.print("\nDifferences between the restored service and its backup:")
@@ -99,7 +99,7 @@ class _Watcher:
     """Shows the run, approves its plan when the approval is requested, and sends traffic when it looks at the first
     control numbers.
 
-    :param sent: how many messages it has sent.
+    :param sent: how many interchanges it has sent.
     """
 
     def __init__(self, stack: Stack, console: Console, run_id: str) -> None:
@@ -112,7 +112,7 @@ class _Watcher:
     def show(self, progress: Progress, instances: list[dict]) -> None:
         progress.show(current_steps(instances, whole_run=SERVICE))
         if not self.sent and _instance(instances, "first_numbers").get("state") in ACTIVE:
-            self.sent = _send_traffic(self._stack, FIRST_MESSAGES)
+            self.sent = self._stack.emulator.send_interchanges(SERVICE, FIRST_INTERCHANGES)
         approval = _instance(instances, "approval")
         if approval.get("state") != "awaiting_input" or approval["try_number"] == self._approved:
             return

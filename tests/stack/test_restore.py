@@ -93,6 +93,10 @@ class Emulator:
     def send(self, service: str, agreement: str, messages: int) -> None:
         self.sent.append((agreement, messages))
 
+    def send_interchanges(self, service: str, count: int) -> int:
+        self.sent.append(("each", count))
+        return count
+
     def duplicates(self, service: str) -> list[dict]:
         return next(self._duplicates)
 
@@ -124,11 +128,12 @@ def test_a_good_run_shows_and_approves_the_plan_and_exits_0(capsys):
 
 
 @pytest.mark.parametrize("look", ["deferred", "skipped"])
-def test_traffic_goes_through_unbatched_agreements_only(look, capsys):
-    """Before the run, and once while it looks at the first numbers, or behind it where it does not."""
+def test_traffic_before_and_after_the_restore(look, capsys):
+    """Before it, through agreements without batches; and once while it looks at the first numbers, or behind it where it
+    does not."""
     _, stack = restored(look=look)
-    assert stack.emulator.sent == [("Northwind X12 send", 3), ("Northwind X12 send", 20)]
-    assert "has passed on 20 messages" in capsys.readouterr().out
+    assert stack.emulator.sent == [("Northwind X12 send", 3), ("each", 20)]
+    assert "has passed on 20 interchanges" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,7 @@ def prove_numbers(world: World, night: Night) -> Restoration:
             lambda: world.task(RESTORE, run_id, "first_numbers").get("state") == "deferred",
             pause=AIRFLOW_PAUSE_SECONDS,
         )
-        world.pass_messages(PROVED, messages=2)
+        world.stack.emulator.send_interchanges(PROVED, 2)
 
     return world.restoration(
         "contosoorders",
