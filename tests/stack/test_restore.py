@@ -129,8 +129,7 @@ def test_a_good_run_shows_and_approves_the_plan_and_exits_0(capsys):
 
 @pytest.mark.parametrize("look", ["deferred", "skipped"])
 def test_traffic_before_and_after_the_restore(look, capsys):
-    """Before it, through agreements without batches; and once while it looks at the first numbers, or behind it where it
-    does not."""
+    """Before it, through agreements without batches; after it, through each: while the run looks, or then."""
     _, stack = restored(look=look)
     assert stack.emulator.sent == [("Northwind X12 send", 3), ("each", 20)]
     assert "has passed on 20 interchanges" in capsys.readouterr().out
