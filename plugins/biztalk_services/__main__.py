@@ -1,4 +1,4 @@
-"""``python -m biztalk_services``: what can be done without Airflow."""
+"""``python -m biztalk_services``: what can be done without Airflow, and a check of what an Airflow asks."""
 
 from __future__ import annotations
 

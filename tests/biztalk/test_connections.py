@@ -20,6 +20,7 @@ from biztalk_services.model.errors import InvalidAddressError
 from biztalk_services.model.requests import RestoreRequest
 from biztalk_services.model.service import ServiceRef
 
+from tests.biztalk.inventories import inventory
 from tests.wire.pki import identity
 
 SUBSCRIPTION = "5f3c1a52-9e0b-4d6e-8f52-2b1c7d9a4e10"
@@ -109,6 +110,14 @@ def test_missing_connection_is_named_as_the_service_is():
     sources, _ = tracking()
     with pytest.raises(DrainUnknownError, match="no connection biztalk_tracking_contoso-orders"):
         sources.drain_status("contoso-orders")
+
+
+def test_a_second_source_that_raises_anything_is_a_problem_of_the_source(monkeypatch):
+    sources, known = tracking()
+    monkeypatch.setattr(known, "get", lambda conn_id: {}["not a word of ours"])
+    report = sources.sent_interchanges(inventory(), SINCE)
+    assert report.source.startswith("archive of sent interchanges of connection biztalk_sent_")
+    assert report.problem == "It cannot be read (KeyError)."
 
 
 def test_other_connections_by_ids_that_can_be_exported():

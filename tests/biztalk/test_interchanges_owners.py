@@ -165,6 +165,12 @@ def test_prefix_and_suffix(text, settings, number):
     assert len(found.unclear) == (0 if number else 1)
 
 
+def test_a_number_that_is_longer_than_python_reads_is_told():
+    found = counted(x12("000000041", [("PO", "7", [("850", "9" * 5000)])]))
+    assert (SEND, "transaction_set") not in found.numbers
+    assert found.unclear.total() == 1
+
+
 def test_a_number_of_a_kind_without_a_range_is_told():
     again = items_of_agreement("own", "X12", ("Contoso", "Contoso", "DUNS"), ("Interchange", "TransactionSet"))
     found = counted(x12("000000004", receiver=US), known=trading(*again))

@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import permutations
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from biztalk_services.drivers.biztalk.interchanges.archive import InterchangeArchive, Limits
 from biztalk_services.drivers.biztalk.interchanges.envelopes import interchanges_in
 from biztalk_services.drivers.biztalk.interchanges.owners import Counted, Numbers
 from biztalk_services.drivers.biztalk.interchanges.report import BlobRead, Findings
 from biztalk_services.model.control_numbers import ControlNumberUse
 
 from tests.biztalk.edi_texts import x12
-from tests.biztalk.inventories import NOW, SENDING
+from tests.biztalk.inventories import NOW, SENDING, inventory
 
 KEY = SENDING, "interchange"
 
@@ -105,3 +108,21 @@ def test_memory_is_bounded_by_a_piece_whatever_the_size_of_a_text():
         tracemalloc.stop()
     assert read == 100
     assert peak < len(one) * 5 * 4 < len(one) * 100 / 4
+
+
+def test_a_list_of_blobs_that_takes_too_long_is_given_up():
+    listed = []
+
+    def endless(**_: object) -> Iterator[SimpleNamespace]:
+        while True:
+            listed.append(1)
+            yield SimpleNamespace(name="a.edi", size=1, metadata=None, last_modified=NOW)
+
+    container = SimpleNamespace(list_blobs=endless)
+    account: Any = SimpleNamespace(name="contoso", client=SimpleNamespace(get_container_client=lambda _: container))
+    archive = InterchangeArchive(account, "sent", origin="connection sent", limits=Limits(seconds=0))
+    report = archive.uses_since(inventory(), NOW)
+    assert (report.uses, len(listed)) == ((), 5000)
+    assert report.problem == (
+        "The list of the blobs in sent was not read to its end within 0 seconds; give a narrower prefix."
+    )

@@ -259,7 +259,8 @@ def test_the_archive_of_sent_interchanges():
     assert row.source == f"{SEEN}; archive has 3, the latest 1004"
     unread = replace(sent, uses=(), problem="It is not reachable.")
     assert decided(inventory(), known(sent=unread)).remarks == (
-        "The second source could not be read, so that it does not count (archive): It is not reachable.",
+        "The second source could not be read as a whole, and only the numbers that it names count (archive): It is not "
+        "reachable.",
     )
 
 

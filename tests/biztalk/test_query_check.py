@@ -62,7 +62,6 @@ class FakeConnections:
             types=["varchar"] * len(columns),
             rows=rows,
             seconds=0.1234,
-            sent=sql,
             driver="pymssql 2.4",
             **about,
         )
@@ -106,7 +105,7 @@ def test_a_connection_that_is_not_there_is_not_asked(monkeypatch):
     monkeypatch.setattr(FakeConnections, "get", lambda self, conn_id: None)
     check = checked(connections := FakeConnections())
     (problem,) = check.problems
-    assert problem.startswith("There is no connection tracking to the tracking database of service orders. Create it")
+    assert problem.startswith("There is no connection tracking to the tracking database of service orders, or none")
     assert (check.looks, check.database, connections.asked) == ((), None, [])
 
 
@@ -135,11 +134,16 @@ def test_answers_that_contradict_each_other_are_named():
         (f"{LATELY:%Y-%m-%d %H:%M:%S}", "UTC", "come without time zone and are taken as UTC."),
         (
             LATELY.replace(tzinfo=None),
+            "(UTC) Coordinated Universal Time",
+            "come without time zone and are taken as UTC.",
+        ),
+        (
+            LATELY.replace(tzinfo=None),
             "Europe/Berlin",
             "are taken as UTC. The session's time zone is Europe/Berlin: where the column holds that, convert it",
         ),
     ],
-    ids=["datetime", "text", "session-not-utc"],
+    ids=["datetime", "text", "azure-sql", "session-not-utc"],
 )
 def test_times_without_a_zone_are_told(last_used, zone, remark):
     row = ("Fabrikam", "interchange", 12, 12, 5, last_used)
@@ -147,6 +151,7 @@ def test_times_without_a_zone_are_told(last_used, zone, remark):
     assert check.problems == ()
     assert len(check.remarks) == 1
     assert remark in check.remarks[0]
+    assert ("session's time zone" in check.remarks[0]) == (zone == "Europe/Berlin")
 
 
 @pytest.mark.parametrize(

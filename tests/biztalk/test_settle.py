@@ -92,6 +92,14 @@ def test_none_was_used_and_the_last_one_is_seen_now():
     assert (found.walk.last, found.steps, found.counter) == (1000, 0, True)
 
 
+def test_the_last_one_was_used_on_the_day_of_the_backup_and_the_hour_is_not_told():
+    on_the_day = use(1000, 990, last_used=SINCE.replace(hour=0))
+    found = settled(STRICT, None, NONE, on_the_day, known=False, margin=0)
+    assert isinstance(found, OpenNumbers)
+    assert "The last number of the backup is not known." in found.sentence
+    assert settled(STRICT, 1000, NONE, on_the_day, used_before=990, margin=0).steps == 0
+
+
 def test_traffic_between_two_looks_is_no_contradiction():
     later = use(1025, 1015, last_used=SINCE + timedelta(hours=11))
     assert settled(STRICT, 1000, use(1020, 20), later, used_before=990).latest == 1025

@@ -66,6 +66,7 @@ NO_NUMBERS: dict[str, tuple[Any, str]] = {
     "uuid": (UUID(int=1318), "not a number"),
     "time": (NIGHT, "not a number"),
     "too long": ("9" * 19, "return the number alone"),
+    "longer than Python reads": ("9" * 5000, "return the number alone"),
     "too great": (10**18, "not a whole number"),
 }
 

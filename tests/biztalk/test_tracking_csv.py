@@ -55,8 +55,9 @@ def test_headings_in_another_case(saved):
     assert report.uses[0].used == 20
 
 
-def test_a_prefix_is_refused(saved):
-    report = control_numbers_in(saved("rows.csv", "Fabrikam,interchange,A1020,A1020,20,"), SINCE)
+@pytest.mark.parametrize("number", ["A1020", "9" * 5000], ids=["a prefix", "longer than Python reads"])
+def test_what_is_no_number_is_refused(saved, number):
+    report = control_numbers_in(saved("rows.csv", f"Fabrikam,interchange,{number},{number},20,"), SINCE)
     assert "without sign, prefix and suffix" in report.problem
 
 

@@ -14,7 +14,7 @@ from tests.system.world import BACKUP_OPERATIONS, CATALOG, DAG_ID, World, fits_d
 
 FIELDS = {
     "conn_id", "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
-    "suspended_seconds", "state",
+    "suspended_seconds", "state", "lacking",
 }  # fmt: skip
 
 

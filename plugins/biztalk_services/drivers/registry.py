@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from biztalk_services.archive.errors import StorageConnectionError
 from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
@@ -71,6 +72,22 @@ CONNECT: dict[str, str | Connect] = {"biztalk_services": "biztalk_services.drive
 
 SHELLS = {"biztalk": "biztalk_services.drivers.biztalk.shell"}
 """Kind of service -> the module with its part of the command line (:class:`biztalk_services.cli.shell.Shell`)."""
+
+
+def storage_of(connections: Connections, conn_id: str) -> StorageAccount:
+    """The storage account that a connection leads to; no request is sent.
+
+    :raises BackupServiceError: it leads to none, whatever opening it raised; the message says why.
+    """
+    try:
+        return connections.storage(conn_id)
+    except BackupServiceError:
+        raise
+    except Exception as error:
+        raise StorageConnectionError(
+            f"Connection {conn_id} does not lead to a storage account ({type(error).__name__}); it has to be one of "
+            "Azure Blob Storage, with account name (login) and key (password)."
+        ) from None
 
 
 def connect(connection: ConnectionValues, connections: Connections, options: Mapping[str, Any]) -> Driver:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from biztalk_services.model.control_numbers import EVER, ControlNumberUse, UseReport
 from biztalk_services.model.finding import Finding
 from biztalk_services.model.query_check import DatabaseSeen, QueryCheck, QueryLook
 from biztalk_services.model.tables import table
+from biztalk_services.model.wording import how_many, in_utc
 
 _HEADINGS = ("agreement", "kind", *("highest", "latest", "used", "last used (UTC)") * 2)
 _UNKNOWN = "unknown"
@@ -62,13 +62,12 @@ def _database(seen: DatabaseSeen | None) -> str:
 
 def _look_lines(look: QueryLook, before: QueryLook | None) -> Iterator[str]:
     """:param before: the look before it, whose columns are not told again."""
-    what = f"{look.option}{f' ({look.query})' if look.query else ''}"
-    since = "" if look.since is None else " ever" if look.since == EVER else f" since {_moment(look.since)} UTC"
+    what = f"{look.option} ({look.query})"
+    since = "" if look.since is None else " ever" if look.since == EVER else f" since {in_utc(look.since)}"
     if look.rows is None:
         yield f"{what}{since}: no answer{f' after {look.seconds:.2f} s' if look.seconds else ''}"
         return
-    rows = f"{look.rows} row{'' if look.rows == 1 else 's'}"
-    yield f"{what}{since}: {rows} in {look.seconds or 0:.2f} s"
+    yield f"{what}{since}: {how_many(look.rows, 'row')} in {look.seconds or 0:.2f} s"
     if before and before.columns == look.columns:
         return
     columns = (f"{each.name} ({_types(each.types)})" for each in look.columns)
@@ -92,7 +91,7 @@ def _numbers(report: UseReport) -> Iterator[str]:
         rows.append((use.agreement, use.kind, *_cells(since), *_cells(ever)))
     lines = table(_HEADINGS, rows).splitlines()
     first, second = lines[0].index("highest"), lines[0].rindex("highest")
-    yield f"{'':{first}}{f'since {_moment(report.since)} UTC':{second - first}}ever"
+    yield f"{'':{first}}{f'since {in_utc(report.since)}':{second - first}}ever"
     yield from lines
 
 
@@ -102,8 +101,4 @@ def _cells(use: ControlNumberUse | None) -> tuple[str, str, str, str]:
     if not use.used:
         return "none", "none", "0", ""
     highest, latest = (_UNKNOWN if each is None else str(each) for each in (use.highest, use.latest))
-    return highest, latest, str(use.used), _moment(use.last_used) if use.last_used else _UNKNOWN
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return highest, latest, str(use.used), f"{use.last_used:%Y-%m-%d %H:%M:%S}" if use.last_used else _UNKNOWN

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from biztalk_services.model.control_numbers import ControlNumberUse, NumberRow, UseReport
 from biztalk_services.model.plain import Plain
+from biztalk_services.model.wording import shortened
 
 _MOST_NAMED = 12
 """Counters that one sentence names."""
@@ -111,9 +112,10 @@ class FirstLook:
 
     def alarm(self, service: str) -> str:
         """What is wrong, and what to do, in sentences."""
+        alarms = " ".join(shortened(self.alarms, _MOST_NAMED))
         return (
-            f"Control numbers come twice from service {service}: {_listed(self.alarms, ' ')} Suspend the service at "
-            "once, tell the partners which numbers came twice, and set the lower bounds beyond all used ones by hand "
+            f"Control numbers come twice from service {service}: {alarms} Suspend the service at once, "
+            "tell the partners which numbers came twice, and set the lower bounds beyond all used ones by hand "
             "before it is resumed (runbook-restore.md, chapter 8)."
         )
 
@@ -124,10 +126,12 @@ class FirstLook:
         """
         if not self.seen:
             return f"No control number was given out; nothing is confirmed. {later}"
-        confirmed = f"None of the first control numbers was used before: {_listed(self.seen, '; ')}."
+        seen = "; ".join(shortened(self.seen, _MOST_NAMED))
+        confirmed = f"None of the first control numbers was used before: {seen}."
         if not self.open:
             return confirmed
-        return f"{confirmed} Not confirmed, because fewer than {count} are certain: {_listed(self.open, '; ')}. {later}"
+        still_open = "; ".join(shortened(self.open, _MOST_NAMED))
+        return f"{confirmed} Not confirmed, because fewer than {count} are certain: {still_open}. {later}"
 
 
 def _common(one: Span, other: Span) -> Span | None:
@@ -146,8 +150,3 @@ def _span(span: Span) -> str:
     if low == 0:
         return f"those up to {high}"
     return f"{low}" if low == high else f"{low} to {high}"
-
-
-def _listed(sentences: Sequence[str], separator: str) -> str:
-    more = len(sentences) - _MOST_NAMED
-    return separator.join([*sentences[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])

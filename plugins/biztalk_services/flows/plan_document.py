@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import Any
 
 from biztalk_services.model.plan import RestorePlan
+from biztalk_services.model.wording import in_utc
 
 _MARKS = {"passed": "works", "failed": "DOES NOT WORK", "not possible": "cannot be checked"}
 
@@ -19,7 +20,7 @@ def plan_document(plan: RestorePlan) -> str:
     parts = [
         f"## Restore {backup.place} as {target.service} ({target.description})",
         f"Backup of {backup.service} ({backup.edition}, version {backup.product_version or 'unknown'}), taken {taken} "
-        f"UTC, {items} items. Plan `{plan.hash[:12]}` of {plan.made_at:%Y-%m-%d %H:%M:%S} UTC.",
+        f"UTC, {items} items. Plan `{plan.hash[:12]}` of {in_utc(plan.made_at)}.",
     ]
     if plan.blocking_issues:
         parts += ["### Blocking issues", _list(plan.blocking_issues)]

@@ -23,6 +23,7 @@ from biztalk_services.model.plan import ExistingService, RestorePlan
 from biztalk_services.model.requests import EXACT, RAISE, REPLACE, REPORT, RestoreRequest
 from biztalk_services.model.run import Run, RunState
 from biztalk_services.model.service import Service, ServiceKey, ServiceRef
+from biztalk_services.model.wording import shortened
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -277,8 +278,7 @@ def _differences(driver: Driver, facts: _Facts) -> tuple[str, ...]:
     except BackupServiceError as error:
         return (f"The existing service {facts.original.ref} cannot be compared with the backup: {error}",)
     sentences = [difference.sentence() for difference in differences(facts.recorded, now)]
-    more = len(sentences) - _MOST_DIFFERENCES
-    return (*sentences[:_MOST_DIFFERENCES], *([f"and {more} more"] if more > 0 else []))
+    return tuple(shortened(sentences, _MOST_DIFFERENCES))
 
 
 def _losses(driver: Driver, facts: _Facts, used: UseReport) -> list[str]:

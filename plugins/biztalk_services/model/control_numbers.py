@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from biztalk_services.model.plain import Plain
+from biztalk_services.model.wording import how_many, in_utc
 
 KINDS = ("interchange", "group", "transaction_set", "acknowledgement")
 """What an agreement numbers: ISA13 or UNB 0020, GS06 or UNG 0048, ST02 or UNH 0062, and its acknowledgements."""
@@ -114,7 +115,7 @@ class UseReport:
 
     def sentence(self) -> str:
         """The report in one sentence."""
-        span = f"from {_shown(self.since)} to {_shown(self.checked_at)} ({self.source})"
+        span = f"from {in_utc(self.since)} to {in_utc(self.checked_at)} ({self.source})"
         numbers = sum(use.used for use in self.uses)
         agreements = len({use.key[0] for use in self.uses})
         if self.problem is not None:
@@ -122,8 +123,8 @@ class UseReport:
             return f"Control numbers used {span} are unknown{known}: {self.problem.rstrip('.')}."
         if not numbers:
             return f"No control number was used {span}."
-        named = f"{agreements} agreement{'' if agreements == 1 else 's'}"
-        return f"{numbers} control number{' was' if numbers == 1 else 's were'} used by {named} {span}."
+        used = how_many(numbers, "control number was", "control numbers were")
+        return f"{used} used by {how_many(agreements, 'agreement')} {span}."
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,3 @@ class NumberPlan:
     rows: tuple[NumberRow, ...] = ()
     open: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-
-def _shown(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from biztalk_services.model.errors import Advice, BackupServiceError
 from biztalk_services.model.plain import Plain
+from biztalk_services.model.wording import how_many, in_utc, shortened
 
 Answer = Literal["empty", "active", "unknown"]
 
@@ -24,8 +25,8 @@ class ActiveBatch:
     oldest: datetime | None = None
 
     def __str__(self) -> str:
-        since = f", the oldest since {self.oldest.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if self.oldest else ""
-        return f"{self.agreement}/{self.batch} ({_count(self.messages, 'message')}{since})"
+        since = f", the oldest since {in_utc(self.oldest)}" if self.oldest else ""
+        return f"{self.agreement}/{self.batch} ({how_many(self.messages, 'message')}{since})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +56,15 @@ class DrainStatus(Plain):
 
     def sentence(self) -> str:
         """The status in one sentence."""
-        when = f"{self.checked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({self.source})"
+        when = f"{in_utc(self.checked_at)} ({self.source})"
         if self.answer == "empty":
             return f"No batch held messages at {when}."
         if self.answer == "unknown":
             return f"Batch status unknown at {when}: {(self.reason or 'no reason was given').rstrip('.')}."
-        named = "; ".join(str(batch) for batch in self.batches[:_MOST_NAMED])
-        more = len(self.batches) - _MOST_NAMED
-        messages = sum(batch.messages for batch in self.batches)
-        return (
-            f"{_count(len(self.batches), 'batch', 'batches')} held {_count(messages, 'message')} at {when}: "
-            f"{named}{f'; and {more} more' if more > 0 else ''}."
-        )
+        named = "; ".join(shortened([str(batch) for batch in self.batches], _MOST_NAMED))
+        batches = how_many(len(self.batches), "batch", "batches")
+        messages = how_many(sum(batch.messages for batch in self.batches), "message")
+        return f"{batches} held {messages} at {when}: {named}."
 
 
 class DrainUnknownError(BackupServiceError):
@@ -77,7 +75,3 @@ class DrainUnknownError(BackupServiceError):
     def __init__(self, status: DrainStatus, *, advice: Advice | None = None) -> None:
         super().__init__(status.sentence(), advice=advice)
         self.drain = status
-
-
-def _count(number: int, one: str, several: str | None = None) -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}"

@@ -9,9 +9,6 @@ from biztalk_services.model.control_numbers import UseReport
 from biztalk_services.model.drain import DrainStatus
 from biztalk_services.model.plain import Plain
 
-CLOCK_TOLERANCE_SECONDS = 300.0
-"""How far the clock of a database may be from ours."""
-
 
 @dataclass(frozen=True)
 class ColumnSeen(Plain):
@@ -30,14 +27,14 @@ class QueryLook(Plain):
     """One query that was asked once.
 
     :param option: the option that holds it.
-    :param query: which text it was (``query 1f2e3d4c``); None where it was not asked.
+    :param query: which text it was (``query 1f2e3d4c``).
     :param since: the moment that it was asked with, None where it takes none.
     :param rows: how many came, None where there was no answer.
     :param seconds: how long that took.
     """
 
     option: str
-    query: str | None = None
+    query: str
     since: datetime | None = None
     columns: tuple[ColumnSeen, ...] = ()
     rows: int | None = None

@@ -273,7 +273,8 @@ class RestoreOutcome(Step):
     :param state: of the service now, None when it does not exist or was not changed.
     :param seconds: from the confirmation of the plan on.
     :param differences: what the restored service does not hold as it should.
-    :param first_numbers: what its first control numbers have confirmed, in sentences; None when it was not resumed.
+    :param first_numbers: what its first control numbers have confirmed; None when the run did not come to it, or when
+        they come twice.
     :param safety_backup: ``account/container`` of the safety backup, of a restore that failed after the deletion.
     :param undo_form: the form of a restore of that backup; None when nothing was deleted.
     """

@@ -33,7 +33,7 @@ from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
 from biztalk_services.drivers.biztalk.wire.hosts import custom_domain, read_host, read_namespace
 from biztalk_services.drivers.biztalk.wire.partner_management import PartnerManagementClient
-from biztalk_services.drivers.registry import ConnectionNotFoundError
+from biztalk_services.drivers.registry import ConnectionNotFoundError, storage_of
 from biztalk_services.model.connection_strings import join
 from biztalk_services.model.control_numbers import UseReport
 from biztalk_services.model.drain import DrainStatus
@@ -167,10 +167,13 @@ class ConnectionSources(Sources):
         try:
             conn_id = self._conn_id(inventory.service, conn_id_of)
             archive = archive_of(self._connections, conn_id)
+            return archive.uses_since(inventory, since) if archive else None
         except BackupServiceError as error:
-            source = f"archive of sent interchanges of connection {conn_id}"
-            return UseReport(source=source, problem=str(error), since=since, checked_at=checked_at)
-        return archive.uses_since(inventory, since) if archive else None
+            problem = str(error)
+        except Exception as error:  # a second source that cannot be read takes no restore down
+            problem = f"It cannot be read ({type(error).__name__})."
+        source = f"archive of sent interchanges of connection {conn_id}"
+        return UseReport(source=source, problem=problem, since=since, checked_at=checked_at)
 
     def value(
         self, setting: str, request: RestoreRequest, stored: Mapping[str, str], target: str, services: Sequence[Service]
@@ -338,14 +341,9 @@ class ConnectionSources(Sources):
 
     def _store(self, setting: str, connection: ConnectionValues, origin: str) -> GivenValue:
         try:
-            account = self._connections.storage(connection.conn_id)
+            account = storage_of(self._connections, connection.conn_id)
         except BackupServiceError as error:
             raise InvalidValueError(str(error)) from None
-        except Exception as error:
-            raise InvalidValueError(
-                f"Connection {connection.conn_id} does not lead to a storage account ({type(error).__name__}); it has "
-                "to be one of Azure Blob Storage, with account name (login) and key (password)."
-            ) from None
         return store_value(setting, origin, account)
 
 

@@ -236,6 +236,8 @@ class BizTalkDriver:
         :param name: under which the numbers were used.
         :param service: whose agreements count.
         """
+        if used.problem:  # nothing is decided then
+            return Known(recorded=recorded, used=used, partners=self.partners)
         days = {self.partners.of(place.agreement).window_days for place in ranges_of(service)} - {0}
         return Known(
             recorded=recorded,

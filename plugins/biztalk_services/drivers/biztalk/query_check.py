@@ -7,17 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from biztalk_services.drivers.biztalk.tracking.answers import names_of
+from biztalk_services.drivers.biztalk.tracking.answers import CLOCKS_DIFFER, names_of
 from biztalk_services.drivers.biztalk.tracking.database import TrackingDatabase
 from biztalk_services.drivers.biztalk.tracking.queries import name_of
 from biztalk_services.model.drain import DrainUnknownError
-from biztalk_services.model.query_check import (
-    CLOCK_TOLERANCE_SECONDS,
-    ColumnSeen,
-    DatabaseSeen,
-    QueryCheck,
-    QueryLook,
-)
+from biztalk_services.model.query_check import ColumnSeen, DatabaseSeen, QueryCheck, QueryLook
 
 if TYPE_CHECKING:
     from biztalk_services.archive.storage import StorageAccount
@@ -29,7 +23,8 @@ EXAMPLE = timedelta(days=7)
 """Since when control numbers are asked for, as an example beside ever."""
 
 _TIMES = ("last_used", "oldest")
-_UTC_NAMES = ("utc", "gmt", "etc/utc", "+00:00", "z", "0")
+_UTC_NAMES = ("utc", "gmt", "etc/utc", "+00:00", "z", "0", "(utc) coordinated universal time")
+"""The last one is that of Windows, and so of Azure SQL (by its documents, not tried)."""
 
 
 def check_queries(
@@ -42,8 +37,8 @@ def check_queries(
     connection = connections.get(conn_id)
     if connection is None:
         problem = (
-            f"There is no connection {conn_id} to the tracking database of service {service}. Create it, or correct "
-            "option tracking_conn_id."
+            f"There is no connection {conn_id} to the tracking database of service {service}, or none that can be "
+            "read. Create it, or correct it or the option tracking_conn_id."
         )
         return QueryCheck(conn_id=conn_id, problems=(problem,))
     recorder = Recorder(connections)
@@ -62,7 +57,7 @@ def check_queries(
     problems += [sentence for answer in answers for sentence in _local_times(answer, now)]
     remarks = [sentence for answer in answers for sentence in _remarks(answer)]
     seen = answers[-1] if answers else None
-    if seen and seen.clock_ahead is not None and abs(seen.clock_ahead) > CLOCK_TOLERANCE_SECONDS:
+    if seen and seen.clock_ahead is not None and abs(seen.clock_ahead) > CLOCKS_DIFFER.total_seconds():
         problems.append(
             f"The server's clock is {abs(seen.clock_ahead):.0f} s {'ahead of' if seen.clock_ahead > 0 else 'behind'} "
             "ours, so that times are compared wrongly. Set both by the same time server."
@@ -147,10 +142,10 @@ def _naive_times(answer: QueryDescription) -> Iterator[tuple[str, datetime]]:
 
 def _local_times(answer: QueryDescription, now: datetime) -> Iterator[str]:
     for column, latest in _naive_times(answer):
-        ahead = (latest - now).total_seconds()
-        if ahead > CLOCK_TOLERANCE_SECONDS:
+        if latest > now + CLOCKS_DIFFER:
+            minutes = (latest - now).total_seconds() / 60
             yield (
-                f"Column {column} has a time without time zone that lies {ahead / 60:.0f} minutes in the future, so it "
+                f"Column {column} has a time without time zone that lies {minutes:.0f} minutes in the future, so it "
                 "is local time, not UTC. Convert it in the query: to UTC, or to a time with its zone."
             )
 

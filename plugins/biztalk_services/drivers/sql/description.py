@@ -15,7 +15,6 @@ class QueryDescription:
     :param types: what the database calls the type of each (``bigint``), else what its driver calls it; empty: not told.
     :param rows: as the driver gives them.
     :param seconds: from sending the query to the last row.
-    :param sent: the query as the driver got it.
     :param driver: with its version (``psycopg 3.3.9``).
     :param server: product and version (``PostgreSQL 15.18``); empty: not told.
     :param time_zone: of the session, in the server's words; empty: not told.
@@ -26,7 +25,6 @@ class QueryDescription:
     types: list[str]
     rows: Sequence[Sequence[Any]]
     seconds: float
-    sent: str
     driver: str
     server: str = ""
     time_zone: str = ""

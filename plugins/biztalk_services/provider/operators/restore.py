@@ -102,7 +102,8 @@ class AdvanceControlNumbersOperator(PlanOperator, LockingOperator):
     ``raise`` changes the bounds of the agreements, ``report`` only lists, ``exact`` does not even read. Fails when
     numbers cannot be advanced as requested.
 
-    **Idempotency:** what was advanced already is not advanced again; bounds only go up.
+    **Idempotency:** the same bounds are decided upon again, and not set twice; where more numbers were used meanwhile,
+    they move on.
     """
 
     def run_step(self, context: Context) -> AdvancedNumbers:

@@ -14,7 +14,7 @@ from airflow.sdk import Connection
 
 from biztalk_services.drivers.sql.description import QueryDescription
 from biztalk_services.drivers.sql.errors import QueryRefusedError
-from biztalk_services.drivers.sql.statement import problem_of, translate
+from biztalk_services.drivers.sql.statement import problem_of
 from biztalk_services.provider.sql.driver import Driver, driver_of
 from biztalk_services.provider.sql.query import Opened, asked, rows_of
 
@@ -77,7 +77,6 @@ def describe(connection: Connection, sql: str, parameters: Mapping[str, str], se
             types=types,
             rows=rows,
             seconds=took,
-            sent=translate(sql, parameters, driver.paramstyle, driver.doubles_percent)[0],
             driver=f"{driver}{_odbc_driver(opened.conn)}",
             server=_server(opened, product, driver),
             time_zone=_first(opened.conn, product.zones),

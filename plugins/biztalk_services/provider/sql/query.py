@@ -29,7 +29,7 @@ def query(
     """Columns and rows; see :class:`biztalk_services.drivers.registry.Connections`."""
     if problem := problem_of(sql, offered=parameters):
         raise QueryRefusedError(problem)
-    return asked(connection, seconds, lambda conn: rows_of(conn, sql, parameters))
+    return asked(connection, seconds, lambda opened: rows_of(opened, sql, parameters))
 
 
 def asked(connection: Connection, seconds: float, ask: Callable[[Opened], T]) -> T:

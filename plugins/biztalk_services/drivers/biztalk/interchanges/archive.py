@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
+from biztalk_services.archive.errors import StorageError
 from biztalk_services.archive.storage import StorageAccount, storage_errors
 from biztalk_services.drivers.biztalk.interchanges.envelopes import Unreadable, interchanges_in
 from biztalk_services.drivers.biztalk.interchanges.owners import Owners
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _PIECE = 4 * 2**20
 _READERS = 4
+_PAGE = 5000
+"""Blobs that an account lists at a time."""
 _ANY_ZONE = timedelta(days=1)
 """How much earlier than its time in UTC an envelope may be dated: it has the local time of its sender."""
 
@@ -72,7 +75,7 @@ class InterchangeArchive:
             problem = redact(f"Whose interchanges these are is unknown, for the agreements were not read: {reason}")
             return UseReport(source=source, problem=problem, since=since, checked_at=checked_at)
         try:
-            blobs, listed, recent = self._blobs(since)
+            blobs, listed, recent = self._blobs(since, until)
         except BackupServiceError as error:
             return UseReport(source=source, problem=str(error), since=since, checked_at=checked_at)
         findings, owners, unread = Findings(), Owners(inventory), []
@@ -91,10 +94,10 @@ class InterchangeArchive:
             checked_at=checked_at,
         )
 
-    def _blobs(self, since: datetime) -> tuple[list[BlobProperties], int, int]:
+    def _blobs(self, since: datetime, until: float) -> tuple[list[BlobProperties], int, int]:
         """The newest blobs that were modified since a moment; how many blobs there are, and how many since then.
 
-        :raises StorageError: the account was not reached or refused.
+        :raises StorageError: the account was not reached or refused, or the time was up before the list ended.
         """
         first = since.astimezone(UTC).replace(microsecond=0)  # an account tells whole seconds
         listed = recent = 0
@@ -105,6 +108,11 @@ class InterchangeArchive:
                 if not blob.size and (blob.metadata or {}).get("hdi_isfolder", "").lower() == "true":
                     continue
                 listed += 1
+                if listed % _PAGE == 0 and time.monotonic() > until:
+                    raise StorageError(
+                        f"The list of the blobs in {self._place} was not read to its end within "
+                        f"{self._limits.seconds:g} seconds; give a narrower prefix."
+                    )
                 if blob.last_modified >= first:
                     recent += 1
                     yield blob

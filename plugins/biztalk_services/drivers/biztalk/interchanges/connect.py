@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.archive.errors import StorageConnectionError
 from biztalk_services.drivers.biztalk.interchanges.archive import InterchangeArchive
-from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.drivers.registry import storage_of
 
 if TYPE_CHECKING:
     from biztalk_services.drivers.registry import Connections
@@ -17,7 +17,7 @@ def archive_of(connections: Connections, conn_id: str) -> InterchangeArchive | N
 
     It is one of Azure Blob Storage; extra: ``container``, and ``prefix`` of its blobs (none: all of the container).
 
-    :raises StorageConnectionError: it leads to no storage account, or names no container.
+    :raises BackupServiceError: it leads to no storage account, or names no container.
     """
     connection = connections.get(conn_id)
     if connection is None:
@@ -30,13 +30,4 @@ def archive_of(connections: Connections, conn_id: str) -> InterchangeArchive | N
             f"Connection {conn_id} does not name the container that holds the sent interchanges (extra: container); "
             "add it."
         )
-    try:
-        account = connections.storage(conn_id)
-    except BackupServiceError:
-        raise
-    except Exception as error:
-        raise StorageConnectionError(
-            f"Connection {conn_id} does not lead to a storage account ({type(error).__name__}); it has to be one of "
-            "Azure Blob Storage, with account name (login) and key (password)."
-        ) from None
-    return InterchangeArchive(account, container, prefix, origin=f"connection {conn_id}")
+    return InterchangeArchive(storage_of(connections, conn_id), container, prefix, origin=f"connection {conn_id}")

@@ -5,6 +5,7 @@ Sources: OnewayAgreement (dn232355) for sender and receiver identity, QualifierI
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from biztalk_services.drivers.biztalk.interchanges.envelopes import Identity, In
 from biztalk_services.drivers.biztalk.numbers.ranges import Range, ranges_of
 from biztalk_services.model.control_numbers import agreement_key
 from biztalk_services.model.inventory import Inventory, Item
+
+_DIGITS = re.compile(r"0*[0-9]{1,18}")
 
 
 @dataclass
@@ -115,6 +118,6 @@ def _party(agreement: Item, end: str) -> str:
 def _number(text: str, range_: Range) -> int | None:
     """A control number without prefix and suffix; None when they are others, or no number is between them."""
     digits = text[len(range_.prefix) : len(text) - len(range_.suffix)]
-    if f"{range_.prefix}{digits}{range_.suffix}" != text or not (digits.isascii() and digits.isdecimal()):
+    if f"{range_.prefix}{digits}{range_.suffix}" != text or not _DIGITS.fullmatch(digits):
         return None
     return int(digits)

@@ -10,6 +10,7 @@ from datetime import datetime
 from biztalk_services.drivers.biztalk.interchanges.owners import Counted, Numbers
 from biztalk_services.model.control_numbers import ControlNumberUse
 from biztalk_services.model.redaction import redact
+from biztalk_services.model.wording import how_many
 
 _MOST_NAMED = 3
 
@@ -68,15 +69,14 @@ class Findings:
     def summary(self) -> str:
         """How much was read, and what of it was passed over."""
         total = self._total
-        read = (
-            f"{_count(total['blobs'], 'blob')}, {total['bytes']} bytes, {_count(total['interchanges'], 'interchange')}"
-        )
+        blobs, interchanges = how_many(total["blobs"], "blob"), how_many(total["interchanges"], "interchange")
+        read = f"{blobs}, {total['bytes']} bytes, {interchanges}"
         passed = [
-            f"{_count(total['no EDI'], 'blob')} without EDI" if total["no EDI"] else "",
-            f"{_count(total['foreign'], 'interchange')} that these agreements do not number"
+            f"{how_many(total['no EDI'], 'blob')} without EDI" if total["no EDI"] else "",
+            f"{how_many(total['foreign'], 'interchange')} that these agreements do not number"
             if total["foreign"]
             else "",
-            f"{_count(total['earlier'], 'interchange')} with an earlier date" if total["earlier"] else "",
+            f"{how_many(total['earlier'], 'interchange')} with an earlier date" if total["earlier"] else "",
         ]
         named = ", ".join(filter(None, passed))
         return f"{read}; passed over: {named}" if named else read
@@ -91,7 +91,7 @@ class Findings:
         problems += _first(unclear, "reason")
         total = self._total
         if total["blobs"] and total["no EDI"] == total["blobs"]:
-            problems.append(f"none of the {_count(total['blobs'], 'blob')} holds EDI")
+            problems.append(f"none of the {how_many(total['blobs'], 'blob')} holds EDI")
         return redact("; ".join(problems), limit=2000) + "." if problems else None
 
 
@@ -114,8 +114,4 @@ def _use(key: tuple[str, str], numbers: list[tuple[datetime, str, Numbers]]) -> 
 
 def _first(clauses: list[str], what: str) -> list[str]:
     more = len(clauses) - _MOST_NAMED
-    return clauses[:_MOST_NAMED] + ([f"and {_count(more, f'more {what}')}"] if more > 0 else [])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return clauses[:_MOST_NAMED] + ([f"and {how_many(more, f'more {what}')}"] if more > 0 else [])

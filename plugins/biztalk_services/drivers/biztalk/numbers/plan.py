@@ -10,7 +10,7 @@ from biztalk_services.drivers.biztalk.numbers.bounds import NewBounds, Terms, ne
 from biztalk_services.drivers.biztalk.numbers.findings import OpenNumbers, open_numbers
 from biztalk_services.drivers.biztalk.numbers.partners import Partner, Partners
 from biztalk_services.drivers.biztalk.numbers.ranges import Place, Range, ranges_of
-from biztalk_services.drivers.biztalk.numbers.settle import ASK, Answers, Before, Settled, settle, shown
+from biztalk_services.drivers.biztalk.numbers.settle import ASK, Answers, Before, Settled, settle
 from biztalk_services.drivers.biztalk.numbers.shared import Key, sharing
 from biztalk_services.drivers.biztalk.numbers.walk import Span, merged
 from biztalk_services.model.control_numbers import (
@@ -22,6 +22,7 @@ from biztalk_services.model.control_numbers import (
     agreement_key,
 )
 from biztalk_services.model.inventory import PARTNER_MANAGEMENT, Inventory
+from biztalk_services.model.wording import in_utc, shortened
 
 ALL = "all"
 """Agreement and kind of open numbers of the whole service."""
@@ -196,9 +197,10 @@ class _Service:
             return None
         is_longer = report.since <= since.since
         if (not use.used and last_used and last_used >= report.since) or (is_longer and use.used < settled.least):
+            when = in_utc(last_used) if last_used else "at a time not known"
             sentence = (
-                f"{report.source} says that {use.used} were used since {shown(report.since)}, and {settled.least} "
-                f"since {shown(since.since)}, the last one {shown(last_used) if last_used else 'at a time not known'}. "
+                f"{report.source} says that {use.used} were used since {in_utc(report.since)}, and {settled.least} "
+                f"since {in_utc(since.since)}, the last one {when}. "
                 "Both cannot be true. Correct the control number query (its comparison with :since)."
             )
             return open_numbers(place, "control-numbers-agree", sentence)
@@ -234,8 +236,8 @@ class _Service:
         sent = self.known.sent
         if sent and sent.problem:
             remarks.append(
-                f"The second source could not be read, so that it does not count ({sent.source}): "
-                f"{sent.problem.rstrip('.')}."
+                f"The second source could not be read as a whole, and only the numbers that it names count "
+                f"({sent.source}): {sent.problem.rstrip('.')}."
             )
         return remarks
 
@@ -278,8 +280,7 @@ def number_plan(restored: Inventory, decision: Decision, known: Known, *, applie
 
 
 def _named(agreements: Sequence[str]) -> str:
-    more = len(agreements) - _MOST_NAMED
-    return ", ".join([*agreements[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    return ", ".join(shortened(agreements, _MOST_NAMED))
 
 
 def _key(place: Place) -> Key:

@@ -8,14 +8,15 @@ has seen each of them or not. What cannot be true together is believed in no par
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from biztalk_services.drivers.biztalk.numbers.findings import OpenNumbers, Rule, open_numbers
 from biztalk_services.drivers.biztalk.numbers.ranges import Place, Range
 from biztalk_services.drivers.biztalk.numbers.walk import Walk
-from biztalk_services.drivers.biztalk.tracking.contradictions import between, in_time
+from biztalk_services.drivers.biztalk.tracking.contradictions import between, in_time, latest_moment
 from biztalk_services.model.control_numbers import EVER, ControlNumberUse, UseReport
 from biztalk_services.model.inventory import CONTROL_NUMBERS, Inventory
+from biztalk_services.model.wording import in_utc
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Answers:
     def seen(self) -> str:
         """Source and time of what was used."""
         last_used = self.since.last_used if self.since else None
-        return f"{self.source}, last used {shown(last_used)}" if last_used else self.source
+        return f"{self.source}, last used {in_utc(last_used)}" if last_used else self.source
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,6 @@ def settle(place: Place, before: Before, answers: Answers, *, margin: int) -> Se
     """
     case = _Case(place, before, answers, margin)
     return case.problem() or case.settled()
-
-
-def shown(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True)
@@ -177,11 +174,15 @@ class _Case:
                 return self.contradiction(f"{backup}; {said}")
             if not self.place.range.rollover and _above(ever.highest, ever.latest):
                 return self.contradiction(f"{said}, so that used numbers are above the last one")
-            if not before.known and (ever.latest is None or ever.last_used is None):
+            if not before.known and (ever.latest is None or not self._is_from_before(ever.last_used)):
                 return self.unknown("The last number of the backup is not known.")
         walk = self.walk if before.known or ever is None else Walk(self.place.range, ever.latest)
         source = f"seen: none since the backup, by {self.answers.source}"
         return Settled(walk, 0, None, 0, source, counter=before.known or ever is not None)
+
+    def _is_from_before(self, last_used: datetime | None) -> bool:
+        """Whether a time is certainly before the backup; one of its day, without the hour, is not."""
+        return last_used is not None and latest_moment(last_used) < self.answers.report.since
 
     def _used(self, use: ControlNumberUse) -> Settled | OpenNumbers:
         latest = _last_of(use, self.place.range)

@@ -10,6 +10,7 @@ from biztalk_services.drivers.biztalk.tracking import cells
 from biztalk_services.drivers.biztalk.tracking.kinds import kind_of
 from biztalk_services.model.control_numbers import EVER, ControlNumberUse, UseReport
 from biztalk_services.model.drain import ActiveBatch, Answer, DrainStatus
+from biztalk_services.model.wording import in_utc, shortened
 
 DRAIN_COLUMNS = ("agreement", "batch", "messages", "oldest")
 """Columns of the drain query, one row a batch that holds messages; further ones are ignored."""
@@ -18,7 +19,9 @@ NUMBER_COLUMNS = ("agreement", "kind", "highest", "latest", "used", "last_used")
 """Columns of the control number query, one row an agreement and kind; further ones are ignored."""
 
 CLOCKS_DIFFER = timedelta(minutes=5)
-"""By how much the clock of a database may be ahead of ours."""
+"""By how much the clock of a database may differ from ours."""
+
+_MOST_NAMED = 3
 
 _GREATEST_TEXT = "take MAX(CAST(... AS bigint)): the greatest of texts is not the greatest number"
 
@@ -113,8 +116,7 @@ def _read(
             values.append(read(dict(zip(names, row, strict=True))))
         except (ValueError, TypeError, ArithmeticError) as error:
             problems.append(f"Row {number} of the {query} cannot be read: {error}".rstrip("."))
-    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return values, "; ".join(problems[:3]) + more or None
+    return values, "; ".join(shortened(problems, _MOST_NAMED)) or None
 
 
 def _batch(row: Mapping[str, Any], checked_at: datetime) -> ActiveBatch:
@@ -126,8 +128,7 @@ def _batch(row: Mapping[str, Any], checked_at: datetime) -> ActiveBatch:
     )
     if batch.oldest and batch.oldest > checked_at + CLOCKS_DIFFER:
         raise ValueError(
-            f"oldest is {batch.oldest:%Y-%m-%d %H:%M:%S} UTC, later than the query; return it in UTC, and compare the "
-            "clocks"
+            f"oldest is {in_utc(batch.oldest)}, later than the query; return it in UTC, and compare the clocks"
         )
     return batch
 

@@ -18,7 +18,7 @@ _MOST = 10**18 - 1
 _WIDEST = 9
 """Digits of the highest control number of X12, and of the highest bound that an agreement takes."""
 
-_WHOLE = re.compile(r"([0-9]+)(\.0*)?")
+_WHOLE = re.compile(r"0*([0-9]{1,18})(\.0*)?")
 _TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})"
     r"(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,](\d{1,9}))?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?",
@@ -131,7 +131,7 @@ def _parsed(written: str, column: str) -> datetime:
 
 def _in_digits(written: str, column: str) -> int:
     found = _WHOLE.fullmatch(written)
-    if found and int(found[1]) <= _MOST:
+    if found:
         return int(found[1])
     if re.search(r"\d", written):
         raise ValueError(

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from biztalk_services.drivers.biztalk.tracking.answers import CLOCKS_DIFFER
 from biztalk_services.model.control_numbers import EVER, ControlNumberUse, UseReport
+from biztalk_services.model.wording import in_utc, shortened
 
 Key = tuple[str, str]
 Uses = Sequence[ControlNumberUse]
@@ -63,10 +64,10 @@ def without(report: UseReport, found: Sequence[Contradiction]) -> UseReport:
 def problem_of(found: Sequence[Contradiction]) -> str:
     """Contradictions in one sentence, with the remedy."""
     sentences = list(dict.fromkeys(each.sentence for each in found))
-    more = f"; and {len(sentences) - _MOST_NAMED} more" if len(sentences) > _MOST_NAMED else ""
+    named = "; ".join(shortened(sentences, _MOST_NAMED))
     return (
-        f"The answers contradict themselves, so none of them is believed: {'; '.join(sentences[:_MOST_NAMED])}{more}. "
-        "Correct the query's comparison with :since and its times (type and time zone), or the clock, then plan again."
+        f"The answers contradict themselves, so none of them is believed: {named}. "
+        "Correct the query's comparison with :since and its times (type and time zone), or the clock."
     )
 
 
@@ -79,11 +80,11 @@ def in_time(uses: Uses, *, since: datetime, checked_at: datetime) -> list[Contra
     for use in uses:
         if use.last_used is None:
             continue
-        said = f"{_named(use)} was last used at {_shown(use.last_used)}"
-        if _latest(use.last_used) < since - _ROUNDED:
-            found.append(Contradiction(use.key, f"{said}, which is before {_shown(since)}, since when it was asked"))
+        said = f"{_named(use)} was last used at {in_utc(use.last_used)}"
+        if latest_moment(use.last_used) < since - _ROUNDED:
+            found.append(Contradiction(use.key, f"{said}, which is before {in_utc(since)}, since when it was asked"))
         if use.last_used > checked_at + CLOCKS_DIFFER:
-            found.append(Contradiction(use.key, f"{said}, which is later than the query, {_shown(checked_at)}"))
+            found.append(Contradiction(use.key, f"{said}, which is later than the query, {in_utc(checked_at)}"))
     return found
 
 
@@ -92,7 +93,7 @@ def between(since: datetime, uses: Uses, ever: Uses) -> list[Contradiction]:
     seen = {use.key: use for use in uses}
     all_seen = {use.key: use for use in ever}
     found = [
-        Contradiction(key, f"{_named(use)} was used since {_shown(since)} ({_said(use)}), and never at all")
+        Contradiction(key, f"{_named(use)} was used since {in_utc(since)} ({_said(use)}), and never at all")
         for key, use in seen.items()
         if key not in all_seen
     ]
@@ -166,11 +167,11 @@ def shrunk(first: Uses, second: Uses) -> list[Contradiction]:
 
 
 def _of_one(since: datetime, use: ControlNumberUse | None, whole: ControlNumberUse) -> list[Contradiction]:
-    named, moment = _named(whole), _shown(since)
+    named, moment = _named(whole), in_utc(since)
     if use is None:
         if whole.last_used is None or whole.last_used < since:
             return []
-        sentence = f"{named} was not used since {moment}, and was last used at {_shown(whole.last_used)}"
+        sentence = f"{named} was not used since {moment}, and was last used at {in_utc(whole.last_used)}"
         return [Contradiction(whole.key, sentence, may_be_traffic=True)]
     both = f"{named}: since {moment} {_said(use)}, ever {_said(whole)}"
     if whole.used < use.used:
@@ -181,7 +182,7 @@ def _of_one(since: datetime, use: ControlNumberUse | None, whole: ControlNumberU
         return [Contradiction(use.key, f"{both}; the last use since then is later than the last one ever")]
     if None not in (use.latest, whole.latest) and use.latest != whole.latest:
         return [Contradiction(use.key, f"{both}; the latest since then is not the latest ever", may_be_traffic=True)]
-    if use.last_used and whole.last_used and _latest(use.last_used) < whole.last_used:
+    if use.last_used and whole.last_used and latest_moment(use.last_used) < whole.last_used:
         sentence = f"{both}; the last use ever is later than the last one since then"
         return [Contradiction(use.key, sentence, may_be_traffic=True)]
     return []
@@ -191,7 +192,7 @@ def _less(one: int | None, other: int | None) -> bool:
     return one is not None and other is not None and one < other
 
 
-def _latest(moment: datetime) -> datetime:
+def latest_moment(moment: datetime) -> datetime:
     """The latest moment that a time can mean: one that is midnight exactly says no more than the day."""
     at = moment.astimezone(UTC)
     return at + _DAY if (at.hour, at.minute, at.second, at.microsecond) == (0, 0, 0, 0) else at
@@ -205,9 +206,5 @@ def _said(use: ControlNumberUse) -> str:
     if not use.used:
         return "none"
     numbers = [f"{name} {number}" for name, number in (("highest", use.highest), ("latest", use.latest)) if number]
-    when = [f"last used at {_shown(use.last_used)}"] if use.last_used else []
+    when = [f"last used at {in_utc(use.last_used)}"] if use.last_used else []
     return ", ".join([f"{use.used} used", *numbers, *when])
-
-
-def _shown(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

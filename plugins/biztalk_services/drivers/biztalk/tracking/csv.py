@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from biztalk_services.drivers.biztalk.tracking.queries import since_text
 from biztalk_services.model.control_numbers import EVER, UseReport
 from biztalk_services.model.drain import DrainStatus
 from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.wording import in_utc
 
 _COUNTS = ("highest", "latest", "used", "messages")
 _NOTHING = ("", "NULL", "\\N")
@@ -58,7 +60,7 @@ def _report(file: Path, since: datetime, after: datetime | None = None) -> UseRe
     columns, rows, written = _read(file)
     if written < (after or since):
         raise InvalidAnswerError(
-            f"{file} was written before {(after or since).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, the moment since "
+            f"{file} was written before {in_utc(after or since)}, the moment since "
             f"which control numbers count. Query the tracking database again, with :since = '{since_text(since)}'."
         )
     return use_report(columns, rows, source=f"file {file}", since=since, checked_at=written)
@@ -83,6 +85,6 @@ def _typed(names: list[str], line: list[str]) -> list[Any]:
     """Numbers as numbers, for CSV has no types, and nothing as None; a line that is too short or too long stays so."""
     cells: list[Any] = [None if cell.strip() in _NOTHING else cell.strip() for cell in line]
     for place, (name, cell) in enumerate(zip(names, cells, strict=False)):
-        if name in _COUNTS and cell and cell.isascii() and cell.isdigit():
+        if name in _COUNTS and cell and re.fullmatch(r"0*[0-9]{1,18}", cell):
             cells[place] = int(cell)
     return cells

@@ -64,7 +64,8 @@ class TrackingDatabase:
         """Which control numbers were given out, held against those given out ever.
 
         What contradicts itself is left out of the report and is its ``problem``; see
-        :mod:`biztalk_services.drivers.biztalk.tracking.contradictions`.
+        :mod:`biztalk_services.drivers.biztalk.tracking.contradictions`. In an answer since ever only a
+        time can be wrong, so that its numbers stay.
 
         :param since: aware.
         """
