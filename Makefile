@@ -8,8 +8,8 @@ STACK ?= local
 QUICK := $(addprefix tests/,model biztalk flows wire house docs stack bench packaging)
 # With those that run the library itself, beside an emulator, an Azurite and databases, without a stack.
 IN_PROCESS := $(QUICK) $(addprefix tests/,archive biztalk_with_emulator databases drivers cli provider dags)
-# Those that take minutes each, on stacks of their own.
-LONG := $(addprefix tests/,field system_distributed chaos/test_sample.py)
+# Those that take minutes each.
+LONG := $(addprefix tests/,field system_distributed chaos/test_sample.py emulator/test_crash.py emulator/test_fuzz.py)
 COVERAGE := .local/coverage
 
 .DEFAULT_GOAL := help
@@ -41,7 +41,7 @@ status: ## Show which parts run, since when, where
 test: install-tests ## Run every test but the long ones; PYTEST_ARGUMENTS=... narrows them
 	@$(PYTHON) -m pytest --numprocesses 2 $(addprefix --ignore ,$(LONG)) $(PYTEST_ARGUMENTS)
 
-test-long: install-tests ## Run the long tests: a distributed Airflow, deaths, two Airflows on one account, policies, a fleet
+test-long: install-tests ## Run the long tests: a distributed Airflow, deaths, two Airflows on one account, policies, a fleet, odd requests
 	@$(PYTHON) -m pytest --numprocesses 2 $(LONG) $(PYTEST_ARGUMENTS)
 
 check: lint ## The fast lane, in less than a minute: lint, and the tests that start no stack
