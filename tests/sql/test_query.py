@@ -12,6 +12,7 @@ from collections.abc import Callable
 from importlib.metadata import distribution
 from pathlib import Path
 from time import monotonic, sleep
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -336,3 +337,40 @@ def test_a_dag_file_does_not_pay_for_it():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_nothing_is_closed_while_it_is_cancelled():
+    """An ODBC driver crashes where a cursor is closed under its cancellation."""
+    happened: list[str] = []
+    asked, cancelling, ended, go_on = (threading.Event() for _ in range(4))
+
+    class Cursor:
+        def cancel(self) -> None:
+            cancelling.set()
+            go_on.wait(5)
+            happened.append("cancelled")
+
+        def close(self) -> None:
+            happened.append("closed")
+
+    opened = query.Opened(lambda: None)
+
+    def ask() -> None:
+        with opened.taking(SimpleNamespace(cursor=Cursor)), opened.asking():
+            asked.set()
+            ended.wait(5)
+
+    asking, cancel = threading.Thread(target=ask), threading.Thread(target=opened.cancel)
+    asking.start()
+    assert asked.wait(5)
+    cancel.start()
+    assert cancelling.wait(5)
+    ended.set()
+    asking.join(0.05)
+    assert happened == []
+    go_on.set()
+    asking.join(5)
+    cancel.join(5)
+    assert happened == ["cancelled", "closed"]
+    opened.cancel()
+    assert happened == ["cancelled", "closed"]

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from threading import Lock
 from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
@@ -44,8 +45,7 @@ def asked(connection: Connection, seconds: float, ask: Callable[[Opened], T]) ->
             if _lacks_library(error):
                 raise QueryRefusedError(no_library(connection, error)) from None
             raise
-        with _closed_at_the_end(conn):
-            opened.take(conn)
+        with _closed_at_the_end(conn), opened.taking(conn):
             if type(conn).__module__ == "pyodbc":
                 conn.add_output_converter(_DATETIMEOFFSET, _datetimeoffset)
             return ask(opened)
@@ -62,20 +62,46 @@ class Opened:
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
         self._session: int | None = None
+        self._closing = Lock()
         self.conn: Any = None
-        self.cursor: Any = None
+        self._cursor: Any = None
         self.description: Sequence[Any] = ()
 
-    def take(self, conn: Any) -> None:
-        """Keep the connection, in the thread that works with it: mysqlclient tells no other thread its session."""
+    @contextmanager
+    def taking(self, conn: Any) -> Iterator[None]:
+        """The connection is there meanwhile; in the thread that works with it, for mysqlclient tells no other thread
+        its session."""
         self.conn = conn
         session = getattr(conn, "connection_id", None) or getattr(conn, "thread_id", lambda: None)()
         self._session = session if isinstance(session, int) else None
+        try:
+            yield
+        finally:
+            with self._closing:
+                self.conn = self._session = None
+
+    @contextmanager
+    def asking(self) -> Iterator[Any]:
+        """A cursor of the connection."""
+        with _closed_at_the_end(self.conn.cursor()) as cursor:
+            self._cursor = cursor
+            try:
+                yield cursor
+            finally:
+                with self._closing:
+                    self._cursor = None
 
     def cancel(self) -> None:
-        """Ask the server to give up what it works at, as far as the driver can do so from another thread."""
-        for owner, name in _CANCEL:
-            if callable(cancel := getattr(getattr(self, owner), name, None)):
+        """Ask the server to give up what it works at, as far as the driver can do so from another thread. Nothing is
+        closed meanwhile: ODBC drivers do not check whether what they cancel is still there."""
+        with self._closing:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        # Of psycopg 3, of sqlite3, of psycopg2 and others, of pyodbc.
+        ways = (self.conn, "cancel_safe"), (self.conn, "interrupt"), (self.conn, "cancel"), (self._cursor, "cancel")
+        for owner, name in ways:
+            if callable(cancel := getattr(owner, name, None)):
                 cancel()
                 return
         if self._session is not None:  # both of MySQL's drivers
@@ -83,16 +109,11 @@ class Opened:
                 cursor.execute(f"KILL QUERY {self._session}")
 
 
-_CANCEL = (("conn", "cancel_safe"), ("conn", "interrupt"), ("conn", "cancel"), ("cursor", "cancel"))
-"""How drivers are told: psycopg 3, sqlite3, psycopg2 and others, pyodbc."""
-
-
 def rows_of(opened: Opened, sql: str, parameters: Mapping[str, str]) -> tuple[list[str], list[tuple[Any, ...]]]:
     """:raises QueryRefusedError: the answer is too long, or has no columns."""
     driver = driver_of(opened.conn)
     text, values = translate(sql, parameters, driver.paramstyle, driver.doubles_percent)
-    with _closed_at_the_end(opened.conn.cursor()) as cursor:
-        opened.cursor = cursor
+    with opened.asking() as cursor:
         cursor.execute(text, *([] if values is None else [values]))
         if cursor.description is None:
             raise QueryRefusedError("The query has no columns in its answer. It has to be one SELECT.")
