@@ -65,7 +65,7 @@ wheels: install ## Build both wheels into .local/wheels: with Airflow, and the c
 	@$(PYTHON) -m hatchling build --target wheel --directory $(CURDIR)/.local/wheels
 	@cd distributions/cli && $(CURDIR)/$(PYTHON) -m hatchling build --target wheel --directory $(CURDIR)/.local/wheels
 
-bench: install ## Measure, each measurement beside its plain alternative
+bench: install ## Measure, each measurement beside its plain alternative or an earlier build
 	@$(PYTHON) -m bench
 
 chaos: install ## Kill each part at each step of a backup and a restore, check the end state; SEED=1 CELLS=20 STACK=local

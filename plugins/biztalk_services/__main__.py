@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from biztalk_services.cli.backups import add_list, add_show, add_verify
+from biztalk_services.cli.backups import add_show, add_verify
+from biztalk_services.cli.catalog import add_list, add_rebuild_index
 from biztalk_services.cli.check_queries import add_check_queries
 from biztalk_services.cli.diff import add_diff
 from biztalk_services.cli.inventory import add_inventory
+from biztalk_services.cli.night import add_night
 from biztalk_services.cli.options import add_ca_bundle
 from biztalk_services.cli.plan import add_plan
 from biztalk_services.cli.printing import warn
@@ -35,10 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
         add_status,
+        add_night,
         add_resume,
         add_list,
         add_show,
         add_verify,
+        add_rebuild_index,
         add_plan,
         add_diff,
         add_inventory,

@@ -88,6 +88,9 @@ class FakeArchive:
             else:
                 yield each
 
+    def tidy(self) -> None:
+        """There is no index."""
+
     def note_first_seen(self, service: ServiceKey, now: datetime) -> datetime:
         return self.seen.setdefault(service, now)
 

@@ -9,6 +9,7 @@ from biztalk_services.archive.blobs import Blobs
 from biztalk_services.archive.catalog import Catalog
 from biztalk_services.archive.errors import NotInCatalogError
 from biztalk_services.archive.locks import Locks
+from biztalk_services.archive.nights import Nights
 from biztalk_services.archive.restores import RestoreRecords
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.archive.suspensions import SuspensionRecords
@@ -24,7 +25,8 @@ class Archive:
 
     :param container: of the catalog: references, inventories, quarantine, and the records of restores, which are
         created and never changed. The first write creates it.
-    :param records_container: of what is overwritten and deleted: locks, suspension records, notes; None: the same.
+    :param records_container: of what is overwritten and deleted: locks, suspension records, notes, the index of the
+        catalog; None: the same.
     """
 
     def __init__(self, account: StorageAccount, container: str, records_container: str | None = None) -> None:
@@ -33,10 +35,11 @@ class Archive:
         self._blobs = Blobs(account, container)
         is_split = records_container not in (None, "", container)
         self._records = Blobs(account, str(records_container)) if is_split else self._blobs
-        self.catalog = Catalog(self._blobs)
+        self.catalog = Catalog(self._blobs, self._records)
         self.locks = Locks(self._records)
         self.suspensions = SuspensionRecords(self._records)
         self.backup_ages = BackupAgeRecords(self._records)
+        self.nights = Nights(self._records)
         self.restores = RestoreRecords(self._blobs)
 
     def __repr__(self) -> str:

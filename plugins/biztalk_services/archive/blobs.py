@@ -1,14 +1,15 @@
-"""A container of the archive: JSON blobs that are written once, listed by folder, read whole."""
+"""A container of the archive: blobs that are written once, listed by folder, read whole. All records are JSON."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, ContainerClient, ContentSettings
+from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
 
 from biztalk_services.archive.errors import BlobExistsError, StorageImmutableError
 from biztalk_services.archive.storage import (
@@ -23,6 +24,7 @@ from biztalk_services.archive.storage import (
 log = logging.getLogger(__name__)
 
 JSON = ContentSettings(content_type="application/json; charset=utf-8")
+BYTES = ContentSettings(content_type="application/octet-stream")
 _SUFFIX = ".json"
 
 
@@ -47,23 +49,35 @@ class Blobs:
         Markers of folders, as accounts with a hierarchical namespace list them, are left out. Files of other programs
         are, too, and are named in the log.
         """
-        paths = []
+        return sorted(blob.name for blob in self.records(folder))
+
+    def records(self, folder: str, *, with_metadata: bool = False, page: int | None = None) -> Iterator[BlobProperties]:
+        """All records in a folder as :meth:`list` has them, but one page after the other is requested.
+
+        :param page: how many names a request is to have; None: as many as the account gives.
+        """
+        for blob in self.in_folder(folder, with_metadata=with_metadata, page=page):
+            if blob.name.endswith(_SUFFIX):
+                yield blob
+            elif blob.size:
+                log.warning(
+                    "%s in %s is no record of this project (its name does not end with %s), and is left alone.",
+                    blob.name,
+                    self.place,
+                    _SUFFIX,
+                )
+
+    def in_folder(
+        self, folder: str, *, with_metadata: bool = False, page: int | None = None
+    ) -> Iterator[BlobProperties]:
+        """All blobs in a folder; none where the container does not exist. Parameters as :meth:`records`."""
+        how: dict[str, Any] = {"include": ["metadata"] if with_metadata else [], "results_per_page": page}
         with storage_errors(f"list {folder} in {self.place}"):
             try:
-                for blob in self._container.list_blobs(name_starts_with=f"{folder}/"):
-                    if blob.name.endswith(_SUFFIX):
-                        paths.append(blob.name)
-                    elif blob.size:
-                        log.warning(
-                            "%s in %s is no record of this project (its name does not end with %s), and is left alone.",
-                            blob.name,
-                            self.place,
-                            _SUFFIX,
-                        )
+                yield from self._container.list_blobs(name_starts_with=f"{folder}/", **how)
             except ResourceNotFoundError as error:
                 if code_of(error) != CONTAINER_NOT_FOUND:
                     raise
-        return sorted(paths)
 
     def read(self, path: str) -> bytes | None:
         """The content of a blob as it is stored, None when there is none."""
@@ -81,17 +95,20 @@ class Blobs:
                     raise
                 return None, None
 
-    def write_once(self, path: str, values: dict[str, Any]) -> bool:
-        """Write plain JSON values; False when there is a blob of this name already, which then stays."""
+    def write_once(self, path: str, values: dict[str, Any] | bytes, metadata: Mapping[str, str] | None = None) -> bool:
+        """Write plain JSON values, or bytes as they are; False when there is a blob of this name already, which then
+        stays."""
+        content, settings = (values, BYTES) if isinstance(values, bytes) else (json_bytes(values), JSON)
+        how = {"content_settings": settings, "metadata": dict(metadata or {})}
         try:
             with storage_errors(f"write {path} into {self.place}"):
                 try:
-                    self._create(path, values)
+                    self._create(path, content, how)
                 except ResourceNotFoundError as error:
                     if code_of(error) != CONTAINER_NOT_FOUND:
                         raise
                     self.create_container()
-                    self._create(path, values)
+                    self._create(path, content, how)
         except BlobExistsError:
             return False
         except StorageImmutableError:
@@ -138,8 +155,8 @@ class Blobs:
             if code_of(error) != CONTAINER_EXISTS:
                 raise
 
-    def _create(self, path: str, values: dict[str, Any]) -> None:
-        self.client(path).upload_blob(json_bytes(values), overwrite=False, content_settings=JSON)
+    def _create(self, path: str, content: bytes, how: dict[str, Any]) -> None:
+        self.client(path).upload_blob(content, overwrite=False, **how)
 
 
 def json_bytes(values: dict[str, Any]) -> bytes:

@@ -1,35 +1,41 @@
 """The catalog: all backup references, kept in blob storage beside the backups, so that it outlives Airflow.
 
 A reference is written last, once its backup was verified, and never overwritten: what the catalog lists is whole.
-Beside it may be the inventory of the service at the backup, written once too.
+Beside it may be the inventory of the service at the backup, written once too. What decides reads the references; only
+lists come out of the index (:mod:`biztalk_services.archive.catalog_index`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import merge
 from typing import Any, TypeVar
 
-from biztalk_services.archive.blobs import Blobs
+from biztalk_services.archive.blobs import Blobs, json_bytes
+from biztalk_services.archive.catalog_index import QUARANTINE, REFERENCES, CatalogIndex, Renewal, View, path_of
 from biztalk_services.archive.errors import (
     AlreadyPublishedError,
     AmbiguousServiceError,
     NotInCatalogError,
     StorageError,
 )
+from biztalk_services.archive.labels import label
+from biztalk_services.archive.parallel import in_parallel
 from biztalk_services.model.backup import BackupReference, InvalidReferenceError, is_backup_name, moment_in_name
 from biztalk_services.model.differences import differences
 from biztalk_services.model.errors import InvalidAddressError
 from biztalk_services.model.inventory import InvalidInventoryError, Inventory
+from biztalk_services.model.listing import ListedBackup
 from biztalk_services.model.plain import parsed
 from biztalk_services.model.service import ServiceKey, ServiceRef
 
 log = logging.getLogger(__name__)
 
-_REFERENCES, _QUARANTINE, _INVENTORIES = "references", "set-aside", "inventories"
+_INVENTORIES = "inventories"
 _MOVE = "Restore the blob, or move it into another folder."
 
 T = TypeVar("T")
@@ -45,10 +51,14 @@ class QuarantinedBackup:
 
 
 class Catalog:
-    """The references and inventories. Every method raises StorageError when the account was not reached or refused."""
+    """The references and inventories. Every method raises StorageError when the account was not reached or refused.
 
-    def __init__(self, blobs: Blobs) -> None:
+    :param records: container of the index, where blobs may be deleted.
+    """
+
+    def __init__(self, blobs: Blobs, records: Blobs) -> None:
         self._blobs = blobs
+        self._index = CatalogIndex(blobs, records, lambda path: self._tried(path, self._listed))
 
     def publish(self, reference: BackupReference) -> tuple[BackupReference, str]:
         """Write a reference, once. When the same run has published the same blobs before, that reference stays.
@@ -56,8 +66,8 @@ class Catalog:
         :returns: the published reference, and the URL of its blob.
         :raises AlreadyPublishedError: the reference of another backup has this name.
         """
-        path = _path(_REFERENCES, reference.service, reference.container)
-        if not self._blobs.write_once(path, reference.to_dict()):
+        path = path_of(REFERENCES, reference.service, reference.container)
+        if not self._write(path, reference.to_dict(), ListedBackup.of(reference)):
             published = self._reference(path)
             if (published.run, published.blobs) != (reference.run, reference.blobs):
                 raise self._exists("reference", path)
@@ -69,8 +79,9 @@ class Catalog:
 
         :raises AlreadyPublishedError: the quarantine record of another backup has this name.
         """
-        path = _path(_QUARANTINE, reference.service, reference.container)
-        if not self._blobs.write_once(path, {"reason": reason, "reference": reference.to_dict()}):
+        path = path_of(QUARANTINE, reference.service, reference.container)
+        values = {"reason": reason, "reference": reference.to_dict()}
+        if not self._write(path, values, ListedBackup.of(reference, reason)):
             recorded = self._quarantined(path).reference
             if (recorded.run, recorded.account) != (reference.run, reference.account):
                 raise self._exists("quarantine record", path)
@@ -82,7 +93,7 @@ class Catalog:
         :raises NotInCatalogError: there is none.
         :raises InvalidReferenceError: the record cannot be read.
         """
-        return self._reference(_path(_REFERENCES, service, name))
+        return self._reference(path_of(REFERENCES, service, name))
 
     def list_references(self, service: str | None = None, *, on_invalid: OnInvalid = None) -> list[BackupReference]:
         """All references, the newest backup first.
@@ -91,7 +102,7 @@ class Catalog:
         :param on_invalid: called for each record that cannot be read; None: a warning in the log. The others are
             listed all the same.
         """
-        return sorted(self._all(_REFERENCES, service, self._reference, on_invalid), key=_when, reverse=True)
+        return sorted(self._all(REFERENCES, service, self._reference, on_invalid), key=_when, reverse=True)
 
     def newest_first(self, service: ServiceKey, *, on_invalid: OnInvalid = None) -> Iterator[BackupReference]:
         """The references of one service, the newest backup first. The folder is listed, and a reference is read when it
@@ -100,7 +111,7 @@ class Catalog:
         :param on_invalid: as :meth:`list_references`.
         """
         dated, others = [], []
-        for path in self._blobs.list(f"{_REFERENCES}/{service.ref.name.lower()}"):
+        for path in self._blobs.list(f"{REFERENCES}/{service.ref.name.lower()}"):
             found = moment_in_name(path.removesuffix(".json"))
             if found is None:
                 others.append(path)
@@ -111,9 +122,28 @@ class Catalog:
         found_references = merge(sorted(read, key=_when, reverse=True), newest_first, key=_when, reverse=True)
         return (reference for reference in found_references if _is_of(reference, service))
 
+    def view(self, service: str | None = None) -> View:
+        """What a list shows of the catalog, out of the index where there are many records: as :meth:`list_references`
+        and :meth:`list_quarantined`, for a hundred thousand of them.
+
+        :param service: what is shown of other services may be missing; None: of all.
+        """
+        return self._index.view(service, datetime.now(UTC))
+
+    def tidy(self) -> Renewal | None:
+        """Do what the index needs; None where it needs nothing. For a step that runs all the time.
+
+        :raises IndexContendedError: others replaced it meanwhile, each time.
+        """
+        return self._index.tidy(datetime.now(UTC))
+
+    def rebuild_index(self) -> Renewal:
+        """Make the index anew out of the records; errors as :meth:`tidy`."""
+        return self._index.renew(datetime.now(UTC))
+
     def list_quarantined(self, service: str | None = None, *, on_invalid: OnInvalid = None) -> list[QuarantinedBackup]:
         """All backups in quarantine, the newest first; parameters and errors as :meth:`list_references`."""
-        found = self._all(_QUARANTINE, service, self._quarantined, on_invalid)
+        found = self._all(QUARANTINE, service, self._quarantined, on_invalid)
         return sorted(found, key=lambda each: _when(each.reference), reverse=True)
 
     def find(self, name: str) -> BackupReference:
@@ -124,9 +154,12 @@ class Catalog:
         :raises InvalidReferenceError: the record cannot be read.
         """
         name = name.strip().rpartition("/")[2]
+        for path in self._likely_paths(name):
+            with suppress(NotInCatalogError):
+                return self._reference(path)
         valid, quarantined = (
             [path for path in self._blobs.list(folder) if path.endswith(f"/{name}.json")]
-            for folder in (_REFERENCES, _QUARANTINE)
+            for folder in (REFERENCES, QUARANTINE)
         )
         if len(valid) == 1:
             return self._reference(valid[0])
@@ -158,8 +191,8 @@ class Catalog:
         """
         readable: list[BackupReference] = []
         unreadable: list[tuple[str, InvalidReferenceError]] = []
-        for path in self._blobs.list(f"{_REFERENCES}/{service.lower()}"):
-            found = self._tried(path, self._reference)
+        paths = self._blobs.list(f"{REFERENCES}/{service.lower()}")
+        for path, found in zip(paths, self._all_tried(paths, self._reference), strict=True):
             if isinstance(found, InvalidReferenceError):
                 unreadable.append((path, found))
             elif found:
@@ -193,7 +226,7 @@ class Catalog:
         """
         if not is_backup_name(backup_name):
             raise InvalidInventoryError(f"{backup_name!r} is not the name of a backup; its inventory cannot be stored.")
-        path = _path(_INVENTORIES, inventory.service, backup_name)
+        path = path_of(_INVENTORIES, inventory.service, backup_name)
         if not self._blobs.write_once(path, inventory.to_dict()):
             recorded = self._inventory(path, inventory.service)
             if any(each.change != "not comparable" for each in differences(recorded, inventory)):
@@ -207,7 +240,7 @@ class Catalog:
         :raises NotInCatalogError: it was not recorded.
         :raises InvalidInventoryError: the record cannot be read.
         """
-        return self._inventory(_path(_INVENTORIES, service, backup_name), service)
+        return self._inventory(path_of(_INVENTORIES, service, backup_name), service)
 
     def inventory_of(self, reference: BackupReference) -> Inventory | None:
         """What a backup holds, None when it was not recorded; errors as :meth:`inventory`."""
@@ -218,16 +251,14 @@ class Catalog:
 
     def _all(self, folder: str, service: str | None, read: Callable[[str], T], on_invalid: OnInvalid) -> list[T]:
         paths = self._blobs.list(f"{folder}/{service.lower()}" if service else folder)
-        return list(self._each(paths, read, on_invalid))
+        return list(_readable(self._all_tried(paths, read), on_invalid))
 
     def _each(self, paths: Iterable[str], read: Callable[[str], T], on_invalid: OnInvalid) -> Iterator[T]:
         """What is at these paths; each is read when it is asked for."""
-        for path in paths:
-            found = self._tried(path, read)
-            if isinstance(found, InvalidReferenceError):
-                (on_invalid or log.warning)(found)
-            elif found is not None:
-                yield found
+        return _readable((self._tried(path, read) for path in paths), on_invalid)
+
+    def _all_tried(self, paths: Iterable[str], read: Callable[[str], T]) -> Iterator[T | InvalidReferenceError | None]:
+        return in_parallel(lambda path: self._tried(path, read), paths)
 
     def _tried(self, path: str, read: Callable[[str], T]) -> T | InvalidReferenceError | None:
         """What is at a path; why it cannot be read; or None where it was deleted since the folder was listed."""
@@ -242,6 +273,33 @@ class Catalog:
                 raise
             return InvalidReferenceError(f"{path} in catalog {self._blobs.place} is not readable. {error}")
 
+    def _write(self, path: str, values: dict[str, Any], listed: ListedBackup) -> bool:
+        """Write a record once, so that the index misses it at no moment."""
+        self._index.announce(path)
+        is_new = self._blobs.write_once(path, values, label(listed, json_bytes(values)))
+        self._index.announce(path)
+        return is_new
+
+    def _likely_paths(self, name: str) -> Iterator[str]:
+        """Where the one reference to a backup of this name may be."""
+        found = moment_in_name(name)
+        if found and found[1] and is_backup_name(name):  # by its digest it is that of one service
+            yield path_of(REFERENCES, name.removesuffix(f"-{found[0]}-{found[1]}"), name)
+        known = self._index.named(name, datetime.now(UTC))
+        if len(known) == 1:
+            yield known[0]
+
+    def _listed(self, path: str) -> ListedBackup:
+        if path.startswith(f"{REFERENCES}/"):
+            return ListedBackup.of(self._reference(path))
+        found = self._quarantined(path)
+        if path_of(QUARANTINE, found.reference.service, found.reference.container) != path:
+            raise InvalidReferenceError(
+                f"{path} in catalog {self._blobs.place} is the record of backup {found.reference.container} of service "
+                f"{found.reference.service}, which belongs elsewhere. {_MOVE}"
+            )
+        return ListedBackup.of(found.reference, found.reason)
+
     def _reference(self, path: str) -> BackupReference:
         content = self._content(path)
         try:
@@ -250,7 +308,7 @@ class Catalog:
             raise InvalidReferenceError(f"{path} in catalog {self._blobs.place} is not JSON. {_MOVE}") from None
         except InvalidReferenceError as error:
             raise InvalidReferenceError(f"{path} in catalog {self._blobs.place}: {error}") from None
-        if _path(_REFERENCES, reference.service, reference.container) != path:
+        if path_of(REFERENCES, reference.service, reference.container) != path:
             raise InvalidReferenceError(
                 f"{path} in catalog {self._blobs.place} is the reference of backup {reference.container} of service "
                 f"{reference.service}, which belongs elsewhere. {_MOVE}"
@@ -299,8 +357,12 @@ class Catalog:
         )
 
 
-def _path(folder: str, service: str, backup_name: str) -> str:
-    return f"{folder}/{service.lower()}/{backup_name}.json"
+def _readable(found: Iterable[T | InvalidReferenceError | None], on_invalid: OnInvalid) -> Iterator[T]:
+    for each in found:
+        if isinstance(each, InvalidReferenceError):
+            (on_invalid or log.warning)(each)
+        elif each is not None:
+            yield each
 
 
 def _when(reference: BackupReference) -> tuple[datetime, str]:

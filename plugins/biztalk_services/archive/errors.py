@@ -114,6 +114,12 @@ class AlreadyPublishedError(BackupServiceError):
     """The catalog has another reference or inventory under this name; nothing in it is overwritten."""
 
 
+class IndexContendedError(BackupServiceError):
+    """Others have replaced the index of the catalog each time when it was to be replaced."""
+
+    default_advice: ClassVar[Advice] = "retry"
+
+
 class RecordNotWrittenError(BackupServiceError):
     """A record has a name that another record has already; that one stays, and this one was not written."""
 

@@ -40,6 +40,14 @@ class Locks:
         """The lock on a service; None when there is none, or none that can be read."""
         return self._read(service)[0]
 
+    def taken_since(self, moment: datetime) -> set[str]:
+        """``ServiceKey.blob_name`` of the services whose lock was taken, or taken again, since then. None is read."""
+        return {
+            blob.name.removeprefix(f"{_FOLDER}/").removesuffix(".json")
+            for blob in self._blobs.records(_FOLDER)
+            if blob.last_modified >= moment
+        }
+
     def take(self, lock: Lock, *, has_ended: Callable[[Run], bool]) -> None:
         """Take a service for a run; the same run may take it again, which can make its lock last longer.
 

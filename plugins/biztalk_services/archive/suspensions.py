@@ -8,6 +8,8 @@ before the open one is deleted.
 from __future__ import annotations
 
 import hashlib
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +26,21 @@ _CHECK = (
     "Check which services are suspended, and resume those that this project suspended. A blob that another program "
     "wrote belongs into another folder."
 )
+
+
+_NAME = re.compile(r".+/(\d{8}-\d{6}-\d{6})-([0-9a-f]{12})\.json")
+
+
+@dataclass(frozen=True)
+class OpenName:
+    """What the name of an open record says.
+
+    :param opened_at: aware.
+    :param mark: of its run and subscription (:meth:`biztalk_services.model.run.Run.digest`).
+    """
+
+    opened_at: datetime
+    mark: str
 
 
 class SuspensionRecords:
@@ -59,6 +76,22 @@ class SuspensionRecords:
                     raise
                 invalid.append(f"{path} in {self._blobs.place} is not readable. {error} {_CHECK}")
         return sorted(records, key=lambda record: record.opened_at), invalid
+
+    def opened_since(self, moment: datetime) -> set[str]:
+        """The addresses, in lower case, of the services on which a record is open that is not older, in whatever
+        subscription they are. By the names of the records: none is read."""
+        names = (path.removeprefix(f"{_OPEN}/").rpartition("/") for path in self._blobs.list(_OPEN))
+        since = f"{moment.astimezone(UTC):%Y%m%d-%H%M%S}"
+        return {service for service, _, name in names if name >= since}
+
+    def open_names(self) -> list[OpenName]:
+        """What the names of all open records say, without reading any; a blob with another name is left out."""
+        found = (_NAME.fullmatch(path) for path in self._blobs.list(_OPEN))
+        return [
+            OpenName(datetime.strptime(match[1], "%Y%m%d-%H%M%S-%f").replace(tzinfo=UTC), match[2])
+            for match in found
+            if match
+        ]
 
     def close(self, record: SuspensionRecord, *, by: str, reason: str) -> None:
         """Close a record; one that is closed stays as it was closed.

@@ -11,6 +11,7 @@ from biztalk_services.cli.options import open_archive, storage_is_given, storage
 from biztalk_services.cli.printing import moment, printable, warn
 from biztalk_services.cli.shell import shell
 from biztalk_services.flows.expected import ExpectedBackups
+from biztalk_services.flows.night import NightSeen, nights_now
 from biztalk_services.flows.overview import is_due, is_overdue, read_records, service_rows
 from biztalk_services.model.choices import add_option
 from biztalk_services.model.durations import spoken
@@ -29,7 +30,8 @@ def add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parents=[shell().connection_options(), storage_options()],
         help="show the state of every service",
         description="Shows every service of the subscription with its state, and what the archive in the storage "
-        "account has of it. Without the storage account's credentials the archive is left out.",
+        "account has of it; and how far the nightly backup is, or how the last one ended. Without the storage "
+        "account's credentials the archive is left out.",
         epilog="Ends with 0 when every service is running, none is due to be resumed and no backup is overdue; 1 when "
         "one is not running, is due, or has an overdue backup; 2 when services or records cannot be read.",
     )
@@ -51,20 +53,24 @@ def status(arguments: argparse.Namespace) -> int:
     with shell().open_driver(arguments) as driver:
         problems: list[str] = []
         services, subscription_id = driver.list_services(on_unread=problems.append), driver.subscription_id
+    nights: list[NightSeen] = []
     records, now = None, datetime.now(UTC)
     if storage_is_given(arguments):
         try:
-            records = read_records(
-                open_archive(arguments), services, subscription_id, arguments.expected_backup_hours, now
-            )
+            archive = open_archive(arguments)
+            records = read_records(archive, services, subscription_id, arguments.expected_backup_hours, now)
             problems += records.invalid
+            nights, unread = nights_now(archive, now)
+            problems += unread
         except BackupServiceError as error:
             problems.append(f"The archive cannot be read. {error}")
     rows = service_rows(services, records, now)
     if arguments.json:
-        print(json.dumps({"services": rows, "problems": problems}, indent=2))
+        seen = [each.to_dict(now) for each in nights]
+        print(json.dumps({"services": rows, "nights": seen, "problems": problems}, indent=2))
     else:
-        print(printable(_shown(rows, with_records=records is not None)))
+        sentences = [each.sentence(now) for each in nights]
+        print(printable(_shown(rows, sentences, with_records=records is not None)))
         for sentence in problems:
             warn(sentence)
     if problems:
@@ -80,11 +86,11 @@ def _expected(text: str) -> ExpectedBackups:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _shown(rows: list[dict[str, Any]], *, with_records: bool) -> str:
+def _shown(rows: list[dict[str, Any]], nights: list[str], *, with_records: bool) -> str:
     if not rows:
         return "There is no service in this subscription."
     headings = _HEADINGS + (_RECORD_HEADINGS if with_records else ())
-    parts = [table(headings, [_cells(row, with_records=with_records) for row in rows])]
+    parts = [table(headings, [_cells(row, with_records=with_records) for row in rows]), *nights]
     if due := [row["service"] for row in rows if is_due(row)]:
         them = "it" if len(due) == 1 else "them"
         parts.append(

@@ -72,6 +72,10 @@ class RestoreProposal:
     remarks: tuple[str, ...] = ()
 
 
+FindService = Callable[["ServiceRef"], "Service"]
+"""Gives a service out of what was read of several, as it was then; raises as :meth:`Driver.get_service`."""
+
+
 class Driver(Protocol):
     """The services of one subscription. Every method may raise a BackupServiceError; what each says is beyond that."""
 
@@ -95,6 +99,13 @@ class Driver(Protocol):
         """The service as it is now.
 
         :raises ServiceNotFoundError: there is none at this address; never where its entry cannot be read.
+        """
+
+    def read_services(self, scope: str | None) -> FindService:
+        """All services of a scope, None: of the subscription, read at once. Entries that cannot be read hinder nobody
+        but who asks for them.
+
+        :raises ServiceNotFoundError: there is no such scope.
         """
 
     def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
 
 BACKED_UP, FAILED, NO_BACKUP = "backed up", "failed", "no backup in this edition"
+NOT_BEGUN = "Its backup was not begun."
+"""How the reason of a service begins whose run was never started."""
 NOT_RUN = (None, "upstream_failed", "skipped", "removed")
 """States of a step that was not carried out, or whose next try a person has prevented."""
 
@@ -186,7 +188,7 @@ def not_begun(known: BackupOutcome, find: str, reason: str | None) -> BackupOutc
     :param reason: the sentence with which it failed.
     """
     why = reason or without_a_sentence(find)
-    return replace(known, outcome=FAILED, failed_step=find, reason=f"Its backup was not begun. {why}")
+    return replace(known, outcome=FAILED, failed_step=find, reason=f"{NOT_BEGUN} {why}")
 
 
 def _not_success(state: str | None) -> str | None:

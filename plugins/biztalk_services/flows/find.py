@@ -169,18 +169,6 @@ def backup_jobs(
     return services, jobs
 
 
-def shares(jobs: Sequence[BackupJob], size: int, most: int) -> tuple[list[BackupJob], list[list[BackupJob]]]:
-    """The jobs of this run, and those of each further one.
-
-    :param size: how many services a run backs up at the most.
-    :param most: how many further runs one run starts at the most: the last one takes the rest, and splits it again.
-    """
-    mine, *further = [list(jobs[start : start + size]) for start in range(0, max(len(jobs), 1), size)]
-    if len(further) > most:
-        further = [*further[: most - 1], [job for share in further[most - 1 :] for job in share]]
-    return mine, further
-
-
 def _not_told_apart(service: ListedService, same: Sequence[str]) -> str:
     """Why the batches of a service cannot be told from those of another; empty where they can."""
     if service.drain_source is None or len(same) < 2:

@@ -1,4 +1,4 @@
-"""What a person requests: every service, its state, and what the archive has of it; the backups of the catalog."""
+"""What a person requests: every service, its state, and what the archive has of it."""
 
 from __future__ import annotations
 
@@ -115,25 +115,6 @@ def is_overdue(row: dict[str, Any]) -> bool:
 def is_due(row: dict[str, Any]) -> bool:
     """Whether the service of a row was suspended by a run, and had to be resumed by now."""
     return bool(row.get("suspension") and row["suspension"]["due"])
-
-
-def backup_summary(reference: BackupReference) -> dict[str, Any]:
-    """A backup in a list, plain JSON."""
-    return {
-        "backup": reference.container,
-        "account": reference.account,
-        "service": f"{reference.scope}/{reference.service}",
-        "subscription_id": reference.subscription_id,
-        "kind": reference.kind,
-        "edition": reference.edition,
-        "product_version": reference.product_version,
-        "finished_at": reference.finished_at.isoformat(),
-        "items": reference.item_count,
-        "bytes": reference.size,
-        "verified": reference.verification.level,
-        "drained": reference.drain.drained,
-        "label": reference.label,
-    }
 
 
 def _recorded(service: str, records: Records | None, now: datetime) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from biztalk_services.flows.bounded import GivenUpError, await_within, call_within
+from biztalk_services.flows.shared_look import LONGEST_RETRY_AFTER
 from biztalk_services.flows.waits import Ending, Place, Wait
 from biztalk_services.model.errors import BackupServiceError
 
 SHORTEST_INTERVAL = 0.5
-LONGEST_INTERVAL = 30.0
-LONGEST_RETRY_AFTER = 300.0
 
 FIRST_POLL_SECONDS = 30.0
 """How long the poll on the worker may take, which has a worker to itself."""
@@ -29,12 +28,14 @@ class PollGivenUpError(BackupServiceError):
     default_advice = "retry"
 
 
-def next_interval(elapsed_seconds: float, retry_after: float | None = None) -> float:
-    """Seconds until the next poll: short at first, later about a tenth of the time already waited, at most 30 s.
+def next_interval(
+    elapsed_seconds: float, retry_after: float | None = None, longest: float = Wait.longest_interval
+) -> float:
+    """Seconds until the next poll: short at first, later about a tenth of the time already waited, up to the longest.
 
     :param retry_after: seconds that the service requested; waited at least, up to five minutes.
     """
-    interval = min(max(elapsed_seconds / 10, SHORTEST_INTERVAL), LONGEST_INTERVAL)
+    interval = min(max(elapsed_seconds / 10, SHORTEST_INTERVAL), longest)
     return max(interval, min(retry_after or 0.0, LONGEST_RETRY_AFTER))
 
 
@@ -93,7 +94,7 @@ async def poll_until(
     retry_after: float | None = None
     while True:
         now = datetime.now(UTC)
-        interval = next_interval((now - since).total_seconds(), retry_after)
+        interval = next_interval((now - since).total_seconds(), retry_after, wait.longest_interval)
         await asyncio.sleep(max(0.0, min(interval, (deadline - now).total_seconds())))
         began = datetime.now(UTC)
         seconds = _bound(deadline, tolerance.seconds_left(began))

@@ -1,43 +1,134 @@
-"""Which of many services may start: a few at a time, in order, without a lock."""
+"""Which of many services may be suspended for its backup: a few at a time, first come, first served, without a lock.
+
+A service takes a slot from being let through until its suspension record is closed. The open records, of every run and
+every Airflow, are one list of names, which all waits of a process share. Who was just let through has no record yet:
+that is known to this process only, so that with several triggerers, or a new one, for a moment a few more may pass.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar
 
-_ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
-_AT_THE_GATE = {"scheduled", "queued", "running", "deferred", "up_for_retry", "restarting"}
-"""Also those that are about to poll: between a poll and its effect others poll."""
+from biztalk_services.flows.shared_look import Looks, Sessions
+from biztalk_services.flows.waits import Place, Succeeded, Wait
+from biztalk_services.model.run import Run
+
+if TYPE_CHECKING:
+    from biztalk_services.archive.archive import Archive
+    from biztalk_services.archive.suspensions import OpenName
+
+FORGOTTEN_AFTER = 60.0
+"""Seconds after which one that does not ask any more has no place in the line, and one that was let through and has no
+suspension record has no slot: it waits for its batches, or has ended."""
 
 
-def may_start(
-    map_index: int,
-    states: Mapping[str, str | None],
-    *,
-    gate: str,
-    exempt_task_id: str,
-    release_task_id: str,
-    max_parallel: int,
-) -> bool:
-    """Whether the service with this index may pass its gate now.
+@dataclass(frozen=True, order=True)
+class Asker:
+    """One that waits for a slot; their order is that in which they are served.
 
-    A service takes a slot from passing its gate to the end of its last task, but not while it waits in its exempt task.
-    Services that wait at the gate are let in by index; those before this one count as if they had passed. So all that
-    poll the same states come to compatible answers. A service that leaves its exempt task goes on at once, so that for
-    a while there may be more than ``max_parallel``; so does one that comes to the gate while one behind it is let in.
-
-    :param states: task instance states of the run by ``<task id>_<map index>``; a missing one has not started.
-    :param gate: id of the task at which services wait for a slot.
+    :param since: when its run began.
+    :param mark: of its run and subscription (:meth:`biztalk_services.model.run.Run.digest`).
     """
 
-    def takes_a_slot(index: int) -> bool:
-        at_gate, in_exempt, at_release = (
-            states.get(f"{task}_{index}") for task in (gate, exempt_task_id, release_task_id)
-        )
-        if at_release in _ENDED:
-            return False
-        if at_gate == "success":
-            return in_exempt != "deferred"
-        return index < map_index and at_gate in _AT_THE_GATE
+    since: datetime
+    mark: str
 
-    indices = {int(name.rpartition("_")[2]) for name in states if name.rpartition("_")[2].isdigit()}
-    return sum(takes_a_slot(index) for index in indices - {map_index}) < max_parallel
+
+class Ledger:
+    """Who waits, and who was let through and has no suspension record yet. Not for several threads.
+
+    :param clock: seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._waiting: dict[Asker, float] = {}
+        self._let_through: dict[Asker, float] = {}
+
+    def ask(self, asker: Asker) -> None:
+        """Take a place in the line, or keep it."""
+        self._waiting[asker] = self._clock()
+
+    def lets_through(self, asker: Asker, suspended: Collection[str], max_parallel: int) -> bool:
+        """Whether one that has asked may pass now. One that passed, or is suspended, may pass again.
+
+        :param suspended: marks of the open suspension records, read after it has asked.
+        """
+        recently = self._clock() - FORGOTTEN_AFTER
+        self._waiting = {each: at for each, at in self._waiting.items() if at > recently}
+        self._let_through = {
+            each: at for each, at in self._let_through.items() if at > recently and each.mark not in suspended
+        }
+        before = sum(each < asker for each in self._waiting)
+        is_known = asker in self._let_through or asker.mark in suspended
+        if not is_known and len(suspended) + len(self._let_through) + before >= max_parallel:
+            return False
+        self._waiting.pop(asker, None)
+        if asker.mark not in suspended:
+            self._let_through[asker] = self._clock()
+        return True
+
+
+class Slots:
+    """The slots of one archive, for all waits of a process.
+
+    :param open_archive: opens the archive; called again after every failed look.
+    """
+
+    def __init__(self, open_archive: Callable[[], Archive]) -> None:
+        self._sessions = Sessions(open_archive)
+        self._looks: Looks[None, list[OpenName]] = Looks(self._open_names)
+        self._ledger = Ledger()
+        self._lock = Lock()
+
+    def ask(self, asker: Asker, max_parallel: int, longest_suspension: timedelta) -> bool:
+        """Whether one may pass now.
+
+        :param max_parallel: how many services may have a slot.
+        :param longest_suspension: a record that was opened earlier than that takes none.
+        :raises StorageError: the archive was not reached or refused.
+        """
+        with self._lock:
+            self._ledger.ask(asker)
+        names = self._looks.ask(None)
+        earliest = datetime.now(UTC) - longest_suspension
+        suspended = [name.mark for name in names if name.opened_at > earliest]
+        with self._lock:
+            return self._ledger.lets_through(asker, suspended, max_parallel)
+
+    def _open_names(self, _: Collection[None]) -> list[OpenName]:
+        return self._sessions.call(lambda archive: archive.suspensions.open_names())
+
+
+@dataclass
+class SlotWait(Wait):
+    """Waits until a service may be suspended.
+
+    :param slots: opens the slots that it waits for one of.
+    :param run: gives the run that backs it up.
+    :param since: when that began, aware.
+    :param max_parallel: how many services may have a slot.
+    :param longest_suspension: how long a suspension record takes a slot.
+    """
+
+    longest_interval: ClassVar[float] = 2.0
+
+    slots: Callable[[], Slots]
+    run: Callable[[], Run]
+    since: datetime
+    max_parallel: int
+    longest_suspension: timedelta
+
+    def description(self) -> str:
+        return f"a slot ({self.max_parallel} concurrent backups)"
+
+    def poll(self, place: Place) -> Succeeded | None:
+        asker = Asker(self.since, self.run().digest(place.key.subscription_id))
+        if self.slots().ask(asker, self.max_parallel, self.longest_suspension):
+            return Succeeded({"max_parallel": self.max_parallel})
+        return None

@@ -1,5 +1,9 @@
 """What a wait waits for: each polls once, and says whether the wait is over. They only read, but for one that closes
-the suspension records of its run."""
+the suspension records of its run.
+
+An operation is asked for seldom: while a service is between two states its state says enough, and many waits share one
+look at it. A service that settled too soon, or never was between two states, is waited for until its operation ends.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from biztalk_services.drivers.base import Driver
 from biztalk_services.flows.first_numbers import Counter, FirstLook
@@ -17,7 +22,7 @@ from biztalk_services.model.errors import BackupServiceError, OperationNotFoundE
 from biztalk_services.model.log import Logger
 from biztalk_services.model.requests import PROCEED
 from biztalk_services.model.run import Run
-from biztalk_services.model.service import Operation, Phase, Service, ServiceRef
+from biztalk_services.model.service import Operation, Phase, Service, ServiceKey, ServiceRef
 from biztalk_services.model.steps import CONFIRMED, NOT_CONFIRMED, UNKNOWN, FirstNumbers, ReachedState
 
 if TYPE_CHECKING:
@@ -45,18 +50,47 @@ class Failed:
 Ending = Succeeded | Failed
 
 
+class Services(Protocol):
+    """The part of a driver that waits may share (:class:`biztalk_services.flows.shared_look.SharedServices`)."""
+
+    @property
+    def subscription_id(self) -> str: ...
+
+    def get_service(self, ref: ServiceRef) -> Service: ...
+
+    def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation: ...
+
+
 class Place(ServiceAccess):
-    """What a wait polls. Changes of state are logged."""
+    """What a wait polls. Changes of state are logged.
+
+    :param services: opens what its service and operations are read through; None: the driver.
+    """
 
     def __init__(
-        self, service: str, *, driver: Callable[[], Driver], archive: Callable[[], Archive], log: Logger
+        self,
+        service: str,
+        *,
+        driver: Callable[[], Driver],
+        archive: Callable[[], Archive],
+        log: Logger,
+        services: Callable[[], Services] | None = None,
     ) -> None:
         super().__init__(ServiceRef.parse(service), driver, archive, log)
+        self._open_services = services
         self._state: str | None = None
+
+    @cached_property
+    def services(self) -> Services:
+        return self._open_services() if self._open_services else self.driver
+
+    @cached_property
+    def key(self) -> ServiceKey:
+        return ServiceKey(self.services.subscription_id, self.ref)
 
     def service(self) -> Service:
         """The service as it is now; a change of its state is logged."""
-        service = self.driver.get_service(self.ref)
+        service = self.services.get_service(self.ref)
         if service.state != self._state:
             self.log.info("%s is %s", self.ref, service.state)
             self._state = service.state
@@ -67,7 +101,7 @@ class Place(ServiceAccess):
         if operation_id is None:
             return None
         try:
-            return self.driver.get_operation(self.ref, operation_id)
+            return self.services.get_operation(self.ref, operation_id)
         except OperationNotFoundError as error:
             self.log.warning("%s", error)
             return None
@@ -75,6 +109,12 @@ class Place(ServiceAccess):
 
 class Wait(ABC):
     """One kind of wait. Its fields are plain JSON without secrets, so that another process can go on with it."""
+
+    operation_id: str | None = None
+    """The operation that was requested and is waited for; None where none was, or none is known."""
+
+    longest_interval: ClassVar[float] = 30.0
+    """Seconds between two polls, at the most."""
 
     @abstractmethod
     def description(self) -> str:
@@ -129,7 +169,7 @@ class StateWait(Wait):
                 f"Service {self.service} went to {service.state} while waiting for {self.description()}: {reason}. "
                 "Check its operation log; the state chart lists what is allowed from there."
             )
-        return _failure(self.service, place.operation(self.operation_id))
+        return None if _is_moving(service) else _failure(self.service, place.operation(self.operation_id))
 
 
 @dataclass
@@ -160,27 +200,46 @@ class OperationWait(Wait):
     :param operation_id: None when it was adopted without its id. Then, and when the service does not know the id any
         more, what the service itself reports of its last operation counts.
     :param operation_type: type of the operation (``Backup``), as the service reports it.
+    :param under_way: whether the operation was seen to be under way. Otherwise a settled service may be one that has
+        not begun it.
     """
 
     service: str
     operation_id: str | None
     operation_type: str
+    under_way: bool = False
 
     def description(self) -> str:
         return f"operation {self.operation_id or self.operation_type} of service {self.service} to end"
 
     def poll(self, place: Place) -> Ending | None:
-        service = None
-        operation = place.operation(self.operation_id)
-        if operation is None:
+        service = self._service(place)
+        if service and _is_moving(service):
+            self.under_way = True
+            return None
+        operation = place.operation(self.operation_id) or self._reported(service or place.service())
+        if operation is None or operation.result == "InProgress":
+            self.under_way = self.under_way or operation is not None
+            return None
+        if failure := _failure(self.service, operation):
+            return failure
+        if service is None or not self.under_way:
             service = place.service()
-            operation = service.last_operation
-            if operation is None or self.operation_type.lower() not in (operation.operation_type or "").lower():
-                return None
-        if operation.result != "Succeeded":
-            return _failure(self.service, operation)
-        service = service or place.service()
         return None if service.is_transitional else Succeeded(_reached(service))
+
+    def _service(self, place: Place) -> Service | None:
+        """None where there is no such service yet: its restoration may have just begun."""
+        try:
+            return place.service()
+        except ServiceNotFoundError:
+            if self.operation_id is None:
+                raise
+            return None
+
+    def _reported(self, service: Service) -> Operation | None:
+        operation = service.last_operation
+        is_ours = operation and self.operation_type.lower() in (operation.operation_type or "").lower()
+        return operation if is_ours else None
 
 
 @dataclass
@@ -199,6 +258,8 @@ class DeletedWait(Wait):
         except ServiceNotFoundError as error:
             place.log.info("%s", error)
             return Succeeded(ReachedState(None, None, datetime.now(UTC)).to_xcom())
+        if _is_moving(service):
+            return None
         return _failure(self.service, place.operation(self.operation_id) or service.last_operation)
 
 
@@ -314,6 +375,11 @@ WAITS: dict[str, type[Any]] = {
     each.__name__: each for each in (StateWait, ResumedWait, OperationWait, DeletedWait, DrainWait, FirstNumbersWait)
 }
 """The waits that a trigger can go on with, by name."""
+
+
+def _is_moving(service: Service) -> bool:
+    """Whether the service is on its way, as far as documents have its state."""
+    return service.phase is Phase.TRANSITIONAL
 
 
 def _reached(service: Service) -> dict[str, Any]:

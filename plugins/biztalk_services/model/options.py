@@ -13,12 +13,14 @@ from typing import Any
 from biztalk_services.model.redaction import redact
 
 NIGHTLY = "biztalk_nightly_backup"
+BACKUP = "biztalk_backup"
 RESTORE = "biztalk_restore"
 WATCHDOG = "biztalk_watchdog"
 BACKUP_AGE = "biztalk_backup_age"
 CHECK = "biztalk_check_connections"
 EVERY_DAG = (NIGHTLY, RESTORE, WATCHDOG, BACKUP_AGE, CHECK)
-"""The DAGs that options belong to, by their ids."""
+"""The DAGs that options belong to, by their ids. Those of :data:`BACKUP`, whose runs a nightly run starts, are options
+of that."""
 
 SECTION = "biztalk_services"
 """Section of Airflow's configuration."""

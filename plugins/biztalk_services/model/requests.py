@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
 
-from biztalk_services.model.choices import ADDRESS, MOMENT, choice, choices_of
+from biztalk_services.model.choices import ADDRESS, CONNECTION_ID, MOMENT, choice, choices_of
 from biztalk_services.model.errors import InvalidRequestError
 
 REFUSE, PROCEED = "refuse", "proceed"
@@ -31,8 +31,8 @@ LONGEST_DRAIN_MINUTES, LONGEST_APPROVAL_HOURS = 720, 720
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackupRequest:
-    """The choices of a backup run."""
+class NightRequest:
+    """Which services a backup run is for."""
 
     services: tuple[str, ...] = choice(
         (),
@@ -42,6 +42,38 @@ class BackupRequest:
         section="What",
         pattern=ADDRESS,
     )
+    run_for_another_moment: bool = choice(
+        False,
+        "Back up now, though the run is for another moment",
+        "For a backfill, a run by an asset, or a logical date: the backup is one of now all the same.",
+        section="What",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceRequest:
+    """Which service a run of one service is for; a nightly run fills it in."""
+
+    conn_id: str = choice(
+        MISSING, "Connection", "Connection to the subscription of the service.", section="What", pattern=CONNECTION_ID
+    )
+    service: str = choice(MISSING, "Service", "Its address, scope/name.", section="What", pattern=ADDRESS)
+    backup_name: str = choice(
+        MISSING,
+        "Name of the backup",
+        "And of its container, which must not exist: 3 to 63 lower case letters, digits and dashes.",
+        section="What",
+        pattern="^[a-z0-9-]{3,63}$",
+    )
+    problem: str = choice(
+        "", "Known against it", "Why the service must not be backed up; empty: nothing is known.", section="What"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupRequest:
+    """The choices of a backup, the same for every service of a run."""
+
     label: str = choice(
         "",
         "Label",
@@ -63,12 +95,6 @@ class BackupRequest:
         "refused. Empty: no limit.",
         section="What",
         pattern=MOMENT,
-    )
-    run_for_another_moment: bool = choice(
-        False,
-        "Back up now, though the run is for another moment",
-        "For a backfill, a run by an asset, or a logical date: the backup is one of now all the same.",
-        section="What",
     )
     drain_deadline_minutes: int = choice(
         30,

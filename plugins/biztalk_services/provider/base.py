@@ -30,9 +30,6 @@ from biztalk_services.provider.run_checks import refuse_trial
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
 
-BY_SERVICE = "{{ task.service.rpartition('/')[2] }}"
-"""How a mapped step is called in the UI: by its service."""
-
 FAILURE = "failure"
 """XCom key under which a failed task leaves the sentence that says why."""
 
@@ -136,7 +133,6 @@ class ServiceOperator(RetriedOperator):
     lock_lasts = timedelta(0)
 
     def __init__(self, *, service: str, **kwargs: Any) -> None:
-        kwargs.setdefault("map_index_template", BY_SERVICE)
         super().__init__(**kwargs)
         self.service = service
 

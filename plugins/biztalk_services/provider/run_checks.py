@@ -25,7 +25,7 @@ from biztalk_services.model.checks import Check, refuse_if_broken
 _USER_OF_DAGS_TEST = "dag_test"
 
 
-def refuse_backup_run(context: Context, start_window: timedelta, start_before: str = "") -> None:
+def refuse_backup_run(context: Context, start_window: timedelta = timedelta.max, start_before: str = "") -> None:
     """Refuse a backup run that would do something else than what it was started for.
 
     :param start_window: how late a scheduled run may start.

@@ -200,25 +200,18 @@ class Settings:
     )
     completion_window_minutes: int = option(
         240,
-        "An alert is sent when a nightly run takes longer; a service that has no slot by then is given up.",
+        "An alert is sent when a nightly run takes longer; a service whose turn has not come by then is given up.",
         dags=(NIGHTLY,),
         minimum=1,
         maximum=1440,
     )
     max_concurrent_backups: int = option(
         3,
-        "How many services are backed up at the same time. One that had to wait for its batches goes on at once, so "
-        "for a while there may be more.",
+        "How many services may be suspended at the same time for their backups. One that had to wait for its batches "
+        "goes on at once, so for a while there may be more.",
         dags=(NIGHTLY,),
         minimum=1,
         maximum=64,
-    )
-    max_services_per_run: int = option(
-        100,
-        "How many services one run backs up; for more of them it starts further runs.",
-        dags=(NIGHTLY,),
-        minimum=1,
-        maximum=1000,
     )
     drain_deadline_minutes: int = option(
         30,
@@ -364,6 +357,12 @@ class Settings:
         return timedelta(minutes=self.completion_window_minutes)
 
     @property
+    def max_active_backups(self) -> int:
+        """How many services have a run at the same time: as many again as may be suspended, ten at least, so that the
+        next ones are checked beforehand, and those that wait for their batches are in nobody's way."""
+        return self.max_concurrent_backups + max(self.max_concurrent_backups, 10)
+
+    @property
     def longest_wait_before_suspension(self) -> timedelta:
         """How long a service may wait for its slot and its batches."""
         return timedelta(minutes=self.completion_window_minutes + self.drain_deadline_minutes) + _MARGIN
@@ -374,6 +373,11 @@ class Settings:
         return timedelta(
             minutes=self.suspend_deadline_minutes + self.backup_deadline_minutes + self.resume_deadline_minutes
         )
+
+    @property
+    def longest_service_run(self) -> timedelta:
+        """How long the run of a service may take that begins at the end of the window."""
+        return self.longest_wait_before_suspension + self.longest_suspension
 
     @property
     def longest_step(self) -> timedelta:

@@ -1,16 +1,18 @@
-"""The task groups of the DAGs: the backup of a service, and the replacement or deletion of one before a restore."""
+"""The tasks of a backup, and of the replacement or deletion of a service before a restore."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, TaskGroup, task_group
+from airflow.sdk import BaseOperator, TaskGroup
 
 from biztalk_services.model.requests import RECORD, REFUSE
 from biztalk_services.provider.operators.backup import (
     CheckBackupOperator,
+    CheckServiceRunOperator,
     PublishBackupOperator,
     RecheckBatchesOperator,
     RecordInventoryOperator,
@@ -35,6 +37,11 @@ from biztalk_services.provider.settings import Settings
 INSIST = 70
 """Tries of the steps that must not leave a service suspended: with the growing delays, more than an hour."""
 
+_RESUME, _SUSPENDED, _BESIDE, _SUSPEND, _BEHIND, _BEFORE, _FIRST = 1000, 900, 700, 600, 500, 400, 300
+"""Priorities of the steps of a backup: what brings a suspended service back goes before what suspends the next one, and
+that before what can wait. All other steps have :data:`_OTHER`."""
+_OTHER = 800
+
 
 def default_args(settings: Settings) -> dict[str, Any]:
     """What the tasks of backups and restores have in common: how they are retried, what they work with."""
@@ -49,6 +56,8 @@ def default_args(settings: Settings) -> dict[str, Any]:
         "archive": settings.archive,
         "lock_minutes": settings.longest_step.total_seconds() / 60,
         "error_tolerance_seconds": settings.poll_error_tolerance_seconds,
+        "priority_weight": _OTHER,
+        "weight_rule": "absolute",
     }
 
 
@@ -66,75 +75,47 @@ class BackupTasks:
     publish: BaseOperator
 
 
-@dataclass(frozen=True)
-class BackupGroup:
-    """A mapped task group that backs services up, one instance a service.
+def service_backup(settings: Settings, problems: Sequence[str]) -> None:
+    """Make the tasks of the run of one service, out of its form: check, wait for a slot, drain, suspend, back
+    up, resume; beside that record what it holds, and beside the resumption verify and publish.
 
-    :param steps: ids of its tasks
-    :param quiesced: the task after which a service is quiesced
-    :param resume: the task after which it is resumed; no arrow from the group leads behind it, for it is a teardown
-    :param publish: the task that publishes the backup reference
-    :param record: the task that records the inventory
+    :param problems: sentences about bad options; with any of them the run is refused before anything is done
     """
+    backup = backup_tasks(
+        settings,
+        reason="backup",
+        backup_name="{{ params.backup_name }}",
+        backup_label="{{ params.label or '' }}",
+        kind="{{ params.kind }}",
+        drain={
+            "deadline_minutes": "{{ params.drain_deadline_minutes }}",
+            "unknown_batches_policy": "{{ params.unknown_batches_policy }}",
+            "batches_are_empty": "{{ params.batches_are_empty }}",
+        },
+        refilled_batches_policy="{{ params.refilled_batches_policy }}",
+        check=CheckServiceRunOperator,
+        problem="{{ params.problem or '' }}",
+        start_before="{{ params.start_before or '' }}",
+        problems=problems,
+    )
+    slot = SlotSensor(
+        task_id="wait_for_slot",
+        max_parallel=settings.max_concurrent_backups,
+        deadline_minutes=settings.completion_window_minutes,
+        longest_suspension_minutes=settings.longest_suspension.total_seconds() / 60,
+        retries=1,
+        priority_weight=_BEFORE,
+    )
+    resume = ResumeServiceOperator(
+        task_id="resume",
+        suspension=backup.suspend.output,
+        deadline_minutes=settings.resume_deadline_minutes,
+        retries=INSIST,
+        priority_weight=_RESUME,
+    ).as_teardown(setups=backup.suspend)
 
-    group: Any
-    steps: tuple[str, ...]
-    quiesced: BaseOperator
-    resume: BaseOperator
-    publish: BaseOperator
-    record: BaseOperator
-
-
-def backup_group(settings: Settings, services: BaseOperator) -> BackupGroup:
-    """Backs each found service up, a few at a time: check, wait for a slot, drain, suspend, back up, resume; beside
-    that record what it holds, and beside the resumption verify and publish.
-
-    :param services: the task that found the services
-    """
-    tasks: dict[str, Any] = {}
-
-    def found(field: str) -> str:
-        # The mapped argument of the group would say the same, and draw a line from that task to every single step.
-        return f"{{{{ ti.xcom_pull(task_ids='{services.task_id}')[ti.map_index]['{field}'] }}}}"
-
-    @task_group(group_id="service", default_args=_of(found("service")) | {"conn_id": found("conn_id")})
-    def back_up_service(job: dict[str, str]) -> None:
-        backup = backup_tasks(
-            settings,
-            reason="backup",
-            backup_name=found("backup_name"),
-            backup_label="{{ params.label or '' }}",
-            problem=found("problem"),
-            kind="{{ 'nightly' if dag_run.run_type == 'scheduled' else params.kind }}",
-            drain={
-                "deadline_minutes": "{{ params.drain_deadline_minutes }}",
-                "unknown_batches_policy": "{{ params.unknown_batches_policy }}",
-                "batches_are_empty": "{{ params.batches_are_empty }}",
-            },
-            refilled_batches_policy="{{ params.refilled_batches_policy }}",
-        )
-        slot = SlotSensor(
-            task_id="wait_for_slot",
-            exempt_task_id=backup.drain.task_id,
-            release_task_id="service.resume",
-            max_parallel=settings.max_concurrent_backups,
-            deadline_minutes=settings.completion_window_minutes,
-        )
-        resume = ResumeServiceOperator(
-            task_id="resume",
-            suspension=backup.suspend.output,
-            deadline_minutes=settings.resume_deadline_minutes,
-            retries=INSIST,
-        ).as_teardown(setups=backup.suspend)
-
-        backup.check >> slot >> backup.drain
-        [backup.finished, backup.recheck] >> resume
-        tasks.update(quiesced=backup.quiesced, resume=resume, publish=backup.publish, record=backup.record)
-
-    group = back_up_service.expand(job=services.output)
-    tasks_in_order = services.dag.topological_sort()  # type: ignore[no-untyped-call]  # Airflow's own lacks the types
-    steps = tuple(task.task_id for task in tasks_in_order if task.task_id.startswith("service."))
-    return BackupGroup(group, steps, **tasks)
+    backup.check >> slot >> backup.drain
+    [backup.finished, backup.recheck] >> resume
 
 
 def replace_group(settings: Settings, *, service: str, plan: BaseOperator) -> tuple[BaseOperator, ...]:
@@ -161,6 +142,7 @@ def replace_group(settings: Settings, *, service: str, plan: BaseOperator) -> tu
         )
         resume = ResumeUnlessDeletedOperator(
             task_id="resume_unless_deleted",
+            priority_weight=_RESUME,
             suspension=backup.suspend.output,
             deleted=deleted.output,
             deadline_minutes=settings.resume_deadline_minutes,
@@ -194,28 +176,34 @@ def backup_tasks(
     kind: str,
     drain: dict[str, Any],
     refilled_batches_policy: str,
-    problem: str = "",
+    check: type[CheckBackupOperator] = CheckBackupOperator,
+    **checked: Any,
 ) -> BackupTasks:
-    """Make the tasks of a backup, inside a task group that gives them their service, and order those that
-    always follow each other: from the drain to the publication, with the check left in front for the caller to order.
-    Between the suspension and the resumption stands nothing that could stand elsewhere.
+    """Make the tasks of a backup, whose default arguments give them their service, and order those that always follow
+    each other: from the drain to the publication, with the check left in front for the caller to order. Between the
+    suspension and the resumption stands nothing that could stand elsewhere.
 
     :param reason: what the service is suspended for
-    :param problem: why a service must not be backed up; empty: nothing is known against it
     :param drain: how to wait for batches: further arguments of :class:`biztalk_services.provider.sensors.DrainSensor`
+    :param check: the operator that checks whether the backup is allowed; ``checked``: further arguments of it
     """
-    check = CheckBackupOperator(
+    first = check(
         task_id="check_backup",
         backup_name=backup_name,
         backup_label=backup_label,
-        problem=problem,
         lock_minutes=settings.longest_wait_before_suspension.total_seconds() / 60,
+        priority_weight=_FIRST,
+        **checked,
     )
     drained = DrainSensor(
-        task_id="wait_until_drained", error_tolerance_seconds=settings.drain_error_tolerance_seconds, **drain
+        task_id="wait_until_drained",
+        error_tolerance_seconds=settings.drain_error_tolerance_seconds,
+        priority_weight=_BEFORE,
+        **drain,
     )
     suspend = SuspendServiceOperator(
         task_id="suspend",
+        priority_weight=_SUSPEND,
         backup_name=backup_name,
         reason=reason,
         resume_within_minutes=settings.longest_suspension.total_seconds() / 60,
@@ -224,30 +212,39 @@ def backup_tasks(
     suspend.as_setup()  # type: ignore[no-untyped-call]  # Airflow's own lacks the types
     quiesced = ServiceStateSensor(
         task_id="wait_until_suspended",
+        priority_weight=_SUSPENDED,
         expected=_value(suspend, "expected_state"),
         operation_id=_value(suspend, "operation_id"),
         deadline_minutes=settings.suspend_deadline_minutes,
     )
     recheck = RecheckBatchesOperator(
         task_id="recheck_batches",
+        priority_weight=_BESIDE,
         refilled_batches_policy=refilled_batches_policy,
         execution_timeout=timedelta(minutes=1),
     )
-    start = StartBackupOperator(task_id="back_up", backup_name=backup_name, quiesced=quiesced.output)
+    start = StartBackupOperator(
+        task_id="back_up", priority_weight=_SUSPENDED, backup_name=backup_name, quiesced=quiesced.output
+    )
     finished = OperationSensor(
         task_id="wait_for_backup",
+        priority_weight=_SUSPENDED,
         operation_id=_value(start, "operation_id"),
         operation_type="Backup",
         deadline_minutes=settings.backup_deadline_minutes,
     )
     record = RecordInventoryOperator(
-        task_id="record_inventory", backup_name=backup_name, execution_timeout=timedelta(minutes=5)
+        task_id="record_inventory",
+        priority_weight=_BESIDE,
+        backup_name=backup_name,
+        execution_timeout=timedelta(minutes=5),
     )
-    verify = VerifyBackupOperator(task_id="verify_backup", backup_name=backup_name)
+    verify = VerifyBackupOperator(task_id="verify_backup", priority_weight=_BEHIND, backup_name=backup_name)
     publish = PublishBackupOperator(
         task_id="publish_reference",
+        priority_weight=_BEHIND,
         evidence={
-            "checked": check.task_id,
+            "checked": first.task_id,
             "drained": drained.task_id,
             "rechecked": recheck.task_id,
             "started": start.task_id,
@@ -262,7 +259,7 @@ def backup_tasks(
     drained >> suspend >> quiesced >> [start, recheck, record]
     start >> finished >> verify
     [verify, recheck, record] >> publish
-    return BackupTasks(check, drained, suspend, quiesced, recheck, finished, record, publish)
+    return BackupTasks(first, drained, suspend, quiesced, recheck, finished, record, publish)
 
 
 def _delete_tasks(settings: Settings, plan: BaseOperator, **backed_up: Any) -> tuple[BaseOperator, BaseOperator]:

@@ -19,7 +19,7 @@ from typing import Any
 from azure.core.exceptions import ResourceExistsError
 from biztalk_services.archive.errors import BackupDamagedError
 from biztalk_services.archive.storage import StorageAccount
-from biztalk_services.drivers.base import BackupTarget, Capability, DriverInfo, RestoreProposal
+from biztalk_services.drivers.base import BackupTarget, Capability, DriverInfo, FindService, RestoreProposal
 from biztalk_services.drivers.registry import Connections, ConnectionValues
 from biztalk_services.model.backup import BackupContent, BackupReference, NotIncluded, StoredBlob
 from biztalk_services.model.checks import Check
@@ -126,6 +126,9 @@ class RegisterDriver:
             etag=register["etag"],
             raw_state=state,
         )
+
+    def read_services(self, scope: str | None) -> FindService:
+        return self.get_service
 
     def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:
         if operation_id.startswith(_OURS):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from biztalk_services.drivers.base import BackupTarget, DriverInfo, RestoreProposal
+from biztalk_services.drivers.base import BackupTarget, DriverInfo, FindService, RestoreProposal
 from biztalk_services.drivers.biztalk.backup_rules import backup_checks
 from biztalk_services.drivers.biztalk.connection_strings import tracking_database
 from biztalk_services.drivers.biztalk.entities import ENTITY_SETS, inventory_of, protocol_settings_of
@@ -58,6 +58,9 @@ class BizTalkDriver:
 
     def get_service(self, ref: ServiceRef) -> Service:
         return self.client.get_service(ref)
+
+    def read_services(self, scope: str | None) -> FindService:
+        return self.client.read_services(scope)
 
     def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:
         return self.client.get_operation(ref, operation_id)

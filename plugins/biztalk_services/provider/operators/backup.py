@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -28,6 +28,8 @@ from biztalk_services.model.steps import (
 )
 from biztalk_services.provider.assets import BACKUPS
 from biztalk_services.provider.base import LockingOperator, ServiceOperator
+from biztalk_services.provider.misconfigured import refuse_bad_options
+from biztalk_services.provider.run_checks import refuse_backup_run
 
 KINDS = get_args(BackupKind)
 _READ: dict[str, Any] = {
@@ -100,6 +102,29 @@ class CheckBackupOperator(_BackupOperator, LockingOperator):
     def run_step(self, context: Context) -> CheckedBackup:
         label = self.backup_label or None
         return flow.check_backup(self.job(context), self.backup_name, label=label, problem=self.problem)
+
+
+class CheckServiceRunOperator(CheckBackupOperator):
+    """The first step of the run of one service: refuses a run that breaks a rule of
+    :mod:`biztalk_services.flows.run_rules`, then checks the backup.
+
+    XCom and idempotency: as :class:`CheckBackupOperator`.
+
+    :param start_before: date and time with time zone after which the run is refused; empty: no limit
+    :param problems: sentences about bad options; with any of them the run is refused
+    """
+
+    template_fields = (*CheckBackupOperator.template_fields, "start_before")
+
+    def __init__(self, *, start_before: str = "", problems: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.start_before = start_before
+        self.problems = list(problems)
+
+    def run_step(self, context: Context) -> CheckedBackup:
+        refuse_bad_options(self.problems)
+        refuse_backup_run(context, start_before=self.start_before)
+        return super().run_step(context)
 
 
 class RecheckBatchesOperator(ServiceOperator):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import Context
 
 from biztalk_services.drivers.base import Driver
-from biztalk_services.flows import backup_report, restore_report
+from biztalk_services.flows import backup_report, night, restore_report
 from biztalk_services.flows.backup_report import BackupOutcome, BackupsFailedError
 from biztalk_services.flows.restore_report import RestoreFailedError, RestoreResults, RestoreSteps
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.options import BACKUP
 from biztalk_services.model.plan import RestorePlan
-from biztalk_services.model.run import RunState
+from biztalk_services.model.run import Run
 from biztalk_services.model.service import Phase, Service, ServiceKey, ServiceRef
 from biztalk_services.model.steps import (
     UNKNOWN,
@@ -30,10 +31,11 @@ from biztalk_services.model.steps import (
     RecordedInventory,
     decode_xcom,
 )
+from biztalk_services.provider import service_runs
 from biztalk_services.provider.alerts import AlertNotifier
-from biztalk_services.provider.base import FAILURE, RetriedOperator, run_of, run_state
+from biztalk_services.provider.base import FAILURE, RetriedOperator, run_of
 from biztalk_services.provider.hook import driver_for
-from biztalk_services.provider.operators.find import ALL_SERVICES, FURTHER, UNREAD
+from biztalk_services.provider.operators.find import ALL_SERVICES, UNREAD
 from biztalk_services.provider.operators.restore import DIFFERENCES, NUMBERS
 
 if TYPE_CHECKING:
@@ -41,14 +43,6 @@ if TYPE_CHECKING:
 
 
 class _ReportOperator(RetriedOperator):
-    """
-    :param steps: ids of the steps, in their order
-    """
-
-    def __init__(self, *, steps: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.steps = list(steps)
-
     def execute(self, context: Context) -> Any:
         try:
             return super().execute(context)
@@ -59,69 +53,43 @@ class _ReportOperator(RetriedOperator):
             context["ti"].xcom_push(key=FAILURE, value=f"The report could not be made ({type(error).__name__}).")
             raise
 
-    def states(self, ti: Any) -> Mapping[str, str | None]:
-        """State of each step; those of mapped ones by ``<task id>_<map index>``."""
-        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=self.steps, run_ids=[ti.run_id])
-        return dict(states.get(ti.run_id, {}))
-
-    def release(self, ti: Any, services: Iterable[ServiceKey]) -> None:
-        """Release the locks of this run. One that cannot be released expires, because its run has ended."""
+    def release(self, services: Mapping[ServiceKey, Run]) -> None:
+        """Release the locks that these runs have. One that cannot be released expires, because its run has ended."""
         try:
             locks = self.open_archive().locks
-            for service in services:
-                locks.release(service, run_of(ti))
+            for service, run in services.items():
+                locks.release(service, run)
         except BackupServiceError as error:
             self.log.warning("%s", error)
 
 
 class ReportBackupsOperator(_ReportOperator):
-    """Reports for each service of the run what happened; fails the run when one was not backed up or not resumed, when
-    a published reference is lost, when there was no service, when a subscription or an entry of its list could not be
-    read, or when a further run could not be started.
+    """Reports for each service of a nightly run what happened; fails the run when one was not backed up or not resumed,
+    when a published reference is lost, when there was no service, or when a subscription or an entry of its list could
+    not be read.
 
     XCom: a list of :class:`biztalk_services.flows.backup_report.BackupOutcome`, pushed before the run is failed.
 
-    **Idempotency:** only reads, and releases the locks of the run.
+    **Idempotency:** only reads, writes once how the night ended, and releases the locks of the runs.
 
     :param find: id of the task that found the services
-    :param steps: ids of the steps of a service, in their order
-    :param quiesced: the step after which the service was quiesced
-    :param resumed: the step after which it was resumed
-    :param published: the step that published the backup reference
-    :param recorded: the step that recorded the inventory
-    :param further: the task that planned further runs for the services that are too many for this one
-    :param further_started: the mapped task that started those
+    :param back_up: id of the task that backed them up
     """
 
-    def __init__(
-        self,
-        *,
-        find: str,
-        quiesced: str,
-        resumed: str,
-        published: str,
-        recorded: str,
-        further: str | None = None,
-        further_started: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, find: str, back_up: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.further = further
-        self.further_started = further_started
         self.find = find
-        self.quiesced = quiesced
-        self.resumed = resumed
-        self.published = published
-        self.recorded = recorded
+        self.back_up = back_up
 
     def run_step(self, context: Context) -> None:
         ti = context["ti"]
         chosen = ti.xcom_pull(task_ids=self.find, key=ALL_SERVICES)
         if chosen is None:
             raise BackupsFailedError(self._not_found(ti))
-        services, states = [ChosenService.from_xcom(each) for each in chosen], self.states(ti)
+        services = [ChosenService.from_xcom(each) for each in chosen]
         jobs = [BackupJob.from_xcom(each) for each in ti.xcom_pull(task_ids=self.find) or []]
-        indices = {(job.conn_id, job.service): (index, job) for index, job in enumerate(jobs)}
+        runs = {(job.conn_id, job.service): (service_runs.service_run_id(ti.run_id, job), job) for job in jobs}
+        states = service_runs.step_states([run_id for run_id, _ in runs.values()])
         drivers = {conn_id: cache(opened) for conn_id, opened in self.drivers().items()}
         listed = cache(lambda conn_id: self._listed(drivers.get(conn_id) or partial(driver_for, conn_id)))
         archive = cache(self.open_archive)
@@ -129,7 +97,7 @@ class ReportBackupsOperator(_ReportOperator):
             self._outcome(
                 ti,
                 service,
-                indices.get((service.conn_id, service.service)),
+                runs.get((service.conn_id, service.service)),
                 states,
                 self._service_now(
                     service.service,
@@ -145,42 +113,34 @@ class ReportBackupsOperator(_ReportOperator):
             has_failed = outcome.outcome == backup_report.FAILED
             log = self.log.error if has_failed else self.log.warning if outcome.lacking else self.log.info
             log(outcome.sentence())
+        night.end_night(archive, run_of(ti), outcomes)
         self.release(
-            ti, [ServiceKey(service.subscription_id, ServiceRef.parse(service.service)) for service in services]
+            {
+                ServiceKey(service.subscription_id, ServiceRef.parse(service.service)): self._run(ti, run_id)
+                for service in services
+                for run_id, _ in filter(None, [runs.get((service.conn_id, service.service))])
+            }
         )
-        unread = ti.xcom_pull(task_ids=self.find, key=UNREAD) or []
-        backup_report.require_success(outcomes, [*unread, *self._further_runs(ti)])
+        backup_report.require_success(outcomes, ti.xcom_pull(task_ids=self.find, key=UNREAD) or [])
+
+    @staticmethod
+    def _run(ti: Any, run_id: str) -> Run:
+        return replace(run_of(ti), dag_id=BACKUP, run_id=run_id)
 
     def _not_found(self, ti: Any) -> str:
         """What is said when it is not known which services the run has."""
         reason = ti.xcom_pull(task_ids=self.find, key=FAILURE) or backup_report.without_a_sentence(self.find)
-        if any(state not in backup_report.NOT_RUN for state in self.states(ti).values()):
-            return f"The services of the run could not be found, after steps had been carried out before. {reason}"
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[self.back_up], run_ids=[ti.run_id])
+        if states.get(ti.run_id, {}).get(self.back_up) not in backup_report.NOT_RUN:
+            return f"The services of the run could not be found, after some had been backed up before. {reason}"
         return f"The services of the run could not be found, and nothing was done. {reason}"
-
-    def _further_runs(self, ti: Any) -> Iterator[str]:
-        """A sentence for each further run that could not be started; those that follow are logged."""
-        shares = ti.xcom_pull(task_ids=self.find, key=FURTHER) or []
-        if not (shares and self.further and self.further_started):
-            return
-        planned = ti.xcom_pull(task_ids=self.further) or []
-        for index, share in enumerate(shares):
-            run_id = planned[index]["trigger_run_id"] if index < len(planned) else None
-            # The run itself, and no state of a step: one that a person has prevented is skipped, too.
-            if run_id and run_state(ti, replace(run_of(ti), run_id=run_id)) is not RunState.UNKNOWN:
-                self.log.info("Run %s backs up %d more services when this one has ended.", run_id, len(share))
-            else:
-                yield (
-                    f"Run {run_id or '(not planned)'}, which was to back up {len(share)} more services from {share[0]} "
-                    f"to {share[-1]}, could not be started. See the log of {self.further_started}, and clear that task."
-                )
 
     def _outcome(
         self,
         ti: Any,
         service: ChosenService,
-        index_and_job: tuple[int, BackupJob] | None,
-        states: Mapping[str, str | None],
+        run_and_job: tuple[str, BackupJob] | None,
+        states: Mapping[str, Mapping[str, str | None]],
         now: Service | None,
         archive: Callable[[], Archive],
     ) -> BackupOutcome:
@@ -195,38 +155,36 @@ class ReportBackupsOperator(_ReportOperator):
         )
         if not service.has_backups:
             return known
-        if index_and_job is None:
-            return backup_report.not_begun(known, self.find, ti.xcom_pull(task_ids=self.find, key=FAILURE))
-        index, job = index_and_job
-
-        def pulled(step: str, key: str = "return_value") -> Any:
-            return decode_xcom(ti.xcom_pull(task_ids=step, key=key, map_indexes=index))
-
-        quiesced, resumed, recorded = map(pulled, (self.quiesced, self.resumed, self.recorded))
+        for step in (self.find, self.back_up):
+            if run_and_job is None or (step == self.back_up and run_and_job[0] not in states):
+                return backup_report.not_begun(known, step, ti.xcom_pull(task_ids=step, key=FAILURE))
+        assert run_and_job
+        run_id, job = run_and_job
+        left = partial(service_runs.left, run_id)
+        quiesced, resumed, recorded = map(left, (service_runs.QUIESCED, service_runs.RESUMED, service_runs.RECORDED))
         return backup_report.backup_outcome(
             known,
-            self.steps,
-            {step: states.get(f"{step}_{index}") for step in self.steps},
-            published_by=self.published,
-            resumed_by=self.resumed,
-            reference=self._published_reference(ti, job, pulled(self.published), bool(quiesced), archive),
+            service_runs.STEPS,
+            states[run_id],
+            published_by=service_runs.PUBLISHED,
+            resumed_by=service_runs.RESUMED,
+            reference=self._published_reference(self._run(ti, run_id), job, bool(quiesced), archive),
             quiesced=ReachedState.from_xcom(quiesced) if quiesced else None,
             resumed=ReachedState.from_xcom(resumed) if resumed else None,
             recorded=RecordedInventory.from_xcom(recorded) if recorded else None,
             is_running=bool(now and now.phase is Phase.RUNNING),
-            has_result=lambda step: pulled(step) is not None and pulled(step, FAILURE) is None,
-            failure_of=lambda step: pulled(step, FAILURE),
+            has_result=lambda step: left(step) is not None and left(step, FAILURE) is None,
+            failure_of=lambda step: left(step, FAILURE),
             archive=archive,
         )
 
     def _published_reference(
-        self, ti: Any, job: BackupJob, left: Any, is_begun: bool, archive: Callable[[], Archive]
+        self, run: Run, job: BackupJob, is_begun: bool, archive: Callable[[], Archive]
     ) -> BackupReference | None:
-        """The reference of this run's backup: what the step has left, else what the catalog has. The step may have
-        been ended between the two, and what it has left may be of another service, which had its place before."""
-        reference = BackupReference.from_dict(left) if left else None
-        if reference and reference.container == job.backup_name:
-            return reference
+        """The reference of a run's backup: what the step has left, else what the catalog has: the step may have been
+        ended between the two."""
+        if left := service_runs.left(run.run_id, service_runs.PUBLISHED):
+            return BackupReference.from_dict(left)
         if not is_begun:
             return None
         try:
@@ -234,7 +192,7 @@ class ReportBackupsOperator(_ReportOperator):
         except BackupServiceError as error:
             self.log.info("No published reference of %s: %s", job.backup_name, error)
             return None
-        return reference if reference.run == run_of(ti) else None
+        return reference if reference.run == run else None
 
     def _listed(self, driver: Callable[[], Driver]) -> dict[str, Service]:
         """The services of a subscription by their addresses in lower case, read once for all of them."""
@@ -261,6 +219,7 @@ class ReportRestoreOperator(_ReportOperator):
 
     **Idempotency:** a record is never overwritten.
 
+    :param steps: ids of the steps, in their order
     :param changes: ids of those that change something
     :param deletions: id of a step that deletes the existing service -> that of the wait until it is deleted
     :param required: ids of those that all have to succeed before the service counts as restored
@@ -271,6 +230,7 @@ class ReportRestoreOperator(_ReportOperator):
     def __init__(
         self,
         *,
+        steps: Sequence[str],
         changes: Sequence[str],
         deletions: Mapping[str, str],
         required: Sequence[str],
@@ -279,7 +239,7 @@ class ReportRestoreOperator(_ReportOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.restore_steps = RestoreSteps(
-            all=self.steps,
+            all=list(steps),
             changes=list(changes),
             deletions=dict(deletions),
             required=list(required),
@@ -293,7 +253,9 @@ class ReportRestoreOperator(_ReportOperator):
         results = self._results(context, plan)
         outcome = restore_report.restore_outcome(
             self.restore_steps,
-            self.states(ti),
+            ti.get_task_states(dag_id=ti.dag_id, task_ids=list(self.restore_steps.all), run_ids=[ti.run_id]).get(
+                ti.run_id, {}
+            ),
             results,
             driver=self.connect,
             archive=self.open_archive,
@@ -311,7 +273,7 @@ class ReportRestoreOperator(_ReportOperator):
                 log=self.log,
             )
         if results.plan:
-            self.release(ti, [results.plan.target_key])
+            self.release({results.plan.target_key: run_of(ti)})
         if outcome.outcome in (restore_report.FAILED, restore_report.REFUSED):
             raise RestoreFailedError(outcome.reason)
         self.log.info(outcome.reason)

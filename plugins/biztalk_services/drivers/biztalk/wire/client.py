@@ -119,13 +119,7 @@ class BizTalkServicesClient:
         :raises BackupServiceError: the request was rejected, the service is unreachable or the response is no list;
             so every read.
         """
-        action = f"list the services of subscription {self.subscription_id}"
-
-        def parse(root: Element) -> tuple[list[Service], list[Unread]]:
-            unread: list[Unread] = []
-            return parse_services(root, unread.append), unread
-
-        services, unread = self._read("/cloudservices", action, parse, max_bytes=MAX_LIST_BYTES)
+        services, unread = self._list()
         for entry in unread:
             (on_unread or log.warning)(str(entry))
         return sorted(services, key=lambda service: service.ref)
@@ -144,6 +138,25 @@ class BizTalkServicesClient:
         except ServiceNotFoundError as error:
             pause(1, 2, error)
         return self._get_service(address)
+
+    def read_services(self, cloud_service: str | None) -> Callable[[ServiceRef], Service]:
+        """All services of a cloud service, None: of the subscription, in one request. What is returned gives each as
+        it was then, and raises as :meth:`get_service`; nothing is read a second time.
+
+        :raises ServiceNotFoundError: there is no such cloud service.
+        """
+        services, unread = self._list() if cloud_service is None else self._cloud_service(cloud_service)
+
+        def find(address: ServiceRef) -> Service:
+            scope = address.scope.lower()
+            in_scope = [service for service in services if service.ref.scope.lower() == scope]
+            try:
+                return _found(address, in_scope, [entry for entry in unread if entry.may_be_in(scope)])
+            except UnreadableError as error:
+                action = self._server.describe(f"read service {address}")
+                raise UnexpectedResponseError(f"{action} failed: {error}. Retry later.") from None
+
+        return find
 
     def get_operation(self, address: ServiceRef, operation_id: str) -> Operation:
         """Status of an operation, from the service (dn232425), or the subscription (ee460783) when that returns 404.
@@ -266,26 +279,18 @@ class BizTalkServicesClient:
         return self._change("DELETE", target, action, client_request_id, if_match=if_match, mapping=_DELETE)
 
     def _get_service(self, address: ServiceRef) -> Service:
-        target = f"/cloudservices/{quote(address.scope, safe='')}"
+        def parse(root: Element) -> Service:
+            return _found(address, *_services(root))
 
-        def parse(root: Element) -> list[Service]:
-            unread: list[Unread] = []
-            services = parse_services(root, unread.append)
-            named = any(service.ref.name.lower() == address.name.lower() for service in services)
-            for entry in unread:
-                if entry.name.lower() == address.name.lower() or (not named and entry.may_be(address)):
-                    raise UnreadableError(str(entry).rstrip("."))
-            return services
+        return self._read(_cloud_service(address.scope), f"read service {address}", parse)
 
-        services = self._read(target, f"read service {address}", parse)
-        for service in services:
-            if service.ref.name.lower() == address.name.lower():
-                return service
-        names = ", ".join(service.ref.name for service in services) or "none"
-        raise ServiceNotFoundError(
-            f"Cloud service {address.scope} holds no BizTalk service {address.name} (it holds: {names}). "
-            "Correct the address; the service may also have been deleted."
-        )
+    def _cloud_service(self, name: str) -> tuple[list[Service], list[Unread]]:
+        action = f"read the services of cloud service {name}"
+        return self._read(_cloud_service(name), action, _services, max_bytes=MAX_LIST_BYTES)
+
+    def _list(self) -> tuple[list[Service], list[Unread]]:
+        action = f"list the services of subscription {self.subscription_id}"
+        return self._read("/cloudservices", action, _services, max_bytes=MAX_LIST_BYTES)
 
     def _read(
         self, target: str, action: str, parse: Callable[[Element], T], *, max_bytes: int = MAX_RESPONSE_BYTES
@@ -326,6 +331,31 @@ class BizTalkServicesClient:
         )
 
 
+def _services(root: Element) -> tuple[list[Service], list[Unread]]:
+    unread: list[Unread] = []
+    return parse_services(root, unread.append), unread
+
+
+def _found(address: ServiceRef, services: list[Service], unread: list[Unread]) -> Service:
+    """The service of this name among those of its cloud service.
+
+    :raises UnreadableError: an entry that cannot be read is, or may be, its own.
+    :raises ServiceNotFoundError: there is none.
+    """
+    name = address.name.lower()
+    service = next((each for each in services if each.ref.name.lower() == name), None)
+    for entry in unread:
+        if entry.name.lower() == name or (service is None and entry.may_be(address)):
+            raise UnreadableError(str(entry).rstrip("."))
+    if service:
+        return service
+    names = ", ".join(each.ref.name for each in services) or "none"
+    raise ServiceNotFoundError(
+        f"Cloud service {address.scope} holds no BizTalk service {address.name} (it holds: {names}). "
+        "Correct the address; the service may also have been deleted."
+    )
+
+
 def _restore_remedy(status: int, message: str) -> str | None:
     if status == 404:
         return "A restore requires a cloud service that exists; check subscription id and cloud service."
@@ -354,6 +384,10 @@ _RESTORE = ErrorMapping(
     remedy=_restore_remedy,
 )
 _DELETE = ErrorMapping(recheck="Check whether the service still exists")
+
+
+def _cloud_service(name: str) -> str:
+    return f"/cloudservices/{quote(name, safe='')}"
 
 
 def _resource(address: ServiceRef, query: str = "") -> str:

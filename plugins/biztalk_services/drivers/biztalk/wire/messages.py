@@ -60,6 +60,10 @@ class Unread:
             what = f"a service of cloud service {self.scope}" if self.scope else "a cloud service"
         return f"{what[0].upper()}{what[1:]} in the list of services cannot be read: {self.reason}."
 
+    def may_be_in(self, scope: str) -> bool:
+        """Whether this may be an entry of a cloud service: it is in it, or in one without a name that one can have."""
+        return self.scope.lower() == scope.lower() or not _is_resource_name(self.scope)
+
     def may_be(self, ref: ServiceRef) -> bool:
         """Whether this may be the entry of a service: it has its name, or none that a service can have."""
         return self.name.lower() == ref.name.lower() or not _is_resource_name(self.name)

@@ -1,0 +1,182 @@
+"""One look for all who wait: the waits of one process share their reads, so that many of them request no more than one.
+
+Who asks is given what was read after they asked, never anything older: a service that was Suspended a moment ago may be
+one whose backup had not begun. Who asks while a look is under way shares the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import cached_property, partial
+from threading import Lock
+from time import monotonic, sleep
+from typing import Generic, TypeVar
+
+from biztalk_services.drivers.base import Driver, FindService
+from biztalk_services.flows.bounded import GivenUpError, call_within
+from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError, ThrottledError
+from biztalk_services.model.service import Operation, Service, ServiceRef
+
+SHORTEST_INTERVAL = 0.5
+"""Seconds from the begin of a look to that of the next one, at least."""
+
+LONGEST_INTERVAL = 20.0
+"""Seconds that the next look waits for the sake of a long one, at the most: less than the last poll of a wait may
+take."""
+
+SHARE_OF_TIME = 1 / 5
+"""What part of the time looks may take, up to the longest interval."""
+
+LOOK_SECONDS = 120.0
+"""How long a look may take: all attempts that a driver makes at a read, and less than waits tolerate errors for."""
+
+LONGEST_RETRY_AFTER = 300.0
+"""How many seconds are waited, at the most, because a service requested it."""
+
+K = TypeVar("K")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class LookGivenUpError(BackupServiceError):
+    """What was looked at did not answer."""
+
+    default_advice = "retry"
+
+
+class Throttle:
+    """The time for which a service requested to be left alone, kept to by all who share it."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._error: BackupServiceError | None = None
+
+    def call(self, function: Callable[[], R]) -> R:
+        """What a request returns; it is not sent while another one is to be waited for.
+
+        :raises ThrottledError: it was not sent; with the seconds that are left.
+        """
+        error, left = self._error, self._until - monotonic()
+        if error and left > 0:
+            raise ThrottledError(
+                str(error), status=error.status, code=error.code, request_id=error.request_id, retry_after=left
+            )
+        try:
+            return function()
+        except BackupServiceError as error:
+            if error.retry_after and error.advice != "stop":
+                self._until = monotonic() + min(error.retry_after, LONGEST_RETRY_AFTER)
+                self._error = error
+            raise
+
+
+class Sessions(Generic[T]):
+    """Sessions that calls use one after the other; calls at the same time have one each. One in which a call failed or
+    hangs is not used again: the next call opens another, with the connection as it is then."""
+
+    def __init__(self, open_session: Callable[[], T]) -> None:
+        self._open = open_session
+        self._idle: list[T] = []
+
+    def call(self, function: Callable[[T], R]) -> R:
+        """What the function returns for a session."""
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = self._open()
+        result = function(session)
+        self._idle.append(session)
+        return result
+
+
+class _Look(Generic[K, R]):
+    def __init__(self) -> None:
+        self.asked: set[K] = set()
+        self.answer: Future[R] = Future()
+
+
+class Looks(Generic[K, R]):
+    """Looks that many share, one at a time. Every method may be called by many threads.
+
+    :param look: reads what was asked for, all of it at once.
+    """
+
+    def __init__(self, look: Callable[[frozenset[K]], R], throttle: Throttle | None = None) -> None:
+        self._read = look
+        self._throttle = throttle or Throttle()
+        self._joining = Lock()
+        self._turn = Lock()
+        self._next: _Look[K, R] = _Look()
+        self._not_before = 0.0
+
+    def ask(self, what: K) -> R:
+        """What a look reads that begins from now on. The first who asks for it carries it out.
+
+        :raises BackupServiceError: the look failed, for all who share it.
+        """
+        with self._joining:
+            look = self._next
+            is_first = not look.asked
+            look.asked.add(what)
+        if is_first:
+            with self._turn:
+                self._carry_out(look)
+        return look.answer.result()
+
+    def _carry_out(self, look: _Look[K, R]) -> None:
+        sleep(max(0.0, self._not_before - monotonic()))
+        with self._joining:
+            self._next = _Look()
+        began = monotonic()
+        try:
+            result = self._throttle.call(partial(self._bounded, frozenset(look.asked)))
+        except BaseException as error:
+            look.answer.set_exception(error)
+        else:
+            look.answer.set_result(result)
+        took = monotonic() - began
+        self._not_before = began + min(max(took / SHARE_OF_TIME, SHORTEST_INTERVAL), LONGEST_INTERVAL)
+
+    def _bounded(self, asked: frozenset[K]) -> R:
+        try:
+            return call_within(LOOK_SECONDS, partial(self._read, asked))
+        except GivenUpError:
+            raise LookGivenUpError(f"No answer came for {LOOK_SECONDS:.0f} seconds.") from None
+
+
+class SharedServices:
+    """What waits read of the services of one subscription, shared by all waits of a process.
+
+    One read of a scope serves all who ask for its services, one list of the subscription all who ask for those of
+    several.
+
+    :param open_driver: opens a driver of the subscription; called again after every failed call.
+    """
+
+    def __init__(self, open_driver: Callable[[], Driver]) -> None:
+        self._sessions = Sessions(open_driver)
+        self._throttle = Throttle()
+        self._looks: Looks[str, FindService] = Looks(self._look, self._throttle)
+
+    @cached_property
+    def subscription_id(self) -> str:
+        return self._sessions.call(lambda driver: driver.subscription_id)
+
+    def get_service(self, ref: ServiceRef) -> Service:
+        """As :meth:`biztalk_services.drivers.base.Driver.get_service`; what is missing is looked for a second time."""
+        try:
+            return self._looks.ask(ref.scope)(ref)
+        except ServiceNotFoundError:
+            return self._looks.ask(ref.scope)(ref)
+
+    def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:
+        """As :meth:`biztalk_services.drivers.base.Driver.get_operation`; shared with nobody."""
+        return self._throttle.call(
+            lambda: self._sessions.call(lambda driver: driver.get_operation(ref, operation_id))
+        )
+
+    def _look(self, scopes: frozenset[str]) -> FindService:
+        several = len({scope.lower() for scope in scopes}) > 1
+        scope = None if several else next(iter(scopes))
+        return self._sessions.call(lambda driver: driver.read_services(scope))
