@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 
-BACKUP, RESTORE = "biztalk_nightly_backup", "biztalk_restore"
+NIGHT, BACKUP, RESTORE = "biztalk_nightly_backup", "biztalk_backup", "biztalk_restore"
 
 _SERVICE_STEPS = (
-    "check_backup",
     "wait_until_drained",
     "suspend",
     "wait_until_suspended",
@@ -23,17 +22,13 @@ _SERVICE_STEPS = (
     "publish_reference",
 )
 STEPS = {
-    BACKUP: (
-        "find_services",
-        "service.wait_for_slot",
-        *(f"service.{step}" for step in _SERVICE_STEPS),
-        "service.resume",
-        "report",
-    ),
+    NIGHT: ("find_services", "back_up_services", "report"),
+    BACKUP: ("check_backup", "wait_for_slot", *_SERVICE_STEPS, "resume"),
     RESTORE: (
         "plan",
         "approval",
         "confirm_plan",
+        "replace.check_backup",
         *(f"replace.{step}" for step in _SERVICE_STEPS),
         "replace.delete",
         "replace.wait_until_deleted",
@@ -47,12 +42,10 @@ STEPS = {
         "report",
     ),
 }
-"""Steps of each job that may change something or that other steps wait for, in the order in which they start."""
+"""Steps of each job that may change something or that other steps wait for, in the order in which they start. A night
+backs each service up in a run of its own."""
 
-RUN_LEVEL_STEPS = ("find_services", "report")
-"""Steps of a backup that run once for all its services: every service of the run waits for them."""
-
-_TRIGGERER_STEPS = ("service.resume", "resume_if_requested", "first_numbers")
+_TRIGGERER_STEPS = ("resume", "resume_if_requested", "first_numbers")
 """Steps that end in the triggerer, which reports that to Airflow at once, or are skipped: they have no moment AFTER."""
 
 _APPROVAL_STEPS = ("approval",)
@@ -98,10 +91,6 @@ class Cell:
         """Position of this fault among the faults of a run: the later the step, the later the fault."""
         steps = STEPS[self.job]
         return steps.index(self.step) * FAULTS_PER_RUN // len(steps)
-
-    @property
-    def is_run_level(self) -> bool:
-        return self.job == BACKUP and self.step in RUN_LEVEL_STEPS
 
 
 @dataclass(frozen=True)
@@ -180,23 +169,14 @@ def batches(cells: Iterable[Cell], seed: int, max_delay: float = MAX_DELAY_SECON
     for start in range(len(ring)):
         targets = [ring[(start + index) % len(ring)] for index in range(FAULTS_PER_RUN)]
         faults = tuple(Fault(target, round(rng.uniform(max_delay / 10, max_delay), 2)) for target in targets)
-        scenarios_by_group = []
-        for group in _groups(cells):
+        scenarios_by_job = []
+        for job in STEPS:
             cells_by_fault = [
-                [cell for cell in group if (cell.target, cell.fault_index) == (target, index)]
+                [cell for cell in cells if (cell.job, cell.target, cell.fault_index) == (job, target, index)]
                 for index, target in enumerate(targets)
             ]
-            scenarios_by_group.append(zip_longest(*cells_by_fault))
-        alternating = [scenario for row in zip_longest(*scenarios_by_group) for scenario in row if scenario]
+            scenarios_by_job.append(zip_longest(*cells_by_fault))
+        alternating = [scenario for row in zip_longest(*scenarios_by_job) for scenario in row if scenario]
         if alternating:
             result.append(Batch(faults, tuple(sorted(alternating, key=lambda scenario: scenario.count(None)))))
     return result
-
-
-def _groups(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Divide the cells into groups; only cells of the same group may share a scenario."""
-    return [
-        [cell for cell in cells if cell.job == BACKUP and not cell.is_run_level],
-        [cell for cell in cells if cell.is_run_level],
-        [cell for cell in cells if cell.job == RESTORE],
-    ]

@@ -1,7 +1,8 @@
 """
 Gates before and after the steps of a run: a task that reaches a shut gate waits until the gate is opened.
 
-Gates are files in a folder. The matrix creates them; the tasks poll them (`policy/airflow_local_settings.py`).
+Gates are files in a folder. The matrix creates them; the tasks poll them (`policy/airflow_local_settings.py`), and so
+does the trigger of a task that no worker runs (`triggers.py`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ class Gates:
         for each in (self._shut, self._arrivals):
             each.mkdir(parents=True, exist_ok=True)
 
+    @classmethod
+    def of_environment(cls) -> Gates:
+        """The gates of the stack to which this process belongs."""
+        return cls(Path(os.environ[FOLDER_VARIABLE]))
+
     @staticmethod
     def name(job: str, owner: str, step: str, side: Side) -> str:
         """
@@ -73,8 +79,12 @@ class Gates:
 
     def pass_through(self, name: str) -> None:
         """Return when the gate is open. Called by the tasks."""
-        if not self.is_shut(name):
-            return
-        (self._arrivals / name).write_text(str(os.getpid()))
-        while self.is_shut(name):
-            time.sleep(POLL_SECONDS)
+        if self.arrive(name):
+            while self.is_shut(name):
+                time.sleep(POLL_SECONDS)
+
+    def arrive(self, name: str) -> bool:
+        """Note the arrival of this process at a gate; return whether it has to wait there, because the gate is shut."""
+        if is_shut := self.is_shut(name):
+            (self._arrivals / name).write_text(str(os.getpid()))
+        return is_shut

@@ -113,7 +113,7 @@ class TestDeferral:
         assert deferred.trigger.deadline == (clock.time + timedelta(minutes=15)).isoformat()
 
     def test_the_last_poll_ends_well_before_that(self):
-        assert timedelta(seconds=3 * poll_loop.LEAST_POLL_SECONDS) < waiting._GRACE
+        assert timedelta(seconds=3 * poll_loop.LEAST_POLL_SECONDS) < waiting.GRACE
 
     def test_a_retry_keeps_the_deadline(self, run, clock):
         first = deferral(state_sensor(), run)

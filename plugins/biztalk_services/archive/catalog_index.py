@@ -239,12 +239,17 @@ class CatalogIndex:
             return False
         given_up = {each for each, written in state.pending.items() if written < now - GIVEN_UP_AFTER}
         needless = state.pending.keys() & {*contained, *given_up}
-        # The older pack goes first: who has listed markers before reads it in vain, and lists again.
-        for each in packs:
-            if each < path:
-                self._blobs.delete(each)
-        for _ in in_parallel(self._blobs.delete, [_PENDING + each for each in needless]):
-            pass
+        try:
+            # The older pack goes first: who has listed markers before reads it in vain, and lists again.
+            for each in packs:
+                if each < path:
+                    self._blobs.delete(each)
+            for _ in in_parallel(self._blobs.delete, [_PENDING + each for each in needless]):
+                pass
+        except StorageError as error:
+            if error.of_account:
+                raise
+            log.warning("The index in %s is written; what it makes needless stays. %s", self._blobs.place, error)
         return True
 
     def _survey(self, folders: Iterable[str], *, at_most: int | None = None, known: Pack | None = None) -> Pack | None:

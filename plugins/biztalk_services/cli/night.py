@@ -1,4 +1,4 @@
-"""``night``: how far the night under way is and when it ends, or how the last one ended. Needs the storage account only."""
+"""``night``: how far the night under way is and when it ends, or how the last one ended. Needs the storage only."""
 
 from __future__ import annotations
 

@@ -3,9 +3,8 @@ publishes its reference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, NoReturn
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
 from biztalk_services.drivers.base import BackupTarget
 from biztalk_services.flows.job import Job
@@ -25,6 +24,9 @@ from biztalk_services.model.steps import (
 )
 
 _BACKUP, _NAME = "backup", "backup-name"
+
+_FRESH = timedelta(seconds=10)
+"""As old may a look at a service be that a backup is requested by; a look and its request are that far apart anyhow."""
 
 
 class NotQuiescedError(BackupServiceError):
@@ -86,7 +88,8 @@ def start_backup(job: Job, name: str, quiesced: ReachedState) -> StartedBackup:
     target = BackupTarget(job.archive.account, name)
 
     def prepare() -> Entry:
-        require_quiesced(job, job.service().state, quiesced)
+        if datetime.now(UTC) - quiesced.reached_at > _FRESH:
+            require_quiesced(job, job.service().state, quiesced)
         return {
             "account": target.account.name,
             "container": name,
@@ -136,13 +139,14 @@ def require_quiesced(job: Job, state: str, quiesced: ReachedState) -> None:
 
 def record_inventory(job: Job, name: str) -> RecordedInventory:
     """Record in the catalog what the service holds; a part that cannot be read is named in the inventory."""
-    inventory = job.driver.inventory(job.service())
+    service = job.service()
+    inventory = job.driver.inventory(service)
     unread = {part: why for part, why in inventory.parts.items() if why}
     for part, why in unread.items():
         job.log.warning("The inventory of %s lacks its %s: %s", job.ref, part, why)
     inventory, url = job.archive.catalog.record_inventory(name, inventory)
     job.log.info("Recorded %s items of %s: %s", len(inventory.items), job.ref, url)
-    return RecordedInventory(len(inventory.items), unread, url, job.service().etag)
+    return RecordedInventory(len(inventory.items), unread, url, service.etag, datetime.now(UTC))
 
 
 def verify_backup(job: Job, name: str) -> VerifiedBackup:
@@ -195,9 +199,8 @@ def publish_backup(
         verification=Verification(verified.level, verified.checked_at, verified.checked),
         not_included=job.driver.info.not_included,
     )
-    etags = {"before": started.etag, "after": evidence.finished.etag, "inventory": evidence.recorded.etag}
-    if None in etags.values() or len(set(etags.values())) > 1:
-        _quarantine(job, reference, etags)
+    if (changed := _changed(job, evidence)) is not None:
+        _quarantine(job, reference, changed)
     job.log.info(job.archive.verify(reference))
     reference, url = job.archive.catalog.publish(reference)
     job.log.info("Published the reference of %s: %s", reference.place, url)
@@ -219,14 +222,26 @@ def _name_free(job: Job, name: str) -> Check:
     return Check("backup-name-free", not taken, message, "container naming rule")
 
 
-def _quarantine(job: Job, reference: BackupReference, etags: Mapping[str, Any]) -> NoReturn:
-    known = {what: etag or "not reported" for what, etag in etags.items()}
-    shown = f"(ETag {known['before']} -> {known['after']}; inventory: {known['inventory']})"
-    reason = (
-        f"It cannot be verified that service {job.ref} did not change during the backup {shown}."
-        if None in etags.values()
-        else f"Service {job.ref} changed during the backup {shown}."
-    )
+def _changed(job: Job, evidence: BackupEvidence) -> str | None:
+    """How a service changed while it was backed up and its inventory read, a sentence; None when it did not."""
+    quiesced, finished, recorded = evidence.quiesced, evidence.finished, evidence.recorded
+    if finished.state != quiesced.state:
+        return (
+            f"Service {job.ref} was {quiesced.state} before the backup and {finished.state} after it: messages may have "
+            "passed through it meanwhile."
+        )
+    etags = {"before": evidence.started.etag, "after": finished.etag, "inventory": recorded.etag}
+    if recorded.recorded_at is None or recorded.recorded_at > finished.reached_at:
+        etags["later"] = job.service().etag
+    if len(set(etags.values())) == 1 and None not in etags.values():
+        return None
+    shown = "; ".join(f"{what}: {etag or 'not reported'}" for what, etag in etags.items())
+    if None in etags.values():
+        return f"It cannot be verified that service {job.ref} did not change during the backup (ETag {shown})."
+    return f"Service {job.ref} changed during the backup (ETag {shown})."
+
+
+def _quarantine(job: Job, reference: BackupReference, reason: str) -> NoReturn:
     url = job.archive.catalog.quarantine(reference, reason)
     raise BackupInconsistentError(
         f"{reason} Backup {reference.place} is inconsistent and not valid; it is in quarantine at {url}. Keep "

@@ -70,6 +70,11 @@ class Progress:
             f"{self.waiting} waiting."
         )
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all services have ended."""
+        return not (self.at_work or self.waiting)
+
 
 def begin_night(
     archive: Callable[[], Archive],
@@ -90,10 +95,10 @@ def begin_night(
         services: dict[str, dict[str, str]] = {}
         for job in jobs:
             services.setdefault(job.conn_id, {})[job.service] = job.backup_name
-        nights = archive().nights
-        begun = _of_run(archive(), run, at)
-        if begun is None or nights.plan(begun).services != services:
-            nights.begin(Night(run, kind, at, max_parallel, services))
+        opened = archive()
+        begun = _of_run(opened, run, at)
+        if begun is None or opened.nights.plan(begun).services != services:
+            opened.nights.begin(Night(run, kind, at, max_parallel, services))
 
 
 def end_night(
@@ -146,7 +151,7 @@ class NightWatch:
                 self._noted.add(backup)
             progress = Progress(plan.size, done, len(backups), at_work)
             now = now or datetime.now(UTC)
-            return f"{progress.sentence()} {_until(_forecast(plan, progress, self._earlier, now), now)}"
+            return _told(progress, _forecast(plan, progress, self._earlier, now), now)
         return counted
 
     @cached_property
@@ -208,7 +213,7 @@ class NightSeen:
         begun = f"({self.run}), begun {in_utc(self.begun_at)}"
         if self.progress is None:
             return f"The night of {how_many(self.services, 'service')} {begun} has not told its end: its run died."
-        return f"Night under way {begun}: {self.progress.sentence()} {_until(self.forecast, now)}"
+        return f"Night under way {begun}: {_told(self.progress, self.forecast, now)}"
 
     def to_dict(self, now: datetime) -> dict[str, Any]:
         """Plain JSON values; times as ISO 8601. ``estimate`` is the sentence of the forecast."""
@@ -220,7 +225,7 @@ class NightSeen:
             "end": self.end.to_dict() if self.end else None,
             "progress": to_plain(self.progress) | {"waiting": self.progress.waiting} if self.progress else None,
             "forecast": to_plain(self.forecast) if self.forecast else None,
-            "estimate": _until(self.forecast, now) if self.progress else None,
+            "estimate": _until(self.progress, self.forecast, now) if self.progress else None,
         }
 
 
@@ -301,7 +306,14 @@ def _forecast(plan: Night, progress: Progress, earlier: Iterable[NightEnd], now:
     )
 
 
-def _until(ends: Forecast | None, now: datetime) -> str:
+def _told(progress: Progress, ends: Forecast | None, now: datetime) -> str:
+    return f"{progress.sentence()} {_until(progress, ends, now)}".rstrip()
+
+
+def _until(progress: Progress, ends: Forecast | None, now: datetime) -> str:
+    """When the night ends, a sentence; empty when all services have ended."""
+    if progress.is_over:
+        return ""
     return ends.sentence(now) if ends else NO_FORECAST
 
 

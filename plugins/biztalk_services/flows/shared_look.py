@@ -172,9 +172,7 @@ class SharedServices:
 
     def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:
         """As :meth:`biztalk_services.drivers.base.Driver.get_operation`; shared with nobody."""
-        return self._throttle.call(
-            lambda: self._sessions.call(lambda driver: driver.get_operation(ref, operation_id))
-        )
+        return self._throttle.call(lambda: self._sessions.call(lambda driver: driver.get_operation(ref, operation_id)))
 
     def _look(self, scopes: frozenset[str]) -> FindService:
         several = len({scope.lower() for scope in scopes}) > 1

@@ -96,21 +96,31 @@ def _suspend(job: Job, backup_name: str | None, reason: str, resume_within: time
     return Suspension(entry["found_state"], True, job.driver.info.quiesced_state, entry["operation_id"])
 
 
-def request_resume(job: Job, suspend_operation: str | None = None) -> str | None:
+def request_resume(job: Job, suspend_operation: str | None = None, *, was_quiesced: bool = False) -> str | None:
     """Request that a service which we suspended is resumed; returns the operation, None when there is none to wait for.
 
     :param suspend_operation: operation of the suspension, which may still be under way.
+    :param was_quiesced: whether that has ended, so that a first request needs no look at the service before it: where
+        the service is not suspended any more, it refuses.
     :raises OperationNotAllowedError: the suspension is still under way.
     """
-    service, entry = job.service(), job.journal.get(_RESUME)
+    entry = job.journal.get(_RESUME)
+    if was_quiesced and entry is None:
+        with suppress(OperationNotAllowedError):
+            return _resume(job)
+    service = job.service()
     if service.phase is Phase.RUNNING:
         _refuse_while_suspension_is_pending(job, service, suspend_operation)
     elif service.under_way != "resume" and not (entry and service.may_be_under("resume")):
-        operation = job.driver.resume(job.ref, request_id=job.request_id(_RESUME))
-        entry = {"operation_id": operation.operation_id}
-        job.journal.set(_RESUME, entry)
-        job.log.info("Requested the resumption of %s: operation %s.", job.ref, operation.operation_id)
+        return _resume(job)
     return entry["operation_id"] if entry else None
+
+
+def _resume(job: Job) -> str | None:
+    operation = job.driver.resume(job.ref, request_id=job.request_id(_RESUME))
+    job.journal.set(_RESUME, {"operation_id": operation.operation_id})
+    job.log.info("Requested the resumption of %s: operation %s.", job.ref, operation.operation_id)
+    return operation.operation_id
 
 
 def close_records(job: Job, reason: str) -> None:

@@ -110,11 +110,13 @@ class Place(ServiceAccess):
 class Wait(ABC):
     """One kind of wait. Its fields are plain JSON without secrets, so that another process can go on with it."""
 
-    operation_id: str | None = None
-    """The operation that was requested and is waited for; None where none was, or none is known."""
-
     longest_interval: ClassVar[float] = 30.0
     """Seconds between two polls, at the most."""
+
+    @property
+    def follows_request(self) -> bool:
+        """Whether something was requested just now, so that a poll at once would come too early."""
+        return False
 
     @abstractmethod
     def description(self) -> str:
@@ -143,8 +145,21 @@ class Wait(ABC):
         return f"Timed out waiting for {self.description()} (deadline {deadline})."
 
 
+class RequestedWait(Wait):
+    """A wait for what an operation leads to.
+
+    :param operation_id: None where nothing was requested, or its id is not known.
+    """
+
+    operation_id: str | None
+
+    @property
+    def follows_request(self) -> bool:
+        return self.operation_id is not None
+
+
 @dataclass
-class StateWait(Wait):
+class StateWait(RequestedWait):
     """Waits until the service is in one of the expected states.
 
     :param expected: states, in the driver's spelling.
@@ -194,7 +209,7 @@ class ResumedWait(StateWait):
 
 
 @dataclass
-class OperationWait(Wait):
+class OperationWait(RequestedWait):
     """Waits until an operation has succeeded and the service is settled again.
 
     :param operation_id: None when it was adopted without its id. Then, and when the service does not know the id any
@@ -243,7 +258,7 @@ class OperationWait(Wait):
 
 
 @dataclass
-class DeletedWait(Wait):
+class DeletedWait(RequestedWait):
     """Waits until the subscription has no such service any more; fails when the deletion fails."""
 
     service: str

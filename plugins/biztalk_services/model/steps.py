@@ -128,13 +128,15 @@ class RecordedInventory(Step):
     """An inventory that was recorded.
 
     :param unread: part -> why it could not be read.
-    :param etag: of the service after it was read.
+    :param etag: of the service before it was read.
+    :param recorded_at: when it had been read; None in records of versions that did not store it.
     """
 
     items: int
     unread: dict[str, str]
     url: str
     etag: str | None
+    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class BackupEvidence:
     checked: CheckedBackup
     drained: DrainStatus
     rechecked: DrainStatus
+    quiesced: ReachedState
     started: StartedBackup
     finished: ReachedState
     recorded: RecordedInventory

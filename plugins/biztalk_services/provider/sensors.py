@@ -1,17 +1,18 @@
 """Sensors that wait for a service, one of its operations, its batches, its first control numbers, or a slot.
 
-A sensor here always defers, fails at its deadline and is never skipped: a wait that timed out is not a success. So it
+A sensor here defers, fails at its deadline and is never skipped: a wait that timed out is not a success. So it
 takes ``deadline_minutes``, and refuses Airflow's arguments that it could not honour.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.triggers.base import StartTriggerArgs
 
 from biztalk_services.drivers.base import Capability
 from biztalk_services.flows.first_numbers import Counter
@@ -22,14 +23,14 @@ from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.requests import PROCEED, RAISE, REFUSE
 from biztalk_services.model.steps import NOT_LOOKED_AT, AdvancedNumbers, FirstNumbers, ReachedState
 from biztalk_services.provider.base import PlanOperator
-from biztalk_services.provider.triggers import BoundedTrigger, SlotTrigger, SlotWait
-from biztalk_services.provider.waiting import Waiting
+from biztalk_services.provider.triggers import BoundedTrigger, SlotTrigger
+from biztalk_services.provider.waiting import GRACE, Waiting
 
 _NOT_HONOURED = ("timeout", "poke_interval", "mode", "soft_fail", "never_fail", "silent_fail", "exponential_backoff")
 
 
 class PollSensor(Waiting, BaseSensorOperator):
-    """Polls once on the worker, then waits in the triggerer, which ends the task.
+    """Waits in the triggerer, which ends the task; where it may be over already, the worker polls once before.
 
     **Idempotency:** only reads. **On retry** the deadline of the first try still holds; a task that was cleared gets
     a new one.
@@ -38,7 +39,7 @@ class PollSensor(Waiting, BaseSensorOperator):
     def __init__(self, **kwargs: Any) -> None:
         if refused := [name for name in _NOT_HONOURED if name in kwargs]:
             raise ValueError(
-                f"{type(self).__name__} does not take {', '.join(refused)}: it always defers, polls at its own pace, "
+                f"{type(self).__name__} does not take {', '.join(refused)}: it defers, polls at its own pace, "
                 "and fails at its deadline (deadline_minutes)."
             )
         super().__init__(**kwargs)
@@ -197,25 +198,60 @@ class FirstNumbersSensor(PollSensor, PlanOperator):
 
 
 class SlotSensor(PollSensor):
-    """Waits, inside a mapped task group, until few enough of the mapped services are being backed up.
+    """Waits until few enough services are suspended, and lets them through in the order in which their runs began. The
+    scheduler hands it to the triggerer, without a worker.
 
-    :param exempt_task_id: id of the task during which a service takes no slot, because it waits for its batches
-    :param release_task_id: id of the task with which a service releases its slot
+    XCom: ``max_parallel``. Fails when there is no slot within the deadline, which counts from the begin of the run: so
+    it is the same for a retry, and a task that was cleared has a new one only where its run begins anew.
+
     :param max_parallel: how many services may have a slot
+    :param longest_suspension_minutes: how long a suspension record takes a slot; one that nobody closes does not take
+        it for ever
+    :param deadline_minutes: how long after the begin of the run to wait at the most; a number
+    :param start_from_trigger: False: a worker hands it to the triggerer
     """
 
-    def __init__(self, *, exempt_task_id: str, release_task_id: str, max_parallel: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *, max_parallel: int, longest_suspension_minutes: float, start_from_trigger: bool = True, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("polls_first", False)
+        kwargs["execution_timeout"] = None  # the scheduler would cut the wait to it
         super().__init__(**kwargs)
         if max_parallel < 1:
             raise ValueError(f"max_parallel is {max_parallel}; at least one service has a slot.")
-        self.exempt_task_id = exempt_task_id
-        self.release_task_id = release_task_id
+        if longest_suspension_minutes <= 0:
+            raise ValueError(
+                f"longest_suspension_minutes is {longest_suspension_minutes}; a suspension takes longer than that."
+            )
         self.max_parallel = max_parallel
+        self.longest_suspension_minutes = longest_suspension_minutes
+        self.start_from_trigger = start_from_trigger
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls=f"{SlotTrigger.__module__}.{SlotTrigger.__qualname__}",
+            trigger_kwargs=self._arguments(),
+            next_method="execute_complete",
+            timeout=timedelta(minutes=float(self.deadline_minutes)) + GRACE,
+        )
 
-    def wait_for(self, context: Context) -> SlotWait:
-        ti: Any = context["ti"]
-        tasks = (ti.task_id, self.exempt_task_id, self.release_task_id)
-        return SlotWait(ti.dag_id, ti.run_id, ti.map_index, *tasks, self.max_parallel)
+    def bounds(self, context: Context) -> tuple[str, str]:
+        since = context["dag_run"].start_date or datetime.now(UTC)
+        return since.isoformat(), (since + timedelta(minutes=float(self.deadline_minutes))).isoformat()
 
     def build_trigger(self, context: Context, **bounds: Any) -> BoundedTrigger:
-        return SlotTrigger(service=self.service, slot=asdict(self.wait_for(context)), **bounds)
+        ti = context["ti"]
+        return SlotTrigger(**self._arguments(), dag_id=ti.dag_id, run_id=ti.run_id, since=bounds["since"])
+
+    def wait_for(self, context: Context) -> Wait:
+        since, deadline = self.bounds(context)
+        return self.build_trigger(context, since=since, deadline=deadline).wait()[0]
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "service": self.service,
+            "conn_id": self.conn_id,
+            "archive": self.archive,
+            "max_parallel": self.max_parallel,
+            "longest_suspension_minutes": self.longest_suspension_minutes,
+            "deadline_minutes": self.deadline_minutes,
+            "tolerance_seconds": self.error_tolerance_seconds,
+        }

@@ -109,6 +109,7 @@ def service_backup(settings: Settings, problems: Sequence[str]) -> None:
     resume = ResumeServiceOperator(
         task_id="resume",
         suspension=backup.suspend.output,
+        quiesced=backup.quiesced.output,
         deadline_minutes=settings.resume_deadline_minutes,
         retries=INSIST,
         priority_weight=_RESUME,
@@ -247,6 +248,7 @@ def backup_tasks(
             "checked": first.task_id,
             "drained": drained.task_id,
             "rechecked": recheck.task_id,
+            "quiesced": quiesced.task_id,
             "started": start.task_id,
             "finished": finished.task_id,
             "recorded": record.task_id,

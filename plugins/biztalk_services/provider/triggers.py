@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from functools import partial
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 from biztalk_services.flows.poll_loop import poll_until
-from biztalk_services.flows.slots import may_start
+from biztalk_services.flows.slots import SlotWait
 from biztalk_services.flows.waits import WAITS, Place, Succeeded, Wait
+from biztalk_services.model.run import Run
 from biztalk_services.provider.base import FAILURE
 from biztalk_services.provider.connections import open_archive
 from biztalk_services.provider.hook import driver_for
+from biztalk_services.provider.identity import airflow_id
+from biztalk_services.provider.shared import SERVICES, SLOTS
 
 
 class BoundedTrigger(BaseTrigger):
@@ -44,13 +47,20 @@ class BoundedTrigger(BaseTrigger):
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         return path, {name: getattr(self, name) for name in self.arguments}
 
+    def bounds(self) -> tuple[datetime, datetime]:
+        """When the wait began, and its deadline."""
+        return datetime.fromisoformat(self.since), datetime.fromisoformat(self.deadline)
+
     @abstractmethod
-    def wait(self) -> tuple[Wait, Place]:
-        """What is waited for, and where."""
+    def wait(self, *, shared: bool = False) -> tuple[Wait, Place]:
+        """What is waited for, and where.
+
+        :param shared: services are read together with the other waits of this process.
+        """
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        wait, place = self.wait()
-        since, deadline = (datetime.fromisoformat(text) for text in (self.since, self.deadline))
+        wait, place = self.wait(shared=True)
+        since, deadline = self.bounds()
         ending = await poll_until(wait, place, since=since, deadline=deadline, tolerance_seconds=self.tolerance_seconds)
         if isinstance(ending, Succeeded):
             self.log.info("Done waiting for %s: %s", wait.description(), ending.value)
@@ -83,62 +93,91 @@ class PollTrigger(BoundedTrigger):
         """The trigger for a wait."""
         return cls(kind=type(wait).__name__, values=asdict(wait), **arguments)
 
-    def wait(self) -> tuple[Wait, Place]:
+    def wait(self, *, shared: bool = False) -> tuple[Wait, Place]:
         service, wait = self.values["service"], WAITS[self.kind](**self.values)
         self.values = vars(wait)  # what the wait keeps of a poll passes from the worker to the triggerer
-        archive = partial(open_archive, self.archive)
-        return wait, Place(service, driver=partial(driver_for, self.conn_id), archive=archive, log=self.log)
-
-
-@dataclass
-class SlotWait(Wait):
-    """Waits until few enough services of a run are being backed up.
-
-    :param map_index: index of the service that waits
-    :param gate: the task that waits
-    :param exempt_task_id: the task during which a service takes no slot
-    :param release_task_id: the task with which a service releases its slot
-    """
-
-    dag_id: str
-    run_id: str
-    map_index: int
-    gate: str
-    exempt_task_id: str
-    release_task_id: str
-    max_parallel: int
-
-    def description(self) -> str:
-        return f"a slot ({self.max_parallel} concurrent backups)"
-
-    def poll(self, place: Place) -> Succeeded | None:
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-        tasks = {"gate": self.gate, "exempt_task_id": self.exempt_task_id, "release_task_id": self.release_task_id}
-        states = RuntimeTaskInstance.get_task_states(
-            dag_id=self.dag_id, task_ids=list(tasks.values()), run_ids=[self.run_id]
-        ).get(self.run_id, {})
-        if may_start(self.map_index, states, **tasks, max_parallel=self.max_parallel):
-            return Succeeded({"max_parallel": self.max_parallel})
-        return None
+        return wait, Place(
+            service,
+            driver=partial(driver_for, self.conn_id),
+            archive=partial(open_archive, self.archive),
+            services=partial(SERVICES.of, self.conn_id) if shared else None,
+            log=self.log,
+        )
 
 
 class SlotTrigger(BoundedTrigger):
-    """Waits for a slot among the services of a run.
+    """Waits for a slot. The scheduler may start it without a worker, with the same arguments for every run: which run
+    it is, and when that began, is then asked of its task instance.
 
     :param service: address of the service that waits
-    :param slot: fields of :class:`SlotWait`
+    :param conn_id: connection to its subscription
+    :param archive: as :class:`PollTrigger`
+    :param max_parallel: how many services may have a slot
+    :param longest_suspension_minutes: how long a suspension record takes a slot
+    :param deadline_minutes: how long after the begin of its run the wait fails
+    :param dag_id: of its run; empty: that of the task instance, as the next two
+    :param since: moment at which the run began, ISO 8601 with offset
     """
 
-    arguments = (*BoundedTrigger.arguments, "service", "slot")
+    arguments = (
+        "service",
+        "conn_id",
+        "archive",
+        "max_parallel",
+        "longest_suspension_minutes",
+        "deadline_minutes",
+        "tolerance_seconds",
+        "dag_id",
+        "run_id",
+        "since",
+    )
 
-    def __init__(self, *, service: str, slot: dict[str, Any], **bounds: Any) -> None:
-        super().__init__(**bounds)
+    def __init__(
+        self,
+        *,
+        service: str,
+        conn_id: str,
+        archive: str,
+        max_parallel: int,
+        longest_suspension_minutes: float,
+        deadline_minutes: float,
+        tolerance_seconds: float,
+        dag_id: str = "",
+        run_id: str = "",
+        since: str = "",
+    ) -> None:
+        super().__init__(since=since, deadline="", tolerance_seconds=tolerance_seconds)
         self.service = service
-        self.slot = slot
+        self.conn_id = conn_id
+        self.archive = archive
+        self.max_parallel = max_parallel
+        self.longest_suspension_minutes = longest_suspension_minutes
+        self.deadline_minutes = deadline_minutes
+        self.dag_id = dag_id
+        self.run_id = run_id
 
-    def wait(self) -> tuple[Wait, Place]:
-        def nothing() -> Any:
-            raise NotImplementedError("A wait for a slot polls Airflow only.")
+    def bounds(self) -> tuple[datetime, datetime]:
+        if self.since:
+            since = datetime.fromisoformat(self.since)
+        else:
+            ti: Any = self.task_instance
+            since = ti.get_template_context()["dag_run"].start_date
+        return since, since + timedelta(minutes=float(self.deadline_minutes))
 
-        return SlotWait(**self.slot), Place(self.service, driver=nothing, archive=nothing, log=self.log)
+    def wait(self, *, shared: bool = False) -> tuple[Wait, Place]:
+        ti: Any = self.task_instance
+        dag_id, run_id = (self.dag_id, self.run_id) if self.run_id else (ti.dag_id, ti.run_id)
+        wait = SlotWait(
+            slots=cache(partial(SLOTS.of, self.archive)),
+            run=lambda: Run(dag_id, run_id, airflow_id()),
+            since=self.bounds()[0],
+            max_parallel=int(self.max_parallel),
+            longest_suspension=timedelta(minutes=float(self.longest_suspension_minutes)),
+        )
+        return wait, Place(
+            self.service,
+            driver=partial(driver_for, self.conn_id),
+            archive=partial(open_archive, self.archive),
+            services=partial(SERVICES.of, self.conn_id),
+            log=self.log,
+        )

@@ -1,4 +1,4 @@
-"""Waits in a task: poll once on the worker, then in the triggerer, which ends the task."""
+"""Waits in a task: in the triggerer, which ends the task. The worker polls once before, where that may be enough."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.provider.base import ServiceOperator
 from biztalk_services.provider.triggers import BoundedTrigger, PollTrigger
 
-_GRACE = timedelta(minutes=2)
+GRACE = timedelta(minutes=2)
 """How much later than the trigger's own deadline Airflow ends the deferral, should the trigger not do it; longer than
 its last poll may take."""
 
@@ -30,11 +30,20 @@ class Waiting(ServiceOperator):
 
     :param deadline_minutes: how long to wait at the most
     :param error_tolerance_seconds: how long polls in a row may fail
+    :param polls_first: whether the worker polls once before it hands over; None: unless something was requested just
+        now, in the first try of the task
     """
 
     template_fields = (*ServiceOperator.template_fields, "deadline_minutes")
 
-    def __init__(self, *, deadline_minutes: float | str, error_tolerance_seconds: float = 300, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        deadline_minutes: float | str,
+        error_tolerance_seconds: float = 300,
+        polls_first: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(deadline_minutes, str) and deadline_minutes < 0:
             raise ValueError(f"deadline_minutes is {deadline_minutes}; a wait takes 0 minutes or more.")
@@ -42,6 +51,7 @@ class Waiting(ServiceOperator):
             raise ValueError(f"error_tolerance_seconds is {error_tolerance_seconds}; it is 0 or more.")
         self.deadline_minutes = deadline_minutes
         self.error_tolerance_seconds = error_tolerance_seconds
+        self.polls_first = polls_first
 
     @abstractmethod
     def wait_for(self, context: Context) -> Wait:
@@ -52,19 +62,18 @@ class Waiting(ServiceOperator):
         return PollTrigger.of(self.wait_for(context), conn_id=self.conn_id, archive=self.archive, **bounds)
 
     def run_step(self, context: Context) -> Any:
-        since, until = self._bounds(context)
+        since, until = self.bounds(context)
         trigger = self.build_trigger(
             context, since=since, deadline=until, tolerance_seconds=self.error_tolerance_seconds
         )
         deadline = datetime.fromisoformat(until)
-        ending = poll_once(*trigger.wait(), deadline)
+        wait, place = trigger.wait()
+        ending = poll_once(wait, place, deadline) if self._polls_now(context, wait) else None
         if isinstance(ending, Failed):
             raise WaitFailedError(ending.message)
         if isinstance(ending, Succeeded):
             return ending.value
-        return self.defer(
-            trigger=trigger, method_name="execute_complete", timeout=deadline - datetime.now(UTC) + _GRACE
-        )
+        return self.defer(trigger=trigger, method_name="execute_complete", timeout=deadline - datetime.now(UTC) + GRACE)
 
     def execute_complete(self, context: Context, event: Any) -> None:
         """Never reached while triggers end their tasks; fails should that change."""
@@ -72,7 +81,8 @@ class Waiting(ServiceOperator):
             f"The wait of {self.task_id} came back to the worker with {event!r} instead of ending in the triggerer."
         )
 
-    def _bounds(self, context: Context) -> tuple[str, str]:
+    def bounds(self, context: Context) -> tuple[str, str]:
+        """When the wait began, and its deadline; ISO 8601 with offset."""
         store, ti = context["task_state_store"], context["ti"]
         bounds: Any = store.get("bounds")
         if bounds is None or bounds["max_tries"] != ti.max_tries:
@@ -81,3 +91,8 @@ class Waiting(ServiceOperator):
             bounds = {"since": since.isoformat(), "deadline": deadline.isoformat(), "max_tries": ti.max_tries}
             store.set("bounds", bounds, retention=NEVER_EXPIRE)
         return bounds["since"], bounds["deadline"]
+
+    def _polls_now(self, context: Context, wait: Wait) -> bool:
+        if self.polls_first is None:
+            return context["ti"].try_number > 1 or not wait.follows_request
+        return self.polls_first

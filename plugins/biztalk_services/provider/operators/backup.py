@@ -36,6 +36,7 @@ _READ: dict[str, Any] = {
     "checked": CheckedBackup.from_xcom,
     "drained": lambda xcom: DrainStatus.from_dict(decode_xcom(xcom)),
     "rechecked": lambda xcom: DrainStatus.from_dict(decode_xcom(xcom)),
+    "quiesced": ReachedState.from_xcom,
     "started": StartedBackup.from_xcom,
     "finished": ReachedState.from_xcom,
     "recorded": RecordedInventory.from_xcom,

@@ -69,6 +69,10 @@ class _ResumeOperator(Waiting):
         kwargs.setdefault("retry_policy", AdvicePolicy(insist=True))
         super().__init__(**kwargs)
 
+    def was_quiesced(self) -> bool:
+        """Whether it is known that the suspension has ended."""
+        return False
+
     @abstractmethod
     def suspension_of(self, context: Context) -> Suspension | None:
         """The suspension that has to be undone; None when the service is resumed for another reason."""
@@ -79,7 +83,7 @@ class _ResumeOperator(Waiting):
         if suspension is None:
             operation_id = flow.request_resume(job)
         elif suspension.suspended_by_us:
-            operation_id = flow.request_resume(job, suspension.operation_id)
+            operation_id = flow.request_resume(job, suspension.operation_id, was_quiesced=self.was_quiesced())
         else:
             expected = suspension.found_state
             self.log.info("%s was %s before this run; leaving it as is.", self.service, expected)
@@ -102,13 +106,18 @@ class ResumeServiceOperator(_ResumeOperator):
     When it is running, its suspension record is closed.
 
     :param suspension: XCom of the suspend step
+    :param quiesced: XCom of the wait until the service was quiesced; null when that was not seen
     """
 
-    template_fields = (*_ResumeOperator.template_fields, "suspension")
+    template_fields = (*_ResumeOperator.template_fields, "suspension", "quiesced")
 
-    def __init__(self, *, suspension: Any, **kwargs: Any) -> None:
+    def __init__(self, *, suspension: Any, quiesced: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.suspension = suspension
+        self.quiesced = quiesced
+
+    def was_quiesced(self) -> bool:
+        return decode_xcom(self.quiesced) is not None
 
     def suspension_of(self, context: Context) -> Suspension | None:
         return Suspension.from_xcom(self.suspension)

@@ -39,6 +39,7 @@ from biztalk_services.model.errors import (
     OperationNotFoundError,
     OutcomeUnknownError,
     ServiceNotFoundError,
+    UnexpectedResponseError,
 )
 from biztalk_services.model.redaction import secrets_of
 from biztalk_services.model.service import Operation, Service, ServiceRef
