@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from itertools import takewhile
 
-from bench import first_backup, fleet, interchanges, parsing, restore, suspension
+from bench import catalog, first_backup, fleet, interchanges, parsing, restore, suspension
 from stack.processes import end_in_order
 
 MEASUREMENTS = {
@@ -21,6 +21,7 @@ MEASUREMENTS = {
     "parsing": parsing.measure,
     "first-backup": first_backup.measure,
     "interchanges": interchanges.measure,
+    "catalog": catalog.measure,
 }
 NIGHTS = {"fleet": fleet.measure, "fleet-500": fleet.measure_long, "fleet-2500": fleet.measure_huge}
 """They take options. All but the first take half an hour and more, and have to be named."""

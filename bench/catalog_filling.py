@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 
 from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
 from biztalk_services.archive.archive import Archive
@@ -96,7 +96,16 @@ def _copy(url: str, container: str, numbers: range) -> None:
         path = path_of(REFERENCES, each.service, each.container)
         headers = {"x-ms-version": STORAGE_API_VERSION, "x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
         headers |= {f"x-ms-meta-{name}": text for name, text in label(ListedBackup.of(each), content).items()}
-        connection.request("PUT", f"/{account}/{container}/{path}?{signature}", content, headers)
-        response = connection.getresponse()
-        response.read()
-        assert response.status == 201, (response.status, path)
+        try:
+            status = _put(connection, f"/{account}/{container}/{path}?{signature}", content, headers)
+        except (ConnectionError, HTTPException):  # Azurite closes what was idle while it wrote its database
+            connection.close()
+            status = _put(connection, f"/{account}/{container}/{path}?{signature}", content, headers)
+        assert status in (201, 409), (status, path)
+
+
+def _put(connection: HTTPConnection, address: str, content: bytes, headers: dict[str, str]) -> int:
+    connection.request("PUT", address, content, headers)
+    response = connection.getresponse()
+    response.read()
+    return response.status

@@ -141,6 +141,7 @@ def measure(plan: Plan) -> dict[str, Any]:
     options = ["--sample-copies", str(plan.services)]
     options += ["--durations", json.dumps(DURATIONS | {"backup": plan.backup_seconds})]
     with tempfile.TemporaryDirectory(prefix="biztalk-night-") as home:
+        Path(home).chmod(0o711)  # PostgreSQL runs as another user where this is root's
         stack = Stack(
             Path(home),
             Ports.free(),

@@ -125,6 +125,11 @@ class Batch:
         return [cell for scenario in self.scenarios for cell in scenario if cell]
 
 
+def job_of(scenario: Scenario) -> str:
+    """Return the job to which all cells of a scenario belong."""
+    return next(cell.job for cell in scenario if cell)
+
+
 def all_cells(targets: Iterable[str], seed: int) -> list[Cell]:
     """
     Return every second pair of a step and a target, as on one colour of a chessboard, at a moment that follows from the

@@ -1,4 +1,5 @@
-"""The end state of a run, read from the emulator's journal and from the storage, without the library under test."""
+"""The end state of a run, read from the emulator's journal, the storage and Airflow's list of runs, without the library
+under test."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
+from chaos.cells import BACKUP, NIGHT
 from stack import Stack
 from stack.settings import STORAGE_API_VERSION, STORAGE_KEY, storage_endpoint
 
@@ -26,6 +29,8 @@ class EndState:
     :param intact_backups: backups published by the run whose blobs have the recorded checksums
     :param damaged_backups: backups published by the run with missing or altered blobs
     :param open_records: names of the suspension records that are still open
+    :param started_runs: ids of the runs of the service that a night has started
+    :param unended_runs: those of them that had not ended when the night ended
     """
 
     state: str | None
@@ -34,6 +39,8 @@ class EndState:
     intact_backups: tuple[str, ...]
     damaged_backups: tuple[str, ...]
     open_records: tuple[str, ...]
+    started_runs: tuple[str, ...] = ()
+    unended_runs: tuple[str, ...] = ()
 
 
 class GroundTruth:
@@ -56,12 +63,14 @@ class GroundTruth:
         """Return the current content of a service; None when the service does not exist."""
         return self._stack.emulator.service(service)["content"] if self.state(service) else None
 
-    def end_state(self, service: str, run_id: str, after: int) -> EndState:
+    def end_state(self, service: str, job: str, run_id: str, after: int) -> EndState:
         """
         Return the end state of a service after a run.
 
+        :param job: id of the DAG of the run
         :param after: number of the journal's last entry before the run
         """
+        started, unended = self._runs_of_night(run_id, service) if job == NIGHT else ((), ())
         path = f"/journal?after={after}&service={service}&kind=operation&limit=1000"
         entries = self._stack.emulator.get(path)["entries"]
         succeeded = {
@@ -69,7 +78,7 @@ class GroundTruth:
         }
         effective = [each for each in entries if each["event"] == "started" and each["operation_id"] in succeeded]
         references = self._read_json(f"references/{service.lower()}/")
-        published = [each for each in references if (each["run"] or {}).get("run_id") == run_id]
+        published = [each for each in references if (each["run"] or {}).get("run_id") in (run_id, *started)]
         intact = {each["container"]: self._is_intact(each) for each in published}
         return EndState(
             self.state(service),
@@ -78,11 +87,21 @@ class GroundTruth:
             tuple(name for name, is_intact in intact.items() if is_intact),
             tuple(name for name, is_intact in intact.items() if not is_intact),
             tuple(name for name in self.open_records() if f"/{service.lower()}/" in name),
+            started,
+            unended,
         )
 
     def open_records(self) -> tuple[str, ...]:
         """Return the names of all suspension records that are still open."""
         return tuple(self._blob_names("suspensions/open/"))
+
+    def _runs_of_night(self, run_id: str, service: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the runs of a service that a night has started, and those that had not ended when it ended."""
+        night_ended = datetime.fromisoformat(self._stack.airflow.run(NIGHT, run_id)["end_date"])
+        found = self._stack.airflow.get(f"/dags/{BACKUP}/dagRuns", run_id_prefix_pattern=f"{run_id}__", limit=100)
+        runs = [run for run in found["dag_runs"] if run["conf"]["service"].lower().endswith(f"/{service.lower()}")]
+        unended = [run for run in runs if not run["end_date"] or datetime.fromisoformat(run["end_date"]) > night_ended]
+        return tuple(run["dag_run_id"] for run in runs), tuple(run["dag_run_id"] for run in unended)
 
     def _is_intact(self, reference: dict[str, Any]) -> bool:
         container = self._blobs.get_container_client(reference["container"])

@@ -1,10 +1,10 @@
-"""Invariants of the end state: no service left suspended, no operation done twice, no data lost, no false success."""
+"""Invariants of the end state: no service left suspended, nothing done twice, no data lost, no false success."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from chaos.cells import BACKUP
+from chaos.cells import RESTORE
 from chaos.ground_truth import EndState
 
 _AT_MOST_ONCE = ("suspend", "backup", "delete", "restore")
@@ -14,7 +14,7 @@ def violations(job: str, green: bool, end: EndState, content_before: Any) -> lis
     """
     Return a sentence for each violated invariant; an empty list when all of them hold.
 
-    :param job: id of the DAG
+    :param job: id of the DAG of the run
     :param green: whether the run reports success for the service
     :param end: end state of the service
     :param content_before: content of the service before the run
@@ -24,7 +24,7 @@ def violations(job: str, green: bool, end: EndState, content_before: Any) -> lis
     ]
     result += [f"the reference of {name} is published, and the backup is not whole" for name in end.damaged_backups]
     result += [f"suspension record {name} is open" for name in end.open_records]
-    return result + (_backup_violations if job == BACKUP else _restore_violations)(green, end, content_before)
+    return result + (_restore_violations if job == RESTORE else _backup_violations)(green, end, content_before)
 
 
 def _backup_violations(green: bool, end: EndState, content_before: Any) -> list[str]:
@@ -35,7 +35,9 @@ def _backup_violations(green: bool, end: EndState, content_before: Any) -> list[
         result.append(f"{end.operations['suspend']} suspensions and {end.operations['resume']} resumptions")
     if green and len(end.intact_backups) != 1:
         result.append(f"green with {len(end.intact_backups)} whole backups")
-    return result
+    if len(end.started_runs) > 1 or (green and not end.started_runs):
+        result.append(f"{len(end.started_runs)} runs of the service were started")
+    return result + [f"run {name} had not ended when the night ended" for name in end.unended_runs]
 
 
 def _restore_violations(green: bool, end: EndState, content_before: Any) -> list[str]:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chaos.cells import BACKUP, MAX_DELAY_SECONDS, RESTORE, Batch, Cell, batches
+from chaos.cells import MAX_DELAY_SECONDS, RESTORE, Batch, Cell, batches, job_of
 from chaos.gates import FOLDER_VARIABLE, Gates
 from chaos.runner import Outcome, Runner
 from chaos.settings import FAST_FAILURE_DETECTION, LOW_CPU, OPERATION_SECONDS
@@ -78,8 +78,8 @@ def run_cells(cells: Sequence[Cell], seed: int, layout: Layout) -> Iterator[list
 def _services(planned: Sequence[Batch]) -> tuple[list[str], list[str]]:
     """Return the names of the services to back up, and of those to restore."""
     backup_count, restore_count = (
-        max(sum(any(cell and cell.job == job for cell in each) for each in batch.scenarios) for batch in planned)
-        for job in (BACKUP, RESTORE)
+        max(sum((job_of(each) == RESTORE) is restores for each in batch.scenarios) for batch in planned)
+        for restores in (False, True)
     )
     total = backup_count + restore_count + min(SPARE_SERVICES, len(planned) - 1)
     names = [f"contosocopy{number}" for number in range(1, 1 + total)]

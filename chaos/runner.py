@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from chaos.cells import BACKUP, RESTORE, Batch, Cell, Fault, Moment, Scenario
+from chaos.cells import BACKUP, NIGHT, RESTORE, Batch, Cell, Fault, Moment, Scenario, job_of
 from chaos.gates import Gates, Side
 from chaos.ground_truth import GroundTruth
 from chaos.invariants import violations
@@ -51,7 +51,11 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class _ServiceRun:
-    """A service with its scenario, its run, and its content before the run."""
+    """
+    A service with its scenario, the run that does something with it, and its content before the run.
+
+    :param job: job of the run: the night, for a service that is backed up
+    """
 
     job: str
     scenario: Scenario
@@ -61,7 +65,7 @@ class _ServiceRun:
 
     def gate(self, cell: Cell) -> str:
         side = Side.AFTER if cell.moment is Moment.AFTER else Side.BEFORE
-        return Gates.name(cell.job, self.run_id if cell.is_run_level else self.service, cell.step, side)
+        return Gates.name(cell.job, self.run_id if cell.job == NIGHT else self.service, cell.step, side)
 
     @property
     def gates(self) -> list[str]:
@@ -81,16 +85,18 @@ class Runner:
 
     def __init__(self, stack: Stack, gates: Gates, backed_up: Sequence[str], restored: Sequence[str]) -> None:
         self._stack, self._gates = stack, gates
-        self._services = {BACKUP: backed_up, RESTORE: restored}
+        self._services = {NIGHT: backed_up, RESTORE: restored}
         self._ground_truth = GroundTruth(stack)
         self._awaiting_approval_since: dict[str, float] = {}
 
     def prepare(self) -> None:
         """Take the backups that all restores of the matrix use."""
-        for dag in (BACKUP, RESTORE, "biztalk_watchdog"):
+        for dag in (NIGHT, BACKUP, RESTORE, "biztalk_watchdog"):
             self._stack.airflow.wait_for_dag(dag)
-        run_id = self._stack.airflow.trigger(BACKUP, {"services": self._services[RESTORE]})
-        if self._stack.airflow.wait_run(BACKUP, run_id, RUN_TIMEOUT_SECONDS) != "success":
+        run_id = self._stack.airflow.trigger(NIGHT, {"services": self._services[RESTORE]})
+        ended = ("success", "failed")
+        _wait_until(lambda: self._stack.airflow.run(NIGHT, run_id)["state"] in ended, RUN_TIMEOUT_SECONDS)
+        if self._stack.airflow.run(NIGHT, run_id)["state"] != "success":
             raise RuntimeError(f"The backup before the matrix failed: run {run_id}.")
 
     def run_batch(self, batch: Batch) -> list[Outcome]:
@@ -110,20 +116,20 @@ class Runner:
         available = {job: self._active(names) for job, names in self._services.items()}
         service_runs = []
         for number, scenario in enumerate(batch.scenarios):
-            cell = next(cell for cell in scenario if cell)
-            shares_run = cell.job == BACKUP and not cell.is_run_level
-            run_id = f"chaos__{stamp}_{'many' if shares_run else number}"
-            if not available[cell.job]:
+            # A fault at a step of a night is for one service: it would keep the others from reaching their cells.
+            run_id = f"chaos__{stamp}_{'many' if job_of(scenario) == BACKUP else number}"
+            job = RESTORE if job_of(scenario) == RESTORE else NIGHT
+            if not available[job]:
                 raise RuntimeError(
                     f"Too many services are in a partial state for the {len(batch.scenarios)} scenarios of this batch."
                 )
-            service = available[cell.job].pop(0)
+            service = available[job].pop(0)
             content = self._ground_truth.content(service)
-            service_runs.append(_ServiceRun(cell.job, scenario, service, run_id, content))
+            service_runs.append(_ServiceRun(job, scenario, service, run_id, content))
         self._gates.shut(gate for each in service_runs for gate in each.gates)
         for job, run_id in dict.fromkeys((each.job, each.run_id) for each in service_runs):
             services = [each.service for each in service_runs if each.run_id == run_id]
-            if job == BACKUP:
+            if job == NIGHT:
                 parameters = {"services": services}
             else:
                 parameters = {"service": services[0], "existing_service_policy": "replace", "resume_afterwards": True}
@@ -159,9 +165,11 @@ class Runner:
         return not missing or not self._any_running(missing)
 
     def _any_running(self, service_runs: Collection[_ServiceRun]) -> bool:
+        """Whether runs have not ended, or runs that they have started."""
         run_ids = {each.run_id for each in service_runs}
+        prefixes = tuple(f"{run_id}__" for run_id in run_ids)
         runs = self._stack.airflow.get("/dags/~/dagRuns", state=["running", "queued"], limit=100)["dag_runs"]
-        return any(run["dag_run_id"] in run_ids for run in runs)
+        return any(run["dag_run_id"] in run_ids or run["dag_run_id"].startswith(prefixes) for run in runs)
 
     def _wait_and_approve(
         self, service_runs: Sequence[_ServiceRun], condition: Callable[[], bool], seconds: float
@@ -187,15 +195,15 @@ class Runner:
             green, violated = None, (f"the run did not end within {RUN_TIMEOUT_SECONDS} seconds",)
         else:
             green = state == "success" or self._reported_success(service_run)
-            end = self._ground_truth.end_state(service, run_id, last_entry)
+            end = self._ground_truth.end_state(service, job, run_id, last_entry)
             violated = tuple(violations(job, green, end, service_run.content_before))
         return [Outcome(cell, cell in hit, green, violated) for cell in service_run.scenario if cell]
 
     def _reported_success(self, service_run: _ServiceRun) -> bool:
-        """Whether a failed run reports success for this service, as a backup of several services can."""
-        if service_run.job != BACKUP:
+        """Whether a failed run reports success for this service, as a night of several services can."""
+        if service_run.job != NIGHT:
             return False
-        rows = self._stack.airflow.xcom(BACKUP, service_run.run_id, "report")
+        rows = self._stack.airflow.xcom(NIGHT, service_run.run_id, "report")
         return any(row["service"] == service_run.service and row["backup"] for row in rows or [])
 
 

@@ -25,13 +25,14 @@ def _kill_tasks(stack: Stack, tasks: Collection[int]) -> Collection[int]:
 
 
 def _kill_workers(stack: Stack, tasks: Collection[int]) -> Collection[int]:
-    """Kill the Celery workers that run the tasks; without Celery, the tasks and the processes that supervise them."""
-    running = stack.running()
-    for name in stack.layout.named("worker"):
-        worker = running[name]
-        if worker and set(worker.members()) & set(tasks):
-            worker.kill()
-    if stack.layout.named("worker"):
+    """Kill the Celery workers, and the triggerers, that run the tasks; without Celery, the tasks and the processes that
+    supervise them."""
+    if workers := stack.layout.named("worker"):
+        running = stack.running()
+        for name in (*workers, *stack.layout.named("triggerer")):
+            program = running[name]
+            if program and set(program.members()) & set(tasks):
+                program.kill()
         return tasks
     parents = {pid: _parent(pid) for pid in tasks}
     return [pid for pid, parent in parents.items() if parent and _kill(parent) | _kill(pid)]

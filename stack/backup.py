@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.console import Console
 
+from stack.estimate import Estimate
+from stack.night import BACKUP, MOST_ROWS, NIGHTLY, Night
 from stack.progress import Progress
 from stack.report import result_table, shortcomings
 from stack.stack import Stack
 from stack.steps import current_steps, failed_tasks
 from stack.watch import follow, require_startable
 
-DAG_ID = "biztalk_nightly_backup"
+LARGE_NIGHT_SECONDS = 5
+"""So seldom a night of more services is looked at than have a row each."""
+NIGHT_SECONDS = 6 * 3600
 
 
 def run_backup(stack: Stack) -> int:
@@ -23,21 +29,48 @@ def run_backup(stack: Stack) -> int:
     if not console.is_terminal:
         console.width = 200
     airflow = stack.airflow
-    require_startable(airflow, DAG_ID)
-    run_id = airflow.trigger(DAG_ID)
-    console.print(f"Run {run_id} of {DAG_ID}", soft_wrap=True)
-    with Progress(console) as progress:
-        state = follow(airflow, DAG_ID, run_id, lambda instances: progress.show(current_steps(instances)))
+    require_startable(airflow, BACKUP)
+    require_startable(airflow, NIGHTLY)
+    run_id = airflow.trigger(NIGHTLY)
+    console.print(f"Run {run_id} of {NIGHTLY}", soft_wrap=True)
+    night = Night(airflow, run_id)
+    with Estimate(stack, run_id) as estimate, Progress(console) as progress:
+        watcher = _Watcher(night, estimate, progress)
+        state = follow(airflow, NIGHTLY, run_id, watcher.show, seconds=NIGHT_SECONDS)
 
-    report = airflow.xcom(DAG_ID, run_id, "report") or []
+    report = airflow.xcom(NIGHTLY, run_id, "report") or []
     console.print()
     console.print(result_table(report))
     faults = shortcomings(report, stack.emulator.services())
     if state != "success":
-        failed = failed_tasks(airflow.task_instances(DAG_ID, run_id))
+        failed = [*failed_tasks(airflow.task_instances(NIGHTLY, run_id)), *night.failed_tasks()]
         faults.append(f"The run ended as {state}; failed tasks: {', '.join(failed) or 'none'}.")
     if faults:
         console.print("\n" + "\n".join(faults), style="red", soft_wrap=True)
         return 1
     console.print("\nEvery service that can have a backup has a new, verified one, and is Active again.", style="green")
     return 0
+
+
+class _Watcher:
+    """Shows where the services are, how many are done, and when the night ends."""
+
+    def __init__(self, night: Night, estimate: Estimate, progress: Progress) -> None:
+        self._night = night
+        self._estimate = estimate
+        self._progress = progress
+        self._next = 0.0
+
+    def show(self, instances: list[dict]) -> None:
+        """
+        :param instances: of the tasks of the nightly run.
+        """
+        if time.monotonic() < self._next:
+            return
+        look = self._night.look()
+        if (look.services or 0) > MOST_ROWS:
+            self._next = time.monotonic() + LARGE_NIGHT_SECONDS
+        sentence = look.sentence()
+        if sentence and look.done < look.services:
+            sentence = f"{sentence} {self._estimate.latest()}".rstrip()
+        self._progress.show([*look.steps, *current_steps(instances)], sentence)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from stack.steps import WHOLE_RUN, Step
+
+SENTENCE_SECONDS = 15
+"""Without a terminal there is a line on the whole this often at the most."""
 
 
 class Progress:
@@ -20,6 +24,7 @@ class Progress:
         self._console = console
         self._live = Live(console=console, transient=True) if console.is_terminal else None
         self._shown: dict[str, Step] = {}
+        self._sentence, self._said_at = "", -SENTENCE_SECONDS
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -30,12 +35,18 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def show(self, steps: Sequence[Step]) -> None:
+    def show(self, steps: Sequence[Step], sentence: str = "") -> None:
+        """
+        :param sentence: how far the whole is.
+        """
         if self._live:
-            self._live.update(steps_table(steps, datetime.now(UTC)), refresh=True)
-        else:
-            for step in steps:
-                self._line(step)
+            self._live.update(Group(steps_table(steps, datetime.now(UTC)), Text(sentence)), refresh=True)
+            return
+        for step in steps:
+            self._line(step)
+        if sentence != self._sentence and time.monotonic() - self._said_at >= SENTENCE_SECONDS:
+            self._sentence, self._said_at = sentence, time.monotonic()
+            self._console.print(Text(f"{datetime.now():%H:%M:%S}  {sentence}"), soft_wrap=True)
 
     def _line(self, step: Step) -> None:
         before = self._shown.get(step.service)

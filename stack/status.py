@@ -1,4 +1,4 @@
-"""`make status`: which parts run."""
+"""`make status`: which parts run, and how far the night is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
+from stack.estimate import night_sentences
 from stack.ports import HOST
 from stack.stack import Stack
 
@@ -26,6 +27,10 @@ def show_status(stack: Stack) -> int:
             table.add_row(name, "running", str(process.pid), since, addresses, log)
         else:
             table.add_row(name, "not running", "", "", "", log)
-    Console(width=max(Console().width, 150)).print(table)
+    console = Console(width=max(Console().width, 150), highlight=False, markup=False, emoji=False)
+    console.print(table)
+    if any(running.values()):
+        for sentence in night_sentences(stack):
+            console.print(sentence, soft_wrap=True)
     alive = sum(process is not None for process in running.values())
     return 0 if alive in (0, len(running)) else 1

@@ -26,11 +26,13 @@ def require_startable(airflow: AirflowApi, dag_id: str) -> None:
         )
 
 
-def follow(airflow: AirflowApi, dag_id: str, run_id: str, show: Callable[[list[dict]], None]) -> str:
+def follow(
+    airflow: AirflowApi, dag_id: str, run_id: str, show: Callable[[list[dict]], None], *, seconds: float = RUN_SECONDS
+) -> str:
     """The final state of a run, `success` or `failed`; meanwhile `show` receives its task instances every second.
 
     Raises `StackError` when the run does not start (`START_SECONDS`), Airflow stays unhealthy (`UNHEALTHY_SECONDS`) or
-    the run takes too long (`RUN_SECONDS`). The run itself goes on.
+    the run takes too long (`seconds`). The run itself goes on.
     """
     run, address = f"The run {run_id} of {dag_id}", f"{airflow.url}/dags/{dag_id}/runs/{run_id}"
     began = last_healthy = time.monotonic()
@@ -55,6 +57,6 @@ def follow(airflow: AirflowApi, dag_id: str, run_id: str, show: Callable[[list[d
                 f"{run} has not started within {START_SECONDS} seconds; another run of this DAG may be under way, "
                 f"or the DAG may be paused. Check {address}."
             )
-        if now - began > RUN_SECONDS:
-            raise StackError(f"{run} is still {state} after {RUN_SECONDS // 60} minutes; it goes on, see {address}.")
+        if now - began > seconds:
+            raise StackError(f"{run} is still {state} after {seconds // 60:.0f} minutes; it goes on, see {address}.")
         time.sleep(POLL_SECONDS)

@@ -12,8 +12,6 @@ from tests.conftest import ROOT
 TARGET_NAMES = list(TARGETS)
 CONTROL_FLOW_STEPS = {"unless_plan_only", "free_the_name", "name_is_free"}
 """Steps of a restore that run within the scheduler, or choose a branch."""
-FURTHER_RUN_STEPS = {"plan_further_runs", "start_further_runs"}
-"""Steps that change something only where there are more services than a run may have, as the matrix has not."""
 
 
 def test_at_least_150_cells_and_two_seeds_cover_every_pair():
@@ -38,7 +36,7 @@ def test_no_cell_has_a_moment_at_which_its_target_does_not_exist():
     of_approval = {(cell.target, cell.moment) for cell in cells if cell.step == "approval"}
     assert ("scheduler", Moment.WITHIN) in of_approval
     assert not of_approval & {("task", Moment.WITHIN), ("worker", Moment.WITHIN)}
-    steps_in_triggerer = ("service.resume", "resume_if_requested", "first_numbers")
+    steps_in_triggerer = ("resume", "resume_if_requested", "first_numbers")
     moments_in_triggerer = {cell.moment for cell in cells if cell.step in steps_in_triggerer}
     assert moments_in_triggerer == {Moment.BEFORE, Moment.WITHIN}
 
@@ -60,8 +58,6 @@ def test_a_batch_injects_each_of_its_faults_at_many_steps():
             assert all(cell.target == fault.target for cell, fault in pairs if cell)
             positions = [STEPS[cell.job].index(cell.step) for cell in scenario if cell]
             assert positions == sorted(positions)
-            # A fault at a run-level step would keep the run's other services from reaching their cells.
-            assert len({cell.is_run_level for cell in scenario if cell}) == 1
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,4 +71,4 @@ def test_a_sample_takes_few_batches(seed):
 def test_every_step_of_the_dags_has_cells(job):
     dag = DagBag(dag_folder=ROOT / "dags").dags[job]
     steps = {step for step in dag.task_dict if not step.startswith("delete_without_backup.")}
-    assert set(STEPS[job]) == steps - CONTROL_FLOW_STEPS - FURTHER_RUN_STEPS
+    assert set(STEPS[job]) == steps - CONTROL_FLOW_STEPS

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.cells import BACKUP, RESTORE
+from chaos.cells import NIGHT, RESTORE
 from chaos.ground_truth import EndState
 from chaos.invariants import violations
 
 CONTENT = {"agreements": [{"Name": "A", "Id": 1}], "partners": []}
-BACKED_UP = EndState("Active", CONTENT, Counter(suspend=1, backup=1, resume=1), ("orders-1",), (), ())
+BACKED_UP = EndState("Active", CONTENT, Counter(suspend=1, backup=1, resume=1), ("orders-1",), (), (), ("run-1",))
 RESTORED = EndState(
     "Active",
     {"agreements": [{"Name": "A", "Id": 9}], "partners": []},
@@ -23,7 +23,7 @@ RESTORED = EndState(
 )
 
 
-@pytest.mark.parametrize(("job", "end"), [(BACKUP, BACKED_UP), (RESTORE, RESTORED)])
+@pytest.mark.parametrize(("job", "end"), [(NIGHT, BACKED_UP), (RESTORE, RESTORED)])
 def test_the_end_state_of_a_successful_run_violates_nothing(job, end):
     assert violations(job, True, end, CONTENT) == []
 
@@ -39,15 +39,18 @@ def test_the_end_state_of_a_successful_run_violates_nothing(job, end):
         (True, {"open_records": ("x",)}, "suspension record x is open"),
         (True, {"operations": Counter(suspend=1, backup=2, resume=1)}, "2 effective operations backup"),
         (False, {"operations": Counter(suspend=1)}, "1 suspensions and 0 resumptions"),
+        (True, {"started_runs": ()}, "0 runs of the service were started"),
+        (False, {"started_runs": ("run-1", "run-2")}, "2 runs of the service were started"),
+        (False, {"unended_runs": ("run-1",)}, "run run-1 had not ended when the night ended"),
     ],
 )
 def test_a_violation_after_a_backup(green, changes, sentence):
-    assert sentence in violations(BACKUP, green, replace(BACKED_UP, **changes), CONTENT)
+    assert sentence in violations(NIGHT, green, replace(BACKED_UP, **changes), CONTENT)
 
 
 def test_a_failed_backup_without_effect_violates_nothing():
-    end = replace(BACKED_UP, operations=Counter(), intact_backups=())
-    assert violations(BACKUP, False, end, CONTENT) == []
+    end = replace(BACKED_UP, operations=Counter(), intact_backups=(), started_runs=())
+    assert violations(NIGHT, False, end, CONTENT) == []
 
 
 @pytest.mark.parametrize(

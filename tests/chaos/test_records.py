@@ -6,13 +6,13 @@ from chaos.cells import BACKUP, Cell, Moment
 from chaos.records import record_line
 from chaos.runner import Outcome
 
-CELL = Cell(BACKUP, "service.suspend", Moment.WITHIN, "task")
+CELL = Cell(BACKUP, "suspend", Moment.WITHIN, "task")
 
 
 def test_a_cell_that_passed():
     assert record_line(Outcome(CELL, True, False, ()), "local", 3) == (
-        '{"stack": "local", "seed": 3, "verdict": "passed", "cell": {"job": "biztalk_nightly_backup", '
-        '"step": "service.suspend", "moment": "within", "victim": "task"}, "met": true, "green": false, "wrong": []}'
+        '{"stack": "local", "seed": 3, "verdict": "passed", "cell": {"job": "biztalk_backup", '
+        '"step": "suspend", "moment": "within", "victim": "task"}, "met": true, "green": false, "wrong": []}'
     )
 
 

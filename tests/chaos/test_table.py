@@ -12,10 +12,10 @@ def record(stack: str, seed: int, step: str, verdict: str = "passed", *, green: 
 
 
 RECORDS = [
-    record("local", 1, "report"),
-    record("local", 1, "service.resume", "FAILED", green=False),
-    record("local", 2, "service.suspend", "too late"),
-    record("distributed", 1, "report", green=False),
+    record("local", 1, "check_backup"),
+    record("local", 1, "resume", "FAILED", green=False),
+    record("local", 2, "suspend", "too late"),
+    record("distributed", 1, "check_backup", green=False),
 ]
 
 
@@ -31,5 +31,5 @@ def test_every_step_has_a_row_with_the_outcomes_of_its_cells():
     lines = matrix(BACKUP, RECORDS).splitlines()
     fields = {line.split(" | ")[0][2:]: line.split(" | ")[1] for line in lines[2:]}
     assert list(fields) == list(STEPS[BACKUP])
-    assert (fields["report"], fields["service.resume"], fields["service.suspend"]) == ("a gr", "a !", "a !")
-    assert fields["find_services"] == ""
+    assert (fields["check_backup"], fields["resume"], fields["suspend"]) == ("a gr", "a !", "a !")
+    assert fields["back_up"] == ""

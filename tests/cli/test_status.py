@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from biztalk_services.flows.night import begin_night, end_night
 from biztalk_services.model.run import Run
 from biztalk_services.model.service import ServiceKey, ServiceRef
+from biztalk_services.model.steps import BackupJob
 
 from tests.archive.azurite import free_port
 from tests.archive.samples import reference
-from tests.cli.shell import NAME, SERVICE, connection_string
+from tests.cli.shell import NAME, RUN, SERVICE, connection_string
 from tests.emulator.driver import SUBSCRIPTION
 
 HEALTHY, NOT_HEALTHY, NOT_ALL_READ = 0, 1, 2
@@ -130,6 +132,25 @@ def test_records_that_cannot_be_read(shell, archive, blobs):
     assert "is not a suspension record" in result.err
     assert "\x1b" not in result.err
     assert any(line.startswith(SERVICE) and "contosoorders-" in line for line in result.lines)
+
+
+def test_the_night_under_way_and_then_the_last_one(shell, archive):
+    made = [BackupJob("biztalk_default", SERVICE, "contosoorders-20261129-020000-3f0a11")]
+    begin_night(lambda: archive.opened, RUN, made, datetime.now(UTC), 3)
+    result = shell("status")
+    assert result.code == HEALTHY
+    assert f"Night under way ({RUN}), begun " in result.lines[-1]
+    assert "0 of 1 service done, 0 at work, 1 waiting. No estimate yet" in result.lines[-1]
+    end_night(lambda: archive.opened, RUN, [])
+    assert shell("status").lines[-1].startswith(f"Last night ({RUN}): ended ")
+    assert shell("status", "--json").json["nights"][0]["end"]["services"] == 1
+
+
+def test_a_record_of_a_night_that_cannot_be_read(shell, archive, blobs):
+    name = f"nights/{datetime.now(UTC):%Y-%m/%d-%H%M%S}-3f0a11-bc42d9a1b2c3-1/begun.json"
+    blobs.create_container(archive.container).upload_blob(name, b"{")
+    result = shell("status")
+    assert (result.code, f"{name} in " in result.err) == (NOT_ALL_READ, True)
 
 
 def hours_ago(hours: float) -> datetime:

@@ -102,7 +102,8 @@ def test_an_export_that_dies_goes_on_at_its_cursor(platform: Shop, fast_clock, m
     """The worker dies with a page in its hands; the next try neither starts another export nor reads again."""
     name = fresh("register")
     platform.add(name, *PAGES)
-    night = Night(Run(), name, container=CONTAINER).until("service.back_up")
+    night = Night(Run(), name, container=CONTAINER)
+    backup = night.backup().until("back_up")
     advance, pieces = RegisterDriver.advance, []
 
     def dies(self, ref, operation, account):
@@ -114,8 +115,8 @@ def test_an_export_that_dies_goes_on_at_its_cursor(platform: Shop, fast_clock, m
 
     monkeypatch.setattr(RegisterDriver, "advance", dies)
     with pytest.raises(Died):
-        night.step("service.back_up")
-    del night.states["service.back_up_0"]
+        backup.step("back_up")
+    del backup.states["back_up"]
     assert succeeded(night.all())
     assert [request for request in platform.requests if request.startswith("back up")] == [f"back up {name}"]
     assert platform.reads == [(name, 0), (name, 1), (name, 2), (name, 3)]
@@ -125,11 +126,12 @@ def test_an_export_that_dies_goes_on_at_its_cursor(platform: Shop, fast_clock, m
 def test_an_export_that_dies_before_its_first_cursor_is_stored(platform: Shop, fast_clock):
     name = fresh("register")
     platform.add(name, *PAGES)
-    night = Night(Run(), name, container=CONTAINER).until("service.back_up")
-    night.run.stores["service.back_up", 0].die_after_request("backup")
+    night = Night(Run(), name, container=CONTAINER)
+    backup = night.backup().until("back_up")
+    backup.run.store("back_up").die_after_request("backup")
     with pytest.raises(Died):
-        night.step("service.back_up")
-    del night.states["service.back_up_0"]
+        backup.step("back_up")
+    del backup.states["back_up"]
     assert succeeded(night.all())
     assert platform.reads == [(name, 0), (name, 1), (name, 2), (name, 3)]
 
@@ -142,7 +144,7 @@ def test_an_import_that_dies_goes_on_at_its_cursor(platform: Shop, fast_clock, m
     assert succeeded(Night(Run(), name, container=CONTAINER).all())
     restoration = Restoration(Run(), service=name, target_name=copy).until("restore")
     if after == 0:
-        restoration.run.stores["restore", -1].die_after_request("restore")
+        restoration.run.store("restore").die_after_request("restore")
     advance, pieces = RegisterDriver.advance, []
 
     def dies(self, ref, operation, account):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaos.settings import LOW_CPU
-from tests.system.world import DAG_ID, NIGHT_SECONDS, Night, World
+from tests.system.world import BACKUP, DAG_ID, NIGHT_SECONDS, Night, World
 
 DURATIONS = {"suspend": 0.5, "backup": 1.0, "resume": 0.5}
 SETTINGS = {**LOW_CPU, "AIRFLOW__BIZTALK_SERVICES__SCHEDULE": "none"}
@@ -14,7 +14,8 @@ WATCHDOG = "biztalk_watchdog"
 
 def begin_night(world: World, run_id: str, services: list[str]) -> None:
     """Start a run of the nightly DAG under an id of the test's."""
-    world.airflow.wait_for_dag(DAG_ID)
+    for dag_id in (DAG_ID, BACKUP):
+        world.airflow.wait_for_dag(dag_id)
     world.airflow.trigger(DAG_ID, {"services": services}, run_id)
 
 

@@ -13,7 +13,7 @@ from stack.settings import connection_environment, storage_connection
 from tests.archive.storage_policy import CODE, ImmutabilityPolicy
 from tests.archive.troubled_storage import TroubledStorage
 from tests.field.nights import DURATIONS, SETTINGS, begin_night, end_of_night
-from tests.system.world import BACKUP_OPERATIONS, CATALOG, DAG_ID, Night, World
+from tests.system.world import BACKUP_OPERATIONS, CATALOG, Night, World
 
 RECORDS = "biztalk-backup-records"
 SERVICES = ("contosoeurope", "ContosoRetail")
@@ -43,34 +43,26 @@ def world(tmp_path_factory: pytest.TempPathFactory, account: tuple[Ports, Troubl
             **SETTINGS,
             **connection_environment({"biztalk_backup_storage": storage}),
             "AIRFLOW__BIZTALK_SERVICES__RECORDS_CONTAINER": RECORDS,
-            # The second service is left to a further run, as in a fleet.
-            "AIRFLOW__BIZTALK_SERVICES__MAX_SERVICES_PER_RUN": "1",
         },
     )
     with stack.up():
         yield World.of(stack)
 
 
-def night(world: World, run_id: str) -> dict[str, Night]:
-    """A night of both services, by service: the run itself, and the further one that it started."""
+def night(world: World, run_id: str) -> Night:
     after = world.last_seq()
     begin_night(world, run_id, list(SERVICES))
-    runs = [end_of_night(world, run_id, after)]
-    further = world.airflow.xcom(DAG_ID, run_id, "plan_further_runs")
-    runs += [end_of_night(world, each["trigger_run_id"], after) for each in further]
-    return {service: run for run in runs for service in run.report}
+    return end_of_night(world, run_id, after)
 
 
 @pytest.fixture(scope="module")
-def in_layout(world: World) -> list[dict[str, Night]]:
+def in_layout(world: World) -> list[Night]:
     """Two nights in a row: what the first one has written, the second one may not change."""
     return [night(world, run_id) for run_id in ("first", "second")]
 
 
 @pytest.fixture(scope="module")
-def without_layout(
-    world: World, account: tuple[Ports, TroubledStorage], in_layout: list[dict[str, Night]]
-) -> dict[str, Night]:
+def without_layout(world: World, account: tuple[Ports, TroubledStorage], in_layout: list[Night]) -> Night:
     """A night after these with locks and suspension records under the policy, too."""
     account[1].policy = EVERYWHERE
     return night(world, "third")
@@ -82,17 +74,11 @@ def blobs(world: World, container: str, folder: str = "") -> list[str]:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_both_nights_pass(in_layout, world, service):
-    nights = [each[service] for each in in_layout]
-    assert [each.state for each in nights] == ["success", "success"]
-    assert [each.operations(service) for each in nights] == [BACKUP_OPERATIONS] * 2
-    backups = {each.backup(service) for each in nights}
+    assert [night.state for night in in_layout] == ["success", "success"]
+    assert [night.operations(service) for night in in_layout] == [BACKUP_OPERATIONS] * 2
+    backups = {night.backup(service) for night in in_layout}
     assert len(backups) == 2
     assert set(world.catalog("references", service)) == backups
-
-
-def test_each_service_has_a_run_of_its_own(in_layout):
-    for each in in_layout:
-        assert len({run.run_id for run in each.values()}) == len(SERVICES)
 
 
 def test_what_is_changed_again_is_kept_apart_from_the_catalog(in_layout, world):
@@ -103,14 +89,14 @@ def test_what_is_changed_again_is_kept_apart_from_the_catalog(in_layout, world):
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_without_the_layout_nothing_is_suspended(without_layout, service):
-    assert without_layout[service].state == "failed"
-    assert without_layout[service].changes(service) == []
-    assert without_layout[service].states[service] == "Active"
+    assert without_layout.state == "failed"
+    assert without_layout.changes(service) == []
+    assert without_layout.states[service] == "Active"
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_check_names_the_policy_and_the_layout(without_layout, service):
-    row = without_layout[service].report[service]
+    row = without_layout.report[service]
     assert (row["failed_step"], row["backup"]) == ("check_backup", None)
     assert CODE in row["reason"]
     assert "records_container" in row["reason"]

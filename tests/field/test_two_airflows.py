@@ -13,7 +13,7 @@ from biztalk_services.flows.watchdog import SETTLING
 
 from stack import Ports, Stack
 from tests.field.nights import DURATIONS, SETTINGS, begin_night, check_suspensions, end_of_night
-from tests.system.world import BACKUP_OPERATIONS, CATALOG, DAG_ID, Night, World
+from tests.system.world import BACKUP, BACKUP_OPERATIONS, CATALOG, Night, World
 
 BLUE_ONLY, GREEN_ONLY, BOTH = "contosoorders", "ContosoRetail", ("contosoeurope", "contosonordic")
 ALL = (BLUE_ONLY, *BOTH, GREEN_ONLY)
@@ -71,7 +71,7 @@ def test_what_both_want_one_gets_and_the_other_is_refused(nights, service):
     assert len(got) == len(refused) == 1
     row = refused[0].report[service]
     assert (row["failed_step"], row["backup"]) == ("check_backup", None)
-    assert "run same of biztalk_nightly_backup in Airflow" in row["reason"]
+    assert f"run {refused[0].service_runs[service]} of {BACKUP} in Airflow" in row["reason"]
     assert refused[0].state == "failed"
 
 
@@ -86,7 +86,7 @@ def test_the_report_names_the_backup_of_its_own_run(nights, airflows, service):
 def test_each_airflow_has_an_id_of_its_own(nights, airflows):
     references = {name: airflows[0].catalog("references", name) for name in (BLUE_ONLY, GREEN_ONLY)}
     runs = [each["run"] for found in references.values() for each in found.values()]
-    assert [run["run_id"] for run in runs] == ["same", "same"]
+    assert [run["run_id"].partition("__")[0] for run in runs] == ["same", "same"]
     assert all(run["airflow"] for run in runs)
     assert runs[0]["airflow"] != runs[1]["airflow"]
 
@@ -119,21 +119,21 @@ def test_no_watchdog_resumes_amid_the_other_airflows_backup(nights, airflows):
     assert night.operations(BLUE_ONLY) == BACKUP_OPERATIONS
     assert night.responses(BLUE_ONLY, "resume") == [202]
     assert refused.state == "failed"
-    assert "run again of biztalk_nightly_backup in Airflow" in refused.report[BLUE_ONLY]["reason"]
+    assert f"run {night.service_runs[BLUE_ONLY]} of {BACKUP} in Airflow" in refused.report[BLUE_ONLY]["reason"]
 
 
 @contextmanager
 def suspended(world: World, run_id: str, service: str) -> Iterator[None]:
-    """A night of one service that stays suspended during the block: its DAG is paused between two tries."""
+    """A night of one service that stays suspended during the block: the DAG of its run is paused between two tries."""
     world.emulator.fault("status", "backup", service=service, count=1)
     after = world.last_seq()
     begin_night(world, run_id, [service])
     world.await_entry(service, after=after, operation="backup", status=503)
-    world.airflow.patch(f"/dags/{DAG_ID}", {"is_paused": True})
+    world.airflow.pause(BACKUP)
     try:
         yield
     finally:
-        world.airflow.patch(f"/dags/{DAG_ID}", {"is_paused": False})
+        world.airflow.patch(f"/dags/{BACKUP}", {"is_paused": False})
 
 
 def left_alone(world: World) -> list[dict[str, str]]:

@@ -213,7 +213,8 @@ def at(hour: int, minute: int, day: int = 29) -> datetime:
         ),
         (
             Forecast(at(3, 40), at(3, 40), 1, 1),
-            "Unsure, few earlier nights: it ends about 03:40 UTC, by 1 earlier night and the pace of the first 1 service.",
+            "Unsure, few earlier nights: it ends about 03:40 UTC, by 1 earlier night and the pace of the first "
+            "service.",
         ),
         (
             Forecast(at(23, 50), at(0, 10, day=30), 0, 12),

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from biztalk_services.flows import shared_look, slots
+from biztalk_services.provider import shared
 
 
 class Clock:
@@ -30,8 +32,14 @@ class Clock:
         self.time += timedelta(**how_far)
 
     def rule(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
-        """Become the clock of these modules."""
+        """Become the clock of these modules, and of looks that waits share: they follow each other at once, and none
+        before this counts."""
         clock = self
+        monkeypatch.setattr(shared_look, "monotonic", lambda: clock.time.timestamp())
+        monkeypatch.setattr(shared_look, "sleep", lambda seconds: None)
+        monkeypatch.setattr(slots.Ledger.__init__, "__defaults__", (lambda: clock.time.timestamp(),))
+        for registry in (shared.SERVICES, shared.SLOTS):
+            monkeypatch.setattr(registry, "_made", {})
 
         class Datetime(datetime):
             @classmethod

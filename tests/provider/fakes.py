@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -20,14 +22,16 @@ from uuid import uuid4
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, ErrorType, TaskDeferred
-from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.module_loading import import_string
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from biztalk_services.model.errors import OutcomeUnknownError
+from biztalk_services.model.options import BACKUP
 from biztalk_services.model.run import Run as RecordedRun
-from biztalk_services.provider import base
+from biztalk_services.provider import base, night_trigger, service_runs
 
 from tests.conftest import AIRFLOW_ID
 
@@ -72,12 +76,102 @@ class StateStore:
 
 
 @dataclass
+class ServiceRuns:
+    """What Airflow has of the DAG that backs single services up.
+
+    :param paused: None: there is no such DAG.
+    :param runs: those that were started, by their ids.
+    :param refused: ids of runs that cannot be started.
+    """
+
+    paused: bool | None = False
+    runs: dict[str, Run] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    looks: int = 0
+
+    @contextmanager
+    def answering(self, parent: Run) -> Iterator[None]:
+        """Answer what steps of a run and its triggers ask for."""
+        with ExitStack() as patches:
+            for owner, name, answer in (
+                (RuntimeTaskInstance, "get_dag", staticmethod(self.get_dag)),
+                (RuntimeTaskInstance, "get_dagrun_state", staticmethod(self.get_dagrun_state)),
+                (RuntimeTaskInstance, "get_dr_count", staticmethod(self.get_dr_count)),
+                (RuntimeTaskInstance, "get_task_states", staticmethod(self.get_task_states)),
+                (XCom, "get_one", staticmethod(self.get_one)),
+                (service_runs, "task_runner", SimpleNamespace(SUPERVISOR_COMMS=_Supervisor(self, parent))),
+                (night_trigger, "_SECONDS", 0),
+            ):
+                patches.enter_context(patch.object(owner, name, answer))
+            yield
+
+    def get_dag(self, dag_id: str) -> SimpleNamespace:
+        assert dag_id == BACKUP
+        if self.paused is None:
+            raise _absent()
+        return SimpleNamespace(is_paused=self.paused)
+
+    def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
+        assert dag_id == BACKUP
+        if run_id not in self.runs:
+            raise _absent()
+        return self.runs[run_id].state
+
+    def get_dr_count(self, dag_id: str, *, run_ids: list[str], states: list[str]) -> int:
+        assert dag_id == BACKUP
+        self.looks += 1
+        assert self.looks < 500, "this wait does not end"
+        return sum(self.runs[run_id].state in states for run_id in run_ids if run_id in self.runs)
+
+    def get_task_states(self, dag_id: str, *, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, Any]]:
+        assert dag_id == BACKUP
+        found = {run_id: self.runs[run_id].states for run_id in run_ids if run_id in self.runs}
+        return {run_id: {name: states.get(name) for name in task_ids} for run_id, states in found.items()}
+
+    def get_one(self, *, key: str, dag_id: str, task_id: str, run_id: str) -> Any:
+        assert dag_id == BACKUP
+        return self.runs[run_id].xcom(task_id, key)
+
+
+@dataclass
+class _Supervisor:
+    """What a step requests through its supervisor: that a run is started."""
+
+    of: ServiceRuns
+    parent: Run
+
+    def send(self, request: Any) -> OKResponse | ErrorResponse:
+        assert isinstance(request, TriggerDagRun)
+        assert request.dag_id == BACKUP
+        assert len(request.run_id) <= 250
+        if request.run_id in self.of.refused:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 400}))
+        if request.run_id in self.of.runs:
+            return ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS)
+        self.of.runs[request.run_id] = Run(
+            run_id=request.run_id,
+            dag_id=BACKUP,
+            run_type="operator_triggered",
+            conf=json.loads(json.dumps(request.conf)),
+            triggering_user_name=self.parent.triggering_user_name,
+            airflow=self.parent.airflow,
+        )
+        return OKResponse(ok=True)
+
+
+def _absent() -> AirflowRuntimeError:
+    return AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
+
+
+@dataclass
 class Run:
     """One DAG run, in one Airflow."""
 
     run_id: str = field(default_factory=lambda: f"manual__{uuid4().hex[:12]}")
     dag_id: str = DAG_ID
     run_after: datetime = field(default_factory=lambda: datetime.now(UTC))
+    start_date: datetime = field(default_factory=lambda: datetime.now(UTC))
+    state: str = "running"
     logical_date: datetime | None = None
     triggering_user_name: str | None = None
     run_type: str = "manual"
@@ -90,14 +184,15 @@ class Run:
     events: dict[Any, SimpleNamespace] = field(default_factory=lambda: defaultdict(SimpleNamespace))
     params: dict[str, Any] = field(default_factory=dict)
     triggers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    services: ServiceRuns = field(default_factory=ServiceRuns)
     airflow: str = AIRFLOW_ID
     begun_at: datetime = field(default_factory=lambda: next(_MOMENTS))
 
     def context(
-        self, task_id: str, map_index: int = 0, max_tries: int = 5, task: BaseOperator | None = None
+        self, task_id: str, map_index: int = -1, max_tries: int = 5, task: BaseOperator | None = None
     ) -> dict[str, Any]:
         ti = TaskInstance(self, task_id, map_index, max_tries, task)
-        if map_index < 0:
+        if map_index < 0 and task_id != "back_up_services":
             self._begin(task_id)
         return {
             "ti": ti,
@@ -112,44 +207,57 @@ class Run:
         }
 
     def _begin(self, task_id: str) -> None:
-        """Store when a task was first tried, as the first try would."""
+        """Store when a task was first tried, as the first try would: names of backups follow from it."""
         owner = str(RecordedRun(self.dag_id, self.run_id, self.airflow))
         entry = {"owner": owner, "entry": {"at": self.begun_at.isoformat()}}
         self.stores[task_id, -1].values.setdefault("moment", json.dumps(entry))
 
-    def store(self, task_id: str, map_index: int = 0) -> StateStore:
+    def store(self, task_id: str, map_index: int = -1) -> StateStore:
         return self.stores[task_id, map_index]
 
-    def xcom(self, task_id: str, key: str = "return_value", map_index: int = 0) -> Any:
+    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         return self.xcoms.get((task_id, map_index, key))
 
-    def execute(self, operator: BaseOperator, map_index: int = 0, max_tries: int = 5) -> Any:
-        """One try of a task on a worker: what it returns, raises or defers with; XCom and state as Airflow keeps them.
+    def execute(
+        self,
+        operator: BaseOperator,
+        map_index: int = -1,
+        max_tries: int = 5,
+        meanwhile: Callable[[], Any] = lambda: None,
+    ) -> Any:
+        """One try of a task: what it returns or raises; XCom and state as Airflow keeps them.
 
-        A wait that defers goes on in the triggerer: through the serialized form of its trigger, to the trigger's end.
+        A wait that defers goes on in the triggerer: through the serialized form of its trigger, to the trigger's end,
+        and where that does not end the task, on a worker again.
+
+        :param meanwhile: what happens while the task is deferred.
         """
         task_id = operator.task_id
         for place in [place for place in self.xcoms if place[:2] == (task_id, map_index)]:
             del self.xcoms[place]
         context = self.context(task_id, map_index, max_tries, operator)
-        ti = context["ti"]
-        self._is(task_id, map_index, "running")
-        # A wait for a slot polls the states of tasks without a task instance.
-        with (
-            patch.object(RuntimeTaskInstance, "get_task_states", staticmethod(ti.get_task_states)),
-            patch.object(base, "airflow_id", lambda: self.airflow),
-        ):
-            try:
-                value = operator.execute(context)
-            except TaskDeferred as deferred:
-                self._is(task_id, map_index, "deferred")
-                return self._end_from_trigger(operator, map_index, deferred)
-            except AirflowSkipException:
-                self._is(task_id, map_index, "skipped")
-                return None
-            except BaseException:
-                self._is(task_id, map_index, "failed")
-                raise
+        ti, step = context["ti"], operator.execute
+        with patch.object(base, "airflow_id", lambda: self.airflow), self.services.answering(self):
+            while True:
+                self._is(task_id, map_index, "running")
+                try:
+                    value = step(context)
+                    break
+                except TaskDeferred as deferred:
+                    self._is(task_id, map_index, "deferred")
+                    meanwhile()
+                    self.triggers.append(deferred.trigger.serialize())
+                    (event,) = events_of(moved(deferred.trigger))
+                    if isinstance(event, TaskSuccessEvent | TaskFailedEvent):
+                        return self._ended(operator, map_index, event)
+                    arguments = json.loads(json.dumps(deferred.kwargs or {}))
+                    step = partial(getattr(operator, deferred.method_name), event=event.payload, **arguments)
+                except AirflowSkipException:
+                    self._is(task_id, map_index, "skipped")
+                    return None
+                except BaseException:
+                    self._is(task_id, map_index, "failed")
+                    raise
         if value is not None:
             for key, part in value.items() if operator.multiple_outputs else ():
                 ti.xcom_push(key, part)
@@ -157,10 +265,7 @@ class Run:
         self._is(task_id, map_index, "success")
         return value
 
-    def _end_from_trigger(self, operator: BaseOperator, map_index: int, deferred: TaskDeferred) -> Any:
-        self.triggers.append(deferred.trigger.serialize())
-        (event,) = events_of(moved(deferred.trigger))
-        assert isinstance(event, TaskSuccessEvent | TaskFailedEvent)
+    def _ended(self, operator: BaseOperator, map_index: int, event: TaskSuccessEvent | TaskFailedEvent) -> Any:
         for key, value in (event.xcoms or {}).items():
             # Airflow 3.3 encodes what a trigger pushes once more than what a worker pushes.
             self.xcoms[operator.task_id, map_index, key] = json.dumps(value)
@@ -218,10 +323,8 @@ class TaskInstance:
         return default if value is None else value
 
     def get_relevant_upstream_map_indexes(self, upstream: BaseOperator, ti_count: Any, session: Any) -> int | None:
-        """Inside of a mapped group an XCom is that of the same service; from elsewhere it is the whole one."""
-        group = upstream.get_closest_mapped_task_group()
-        assert self.task, "only a task of a DAG has an upstream"
-        return self.map_index if group is self.task.get_closest_mapped_task_group() else None
+        """None where nothing is mapped: the whole XCom."""
+        return None
 
     def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
         if run_id in self.run.unknown_runs:
@@ -230,12 +333,7 @@ class TaskInstance:
 
     def get_task_states(self, dag_id: str, *, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, Any]]:
         assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
-        known = {
-            name: state
-            for name, state in self.run.states.items()
-            if name in task_ids or name.rpartition("_")[0] in task_ids
-        }
-        return {self.run_id: known}
+        return {self.run_id: {name: self.run.states[name] for name in task_ids if name in self.run.states}}
 
 
 def moved(trigger: BaseTrigger) -> BaseTrigger:

@@ -112,7 +112,7 @@ class Surroundings:
         """Back a service up as at night, with its inventory; returns the reference."""
         night = Night(Run(), name, container=CATALOG).all()
         assert night.errors == {}
-        return night.xcom("service.publish_reference")
+        return night.backup().xcom("publish_reference")
 
     def edit(self, text: str, partner: str = "Fabrikam", name: str = NAME) -> None:
         """Change the description of a partner, as in the portal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -54,8 +55,8 @@ def test_a_good_night(run, container):
     )  # fmt: skip
     assert (row["outcome"], row["state"]) == (BACKED_UP, "Active")
     assert (row["failed_step"], row["reason"]) == (None, None)
-    assert row["backup"] == f"{ACCOUNT}/{night.backup_name()}"
-    assert row["items"] == sum(night.xcom("service.publish_reference")["items"].values())
+    assert row["backup"] == f"{ACCOUNT}/{night.backup().backup_name}"
+    assert row["items"] == sum(night.backup().xcom("publish_reference")["items"].values())
     assert 0 < row["suspended_seconds"] < 60
     assert night.failure is None
 
@@ -182,7 +183,7 @@ def test_both_failures_of_one_service_are_reported(run, container, emulator):
 
 def test_a_published_reference_that_the_storage_has_lost(run, container, blobs):
     night = Night(run, NAME, container=container).until("report")
-    name = night.backup_name()
+    name = night.backup().backup_name
     reference = f"references/{NAME}/{name}.json"
     blobs.get_container_client(container).delete_blob(reference)
     assert night.report()[0]["outcome"] == BACKED_UP
@@ -191,7 +192,7 @@ def test_a_published_reference_that_the_storage_has_lost(run, container, blobs):
 
 def test_a_published_backup_that_the_storage_has_lost(run, container, blobs):
     night = Night(run, NAME, container=container).until("report")
-    name = night.backup_name()
+    name = night.backup().backup_name
     blobs.get_container_client(container).delete_blob(f"references/{NAME}/{name}.json")
     blobs.delete_container(name)
     row = failed_row(night)
@@ -201,24 +202,24 @@ def test_a_published_backup_that_the_storage_has_lost(run, container, blobs):
 
 
 def test_a_step_that_died_without_a_sentence(run, container):
-    night = Night(run, NAME, container=container).until("service.suspend")
-    run.states["service.suspend_0"] = "failed"
+    night = Night(run, NAME, container=container)
+    night.backup().until("suspend").states["suspend"] = "failed"
     row = failed_row(night)
     assert row["failed_step"] == "suspend"
-    assert row["reason"].startswith("See the log of service.suspend. It ended without a reason, or a person marked it")
+    assert row["reason"].startswith("See the log of suspend. It ended without a reason, or a person marked it")
 
 
 def test_a_service_that_does_not_exist_at_the_end(run, container, emulator):
     night = Night(run, NAME, container=container)
     emulator.fault("status", "get_cloud_service", status=404, code="ResourceNotFound")
-    night.until("service.publish_reference")
+    night.until("report")
     emulator.fault("status", "list", status=404, code="ResourceNotFound")
     row = failed_row(night)
     assert (row["failed_step"], row["state"]) == ("check_backup", None)
 
 
 def test_the_states_of_all_services_are_read_with_one_list(run, container, emulator):
-    night = Night(run, container=container).until("service.publish_reference")
+    night = Night(run, container=container).until("report")
     before = emulator.journal(kind="request")[-1]["seq"]
     assert {row["state"] for row in night.all().outcome} == {"Active"}
     read = [each["operation"] for each in emulator.journal(kind="request", after=before)]
@@ -233,44 +234,63 @@ def test_what_others_suspended_is_backed_up_and_stays(run, container, emulator, 
 
 
 class TestMarked:
-    """A person marks the run: Airflow rewrites the states of steps, and lets the teardowns run."""
+    """A person marks a run: Airflow rewrites the states of steps, and lets the teardowns run."""
 
-    def test_as_failed_before_the_services_are_found(self, run, container):
+    def test_the_night_as_failed_before_the_services_are_found(self, run, container):
         night = Night(run, NAME, container=container)
         run.xcoms.clear()
         run.states.clear()
         night.mark("failed", "find_services").all()
-        assert night.states["service.resume"] == "skipped"
+        assert run.services.runs == {}
         assert "could not be found, and nothing was done" in night.failure
         assert "a person marked it or the run" in night.failure
 
-    @pytest.mark.parametrize("at", ["service.check_backup", "service.wait_for_slot", "service.wait_until_drained"])
-    def test_as_failed_before_a_suspension(self, at, run, container, requests, emulator):
-        row = failed_row(Night(run, NAME, container=container).until(at).mark("failed", at))
-        assert (row["failed_step"], row["state"], row["backup"]) == (at.partition(".")[2], "Active", None)
+    def test_the_night_as_failed_while_its_services_are_backed_up(self, run, container, emulator):
+        """Their runs go on, and keep their locks. Clear the report when they have ended."""
+        night = Night(run, NAME, container=container)
+        backup = night.backup().until("back_up")
+        night.mark("failed", "back_up_services").step("report")
+        (row,) = night.outcome
+        assert (row["outcome"], row["state"]) == (FAILED, "Suspended")
+        assert f"Run {backup.run.run_id} has not ended" in row["reason"]
+        locks = open_archive(f"biztalk_backup_storage/{container}").locks
+        assert locks.of(key()).run.run_id == backup.run.run_id
+        backup.all()
+        (row,) = night.report()
+        assert (row["outcome"], row["state"], locks.of(key())) == (BACKED_UP, "Active", None)
+
+    @pytest.mark.parametrize("at", ["check_backup", "wait_for_slot", "wait_until_drained"])
+    def test_a_service_as_failed_before_its_suspension(self, at, run, container, requests, emulator):
+        night = Night(run, NAME, container=container)
+        night.backup().until(at).mark("failed", at)
+        row = failed_row(night)
+        assert (row["failed_step"], row["state"], row["backup"]) == (at, "Active", None)
         assert requests("suspend") == []
 
     @pytest.mark.parametrize("state", ["failed", "success"])
-    def test_while_a_service_is_backed_up(self, state, run, container, emulator):
-        at = "service.wait_for_backup"
-        night = Night(run, NAME, container=container).until(at).mark(state, at)
+    def test_a_service_while_it_is_backed_up(self, state, run, container, emulator):
+        """Airflow may even take such a run for a good one."""
+        night = Night(run, NAME, container=container)
+        night.backup().until("wait_for_backup").mark(state, "wait_for_backup")
         row = failed_row(night)
         assert (row["state"], row["backup"]) == ("Active", None)
-        assert "service.wait_for_backup" in row["reason"]
-        assert "service.wait_for_slot" not in row["reason"]
+        assert "wait_for_backup" in row["reason"]
+        assert "wait_for_slot" not in row["reason"]
         archive = open_archive(f"biztalk_backup_storage/{container}")
         assert archive.locks.of(key()) is None
 
-    def test_as_succeeded_while_the_reference_is_published(self, run, container):
-        at = "service.publish_reference"
-        row = failed_row(Night(run, NAME, container=container).until(at).mark("success", at))
+    def test_a_service_as_succeeded_while_its_reference_is_published(self, run, container):
+        night = Night(run, NAME, container=container)
+        night.backup().until("publish_reference").mark("success", "publish_reference")
+        row = failed_row(night)
         assert (row["failed_step"], row["backup"]) == ("publish_reference", None)
 
     def test_what_was_published_is_backed_up(self, run, container):
-        """Airflow makes finished steps of a mapped group failed with the one that works."""
+        """Whatever the states of its steps were made."""
         night = Night(run, NAME, container=container).until("report")
-        for step in night.states:
-            night.states[step] = "skipped" if step.startswith("service.check") else "failed"
+        backup = night.backup()
+        for step in backup.states:
+            backup.states[step] = "skipped" if step.startswith("check") else "failed"
         (row,) = night.report()
         assert (row["outcome"], row["failed_step"], row["reason"]) == (BACKED_UP, None, None)
         assert night.failure is None
@@ -278,29 +298,30 @@ class TestMarked:
     def test_a_reference_whose_step_was_ended_is_found(self, run, container):
         """It was written, and its step did not come to hand it on."""
         night = Night(run, NAME, container=container).until("report")
-        del run.xcoms["service.publish_reference", 0, "return_value"]
-        night.states["service.publish_reference_0"] = "failed"
+        backup = night.backup()
+        del backup.run.xcoms["publish_reference", -1, "return_value"]
+        backup.states["publish_reference"] = "failed"
         (row,) = night.report()
-        assert (row["outcome"], row["backup"]) == (BACKED_UP, f"{ACCOUNT}/{night.backup_name()}")
+        assert (row["outcome"], row["backup"]) == (BACKED_UP, f"{ACCOUNT}/{backup.backup_name}")
 
 
 def test_a_run_that_ended_without_its_report_locks_nothing(run, container):
     """Its lock may be taken over, because it has ended."""
-    Night(run, NAME, container=container).until("report")
+    night = Night(run, NAME, container=container).until("report")
     locks = open_archive(f"biztalk_backup_storage/{container}").locks
-    assert locks.of(key()).run.run_id == run.run_id
+    held = locks.of(key()).run
+    assert (held.dag_id, held.run_id) == ("biztalk_backup", night.backup().run.run_id)
     (row,) = Night(Run(), NAME, container=container).all().outcome
     assert row["outcome"] == BACKED_UP
     assert locks.of(key()) is None
 
 
-def test_what_was_handed_on_is_not_taken_for_another_service(run, container):
-    """The services were found again, in another order."""
-    night = Night(run, NAME, container=container).until("report")
-    job = night.xcom("find_services")[0] | {"backup_name": "another-20260101-020000-abcdef"}
-    run.xcoms["find_services", -1, "return_value"] = [job]
+def test_a_service_whose_run_was_not_begun(run, container):
+    late = {"back_up_services": {"window": timedelta(0)}}
+    night = Night(run, NAME, container=container, options=late)
     row = failed_row(night)
-    assert (row["failed_step"], row["backup"]) == ("publish_reference", None)
+    assert (night.backups, row["failed_step"], row["state"]) == ([], "back_up_services", "Active")
+    assert row["reason"].startswith("Its backup was not begun. 1 were not begun within 0:00:00")
 
 
 def test_a_list_that_was_not_handed_on_is_no_edition(run, container):
@@ -317,7 +338,7 @@ def test_a_list_that_was_not_handed_on_is_no_edition(run, container):
 
 
 def test_a_report_that_cannot_be_made_leaves_why(run, container, monkeypatch):
-    monkeypatch.setattr(ReportBackupsOperator, "states", lambda *_: {}[0])
+    monkeypatch.setattr(ReportBackupsOperator, "_outcome", lambda *_: {}[0])
     night = Night(run, NAME, container=container).until("report")
     night.step("report")
     assert isinstance(night.errors["report"], KeyError)

@@ -48,6 +48,10 @@ def operation_sensor(operation_id: str | None) -> OperationSensor:
     )
 
 
+def deleted_sensor(operation_id: str | None) -> ServiceDeletedSensor:
+    return ServiceDeletedSensor(task_id="wait", service=SERVICE, operation_id=operation_id, deadline_minutes=5)
+
+
 def suspend(emulator) -> str:
     """Start a suspension without Airflow; returns its operation id."""
     return emulator.act(NAME, "suspend").headers["x-ms-request-id"]
@@ -104,6 +108,37 @@ class TestOnTheWorker:
     def test_a_return_to_the_worker_fails(self, run):
         with pytest.raises(WaitFailedError, match="instead of ending in the triggerer"):
             state_sensor().execute_complete(run.context("wait"), {"state": "Active"})
+
+
+class TestFirstPoll:
+    """A wait for what was requested just now goes to the triggerer at once; whether the worker polled shows in it."""
+
+    @pytest.fixture
+    def suspended(self, emulator) -> str:
+        operation_id = suspend(emulator)
+        emulator.reaches(NAME, "Suspended")
+        return operation_id
+
+    def test_in_the_first_try_there_is_none(self, suspended, run, requests):
+        deferral(state_sensor(operation_id=suspended), run)
+        deferral(operation_sensor(suspended), run)
+        deferral(deleted_sensor(suspended), run)
+        assert requests("get_cloud_service") == []
+
+    def test_a_later_try_may_find_it_done(self, suspended, run):
+        context = run.context("wait")
+        context["ti"].try_number = 2
+        assert state_sensor(operation_id=suspended).execute(context)["state"] == "Suspended"
+        assert operation_sensor(suspended).execute(context)["state"] == "Suspended"
+
+    def test_so_may_one_that_waits_for_no_request(self, suspended, run):
+        assert state_sensor().execute(run.context("wait"))["state"] == "Suspended"
+        assert operation_sensor(None).execute(run.context("wait"))["state"] == "Suspended"
+
+    def test_it_can_be_told(self, suspended, run):
+        sensor = state_sensor(operation_id=suspended, polls_first=True)
+        assert sensor.execute(run.context("wait"))["state"] == "Suspended"
+        deferral(state_sensor(polls_first=False), run)
 
 
 class TestDeferral:
@@ -298,7 +333,7 @@ class Scripted(BoundedTrigger):
         )
         self.script = ScriptedWait(*polls)
 
-    def wait(self):
+    def wait(self, *, shared=False):
         return self.script, Place(SERVICE, driver=pytest.fail, archive=pytest.fail, log=self.log)
 
 
@@ -437,7 +472,7 @@ def test_a_sensor_refuses_what_it_would_not_honour(refused):
         OperationSensor: {"operation_id": None, "operation_type": "Backup"},
         ServiceDeletedSensor: {"operation_id": None},
         DrainSensor: {},
-        SlotSensor: {"exempt_task_id": "a", "release_task_id": "b", "max_parallel": 1},
+        SlotSensor: {"max_parallel": 1, "longest_suspension_minutes": 60},
     }
     for sensor, arguments in sensors.items():
         with pytest.raises(ValueError, match=f"{sensor.__name__} does not take {refused}: .*deadline_minutes"):
@@ -458,11 +493,11 @@ def test_a_negative_time_is_refused(wrong):
         state_sensor(**wrong)
 
 
-def test_a_slot_sensor_refuses_to_let_no_service_in():
-    with pytest.raises(ValueError, match="max_parallel is 0"):
-        SlotSensor(
-            task_id="wait", service=SERVICE, exempt_task_id="a", release_task_id="b", max_parallel=0, deadline_minutes=1
-        )
+@pytest.mark.parametrize("wrong", ["max_parallel", "longest_suspension_minutes"])
+def test_a_slot_sensor_refuses_to_let_no_service_in(wrong):
+    arguments = {"max_parallel": 1, "longest_suspension_minutes": 1} | {wrong: 0}
+    with pytest.raises(ValueError, match=f"{wrong} is 0"):
+        SlotSensor(task_id="wait", service=SERVICE, deadline_minutes=1, **arguments)
 
 
 def test_an_unknown_policy_is_refused():

@@ -16,14 +16,16 @@ from biztalk_services.flows.backup_report import BACKED_UP, FAILED
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.run import Run as RecordedRun
 from biztalk_services.model.run import RunState
+from biztalk_services.model.steps import BackupJob
 from biztalk_services.provider.base import TaskJournal, run_state
 from biztalk_services.provider.connections import open_archive
 from biztalk_services.provider.identity import VARIABLE, airflow_id
 from biztalk_services.provider.operators.watchdog import CheckSuspensionOperator, FindSuspensionsOperator
+from biztalk_services.provider.service_runs import service_run_id
 
 from tests.archive.samples import reference
 from tests.conftest import AIRFLOW_ID
-from tests.provider.connections import NAME, SERVICE_KEY
+from tests.provider.connections import NAME, SERVICE, SERVICE_KEY
 from tests.provider.fakes import Run, StateStore
 from tests.provider.walk import Night
 
@@ -33,6 +35,11 @@ SAME = "scheduled__2026-01-01T02:00:00+00:00"
 
 def run_of_night(airflow: str) -> RecordedRun:
     return RecordedRun("biztalk_nightly_backup", SAME, airflow)
+
+
+def run_of_service(airflow: str) -> RecordedRun:
+    job = BackupJob("biztalk_default", SERVICE, "any")
+    return RecordedRun("biztalk_backup", service_run_id(SAME, job), airflow)
 
 
 @pytest.fixture
@@ -59,14 +66,15 @@ def decisions(airflow: str, container: str) -> list[str]:
 
 
 def test_the_second_leaves_what_the_first_works_on_alone(night, container, archive, emulator, operations, before):
-    first = night(BLUE).until("service.back_up")
+    first = night(BLUE)
+    first.backup().until("back_up")
     lock, (record,) = archive.locks.of(SERVICE_KEY), archive.suspensions.list_open()[0]
-    assert (lock.run, record.run) == (run_of_night(BLUE), run_of_night(BLUE))
+    assert (lock.run, record.run) == (run_of_service(BLUE), run_of_service(BLUE))
 
     second = night(GREEN).all()
     (row,) = second.outcome
     assert (row["outcome"], row["failed_step"], row["backup"]) == (FAILED, "check_backup", None)
-    assert f"is locked by run {SAME} of biztalk_nightly_backup in Airflow {BLUE}" in row["reason"]
+    assert f"is locked by run {lock.run.run_id} of biztalk_backup in Airflow {BLUE}" in row["reason"]
     assert decisions(GREEN, container) == ["leave"]
     assert archive.locks.of(SERVICE_KEY) == lock, "its report releases its own locks only"
     assert archive.suspensions.list_open() == ([record], [])
@@ -84,22 +92,23 @@ def test_both_back_it_up_one_after_the_other(night, container, archive, operatio
     for airflow in (BLUE, GREEN):
         assert night(airflow).all().failure is None
     backups = archive.catalog.list_references(NAME)
-    assert {each.run for each in backups} == {run_of_night(BLUE), run_of_night(GREEN)}
+    assert {each.run for each in backups} == {run_of_service(BLUE), run_of_service(GREEN)}
     assert len(operations("suspend")) == 2
 
 
 def test_the_report_does_not_take_the_others_backup_for_its_own(night, container, archive):
     """One of this name, of a run of the same ids, without an XCom of the step that publishes."""
     own = night(BLUE).until("report")
-    published = archive.catalog.read(NAME, own.backup_name())
+    backup = own.backup()
+    published = archive.catalog.read(NAME, backup.backup_name)
     blobs = archive.account.client.get_container_client(container)
     blobs.delete_blob(f"references/{NAME}/{published.container}.json")
     values = published.to_dict()
     values["run"]["airflow"] = GREEN
     archive.catalog.publish(BackupReference.from_dict(values))
-    for place in [place for place in own.run.xcoms if place[0] == "service.publish_reference"]:
-        del own.run.xcoms[place]
-    own.states["service.publish_reference_0"] = "failed"
+    for place in [place for place in backup.run.xcoms if place[0] == "publish_reference"]:
+        del backup.run.xcoms[place]
+    backup.states["publish_reference"] = "failed"
     (row,) = own.report()
     assert (row["outcome"], row["failed_step"], row["backup"]) == (FAILED, "publish_reference", None)
 

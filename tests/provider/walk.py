@@ -7,10 +7,10 @@ import inspect
 import json
 import runpy
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from itertools import groupby
 from typing import Any, Self
 from unittest.mock import patch
 
@@ -19,12 +19,12 @@ from airflow.providers.standard.operators import hitl
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.bases.branch import BranchMixIn
-from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import TaskAwaitingInput
 from biztalk_services.model.errors import BackupServiceError
+from biztalk_services.model.options import BACKUP, NIGHTLY
 
 from tests.conftest import ROOT
-from tests.provider.fakes import EndedInTrigger, Run, instance_name
+from tests.provider.fakes import Died, EndedInTrigger, Run
 
 RESPONSE = {
     "params_input": {},
@@ -69,10 +69,8 @@ class DagWalk:
         self.archive, self.options = archive, options or {}
         assert set(self.options) <= set(self.dag.task_ids)
         run.dag_id = self.dag.dag_id
-        self.started: list[dict[str, Any]] = []
-        """Id and form of each run that this one has started."""
         self.errors: dict[str, Exception] = {}
-        """Instance of a task (its id, with ``_<map index>`` in a mapped group) -> what its last try raised."""
+        """Task -> what its last try raised."""
         params = copy.deepcopy(self.dag.params)
         params.update(form)
         run.params = dict(params.validate())
@@ -80,7 +78,7 @@ class DagWalk:
 
     @property
     def states(self) -> dict[str, str | None]:
-        """Instance of a task -> its state."""
+        """Task -> its state."""
         return self.run.states
 
     @property
@@ -94,75 +92,73 @@ class DagWalk:
         error = self.errors.get("report")
         return str(error) if error else None
 
-    def xcom(self, task_id: str, key: str = "return_value", map_index: int | None = None) -> Any:
-        """An XCom, as its task pushed it; in a mapped group that of the first instance, unless another one is named."""
-        return self.run.xcom(task_id, key, self._index(task_id, map_index))
+    def xcom(self, task_id: str, key: str = "return_value") -> Any:
+        """An XCom, as its task pushed it."""
+        return self.run.xcom(task_id, key)
 
     def all(self) -> Self:
-        """Every task that has not run yet."""
-        return self.until("")
+        """Every task that has not run yet; then the run has ended, as Airflow decides it by its leaves."""
+        self.until("")
+        ends = (task for task in self.dag.leaves if not task.is_teardown or task.on_failure_fail_dagrun)
+        self.run.state = "failed" if any(self.states[task.task_id] in _BAD for task in ends) else _SUCCESS
+        return self
 
     def until(self, last: str) -> Self:
         """Every task that has not run yet, up to one of them, which does not run."""
-        for task, map_index in self._instances(last):
-            if instance_name(task.task_id, map_index) not in self.states:
-                self.step(task.task_id, map_index)
+        for task_id in self._in_order():
+            if task_id == last:
+                break
+            if task_id not in self.states:
+                self.step(task_id)
         return self
 
     def mark(self, state: str, at: str) -> Self:
-        """What Airflow does when a person marks the run as failed or as succeeded while a task works: every instance of
-        that task gets this state, also those that have ended; what has not begun is skipped. Teardowns stay."""
-        for task, map_index in self._instances(""):
-            name = instance_name(task.task_id, map_index)
-            if task.task_id == at:
-                self.states[name] = state
-            elif name not in self.states and not task.is_teardown:
-                self.states[name] = _SKIPPED
+        """What Airflow does when a person marks the run as failed or as succeeded while a task works: that gets this
+        state, and what has not begun is skipped. Teardowns stay."""
+        for task_id in self._in_order():
+            if task_id == at:
+                self.states[task_id] = state
+            elif task_id not in self.states and not self.dag.get_task(task_id).is_teardown:
+                self.states[task_id] = _SKIPPED
         return self
 
-    def step(self, task_id: str, map_index: int | None = None) -> Any:
+    def step(self, task_id: str) -> Any:
         """One task with all its tries, unless its trigger rule keeps it from running."""
-        task, map_index = self.dag.get_task(task_id), self._index(task_id, map_index)
-        decision = self._decision(task, map_index)
+        task = self.dag.get_task(task_id)
+        decision = self._decision(task)
         if decision != "run":
-            self.states[instance_name(task_id, map_index)] = decision
+            self.states[task_id] = decision
             return None
-        if isinstance(task, MappedOperator):
-            return self._start_runs(task)
-        return self._tries(task, map_index)
+        for tried in range(1, MOST_TRIES + 1):
+            try:
+                value = self.execute(self.task(task_id))
+            except Exception as error:
+                self.errors[task_id] = error
+                if tried > task.retries or not self._is_retried(task, error, tried):
+                    return None
+            else:
+                self.errors.pop(task_id, None)
+                return value
+        return None
 
-    def task(self, task_id: str, map_index: int | None = None) -> BaseOperator:
+    def task(self, task_id: str) -> BaseOperator:
         """A task as it runs: its templates filled from the XComs of the others."""
-        task, map_index = self.dag.get_task(task_id).prepare_for_execution(), self._index(task_id, map_index)
+        task = self.dag.get_task(task_id).prepare_for_execution()
         if self.archive and hasattr(task, "archive"):
             task.archive = self.archive
         for name, value in self.options.get(task_id, {}).items():
             assert hasattr(task, name), f"{task_id} has no {name}"
             setattr(task, name, value)
-        task.render_template_fields(self.run.context(task_id, map_index, task.retries, task))
+        task.render_template_fields(self.run.context(task_id, max_tries=task.retries, task=task))
         return task
 
-    def execute(self, task: BaseOperator, map_index: int) -> Any:
+    def execute(self, task: BaseOperator) -> Any:
         """One try of a task."""
         if isinstance(task, ShortCircuitOperator):
             return self._branch(task, task.downstream_task_ids if self._call(task) else [])
         if isinstance(task, BranchMixIn):
             return self._branch(task, [self._call(task)])
-        return self.run.execute(task, map_index, task.retries)
-
-    def _tries(self, task: BaseOperator, map_index: int) -> Any:
-        name = instance_name(task.task_id, map_index)
-        for tried in range(1, MOST_TRIES + 1):
-            try:
-                value = self.execute(self.task(task.task_id, map_index), map_index)
-            except Exception as error:
-                self.errors[name] = error
-                if tried > task.retries or not self._is_retried(task, error, tried):
-                    return None
-            else:
-                self.errors.pop(name, None)
-                return value
-        return None
+        return self.run.execute(task, max_tries=task.retries)
 
     @staticmethod
     def _is_retried(task: BaseOperator, error: Exception, tried: int) -> bool:
@@ -175,16 +171,8 @@ class DagWalk:
             time.sleep(min((decision.retry_delay or task.retry_delay).total_seconds(), LONGEST_PAUSE))
         return decision.action.value == "retry"
 
-    def _start_runs(self, task: MappedOperator) -> None:
-        """The runs that a mapped task starts are only listed."""
-        planned = task.expand_input.value.resolve(self.run.context(task.task_id, -1))
-        self.started += planned
-        self.run.active_runs |= {each["trigger_run_id"] for each in planned}
-        for name in [instance_name(task.task_id, index) for index in range(len(planned))] or [task.task_id]:
-            self.states[name] = _SUCCESS if planned else _SKIPPED
-
     def _call(self, task: BaseOperator) -> Any:
-        known = self.run.context(task.task_id, -1) | task.op_kwargs
+        known = self.run.context(task.task_id) | task.op_kwargs
         names = inspect.signature(task.python_callable).parameters
         left = list(names)[len(task.op_args) :]
         return task.python_callable(*task.op_args, **{name: known[name] for name in left})
@@ -198,73 +186,44 @@ class DagWalk:
             self.states[name] = _SKIPPED
         self.states[task.task_id] = _SUCCESS
 
-    def _instances(self, last: str) -> Iterator[tuple[BaseOperator, int]]:
-        """All tasks before one of them in the order in which they run; those of a mapped group service by service."""
-        tasks = _in_order(self.dag)
-        ids = [task.task_id for task in tasks]
-        before = tasks[: ids.index(last)] if last else tasks
-        for group, members in groupby(before, key=lambda task: task.get_closest_mapped_task_group()):
-            of_group = list(members)
-            for map_index in self._map_indexes(group):
-                yield from ((task, map_index) for task in of_group)
+    def _in_order(self) -> list[str]:
+        """The tasks in topological order, a teardown right behind the last task that it waits for."""
+        tasks = self.dag.topological_sort()
+        ordered = [task.task_id for task in tasks if not task.is_teardown]
+        for teardown in (task for task in tasks if task.is_teardown):
+            ordered.insert(max(map(ordered.index, teardown.upstream_task_ids)) + 1, teardown.task_id)
+        return ordered
 
-    def _map_indexes(self, group: Any) -> list[int]:
-        """The instances of a mapped group; one without an index where it was not expanded."""
-        if group is None:
-            return [-1]
-        (expanded,) = group._expand_input.value.values()
-        values = expanded.resolve(self.run.context(group.group_id, -1))
-        return list(range(len(values))) if values else [-1]
-
-    def _index(self, task_id: str, map_index: int | None) -> int:
-        if map_index is not None:
-            return map_index
-        return -1 if self.dag.get_task(task_id).get_closest_mapped_task_group() is None else 0
-
-    def _upstream(self, task: BaseOperator, map_index: int) -> Iterator[tuple[BaseOperator, str | None]]:
-        group = task.get_closest_mapped_task_group()
-        for name in sorted(task.upstream_task_ids):
-            upstream = self.dag.get_task(name)
-            of_upstream = upstream.get_closest_mapped_task_group()
-            is_beside = group is not None and of_upstream is group
-            indexes = [map_index] if is_beside else self._map_indexes(of_upstream)
-            if isinstance(upstream, MappedOperator) and name not in self.states:
-                indexes = list(range(len(self.started)))
-            for index in indexes:
-                yield upstream, self.states.get(instance_name(name, index))
-
-    def _decision(self, task: BaseOperator, map_index: int) -> str:
+    def _decision(self, task: BaseOperator) -> str:
         """What the trigger rule of a task makes of it: ``run``, ``skipped`` or ``upstream_failed``."""
-        upstream = list(self._upstream(task, map_index))
-        before = [state for _, state in upstream]
-        assert None not in before, f"{task.task_id} comes before {task.upstream_task_ids}"
-        is_bad = any(state in _BAD for state in before)
+        before = {name: self.states.get(name) for name in task.upstream_task_ids}
+        assert None not in before.values(), f"{task.task_id} comes before {task.upstream_task_ids}"
+        is_bad = any(state in _BAD for state in before.values())
         match getattr(task.trigger_rule, "value", task.trigger_rule):
             case "all_done":
                 return "run"
             case "all_done_setup_success":
-                setups = [state for other, state in upstream if other.is_setup]
+                setups = [state for name, state in before.items() if self.dag.get_task(name).is_setup]
                 if any(state in _BAD for state in setups):
                     return _BLOCKED
                 return _SKIPPED if setups and all(state == _SKIPPED for state in setups) else "run"
             case "none_failed_min_one_success":
-                return _BLOCKED if is_bad else "run" if _SUCCESS in before else _SKIPPED
+                return _BLOCKED if is_bad else "run" if _SUCCESS in before.values() else _SKIPPED
             case "all_success":
-                if is_bad:
-                    return _BLOCKED
-                # A mapped group over nothing is skipped.
-                is_empty = map_index < 0 and task.get_closest_mapped_task_group() is not None
-                return _SKIPPED if _SKIPPED in before or is_empty else "run"
+                return _BLOCKED if is_bad else _SKIPPED if _SKIPPED in before.values() else "run"
         raise AssertionError(f"{task.task_id} has the trigger rule {task.trigger_rule}")
 
 
-def _in_order(dag: DAG) -> list[BaseOperator]:
-    """The tasks in topological order, a teardown right behind the last task that it waits for."""
-    tasks = dag.topological_sort()
-    ordered = [task for task in tasks if not task.is_teardown]
-    for teardown in (task for task in tasks if task.is_teardown):
-        ordered.insert(max(ordered.index(dag.get_task(name)) for name in teardown.upstream_task_ids) + 1, teardown)
-    return ordered
+class ServiceBackup(DagWalk):
+    """The run of one service, as a nightly run has started it.
+
+    :param options: id of a task -> attributes that it has instead of the DAG's.
+    """
+
+    def __init__(self, run: Run, archive: str, options: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(run, BACKUP, form=run.conf or {}, archive=archive, options=options)
+        self.name: str = run.params["service"].rpartition("/")[2]
+        self.backup_name: str = run.params["backup_name"]
 
 
 class Night(DagWalk):
@@ -273,7 +232,7 @@ class Night(DagWalk):
     :param services: names of the services; none: all that the configuration includes.
     :param container: container of the archive.
     :param form: what else the form holds.
-    :param options: id of a task -> attributes that it has instead of the DAG's.
+    :param options: id of a task, also of the runs of the services -> attributes that it has instead of the DAG's.
     """
 
     def __init__(
@@ -284,24 +243,63 @@ class Night(DagWalk):
         form: Mapping[str, Any] | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
+        tasks = load_dag(NIGHTLY).task_ids
         super().__init__(
             run,
-            "biztalk_nightly_backup",
+            NIGHTLY,
             form={"services": list(services) or None, **(form or {})},
             archive=f"biztalk_backup_storage/{container}",
-            options=options,
+            options={name: values for name, values in (options or {}).items() if name in tasks},
         )
         self.container = container
+        self._of_services = {name: values for name, values in (options or {}).items() if name not in tasks}
+        self._backups: dict[str, ServiceBackup] = {}
+        self._meanwhile: Callable[[], Any] = self.carry_out
         self.step("find_services")
 
-    def backup_name(self, map_index: int = 0) -> str:
-        """Name of the backup of a service."""
-        return self.xcom("find_services")[map_index]["backup_name"]
+    def begin(self) -> Self:
+        """The worker dies that has started the runs of the services; those have not begun. Another try goes on."""
+        self._meanwhile = self._die
+        with suppress(Died):
+            self.step("back_up_services")
+        self._meanwhile = self.carry_out
+        del self.states["back_up_services"]
+        return self
+
+    @property
+    def backups(self) -> list[ServiceBackup]:
+        """The runs of the services, in the order in which they were started."""
+        for run_id, run in self.run.services.runs.items():
+            if run_id not in self._backups:
+                self._backups[run_id] = ServiceBackup(run, self.archive, self._of_services)
+        return list(self._backups.values())
+
+    def backup(self, name: str | None = None) -> ServiceBackup:
+        """The run of a service, the only one where none is named; begins the night."""
+        if "back_up_services" not in self.states and not self.run.services.runs:
+            self.begin()
+        (found,) = (each for each in self.backups if name in (None, each.name))
+        return found
+
+    def carry_out(self) -> None:
+        """The runs of the services end, that have not ended yet."""
+        for backup in self.backups:
+            if backup.run.state == "running":
+                backup.all()
+
+    def execute(self, task: BaseOperator) -> Any:
+        if task.task_id == "back_up_services":
+            return self.run.execute(task, max_tries=task.retries, meanwhile=self._meanwhile)
+        return super().execute(task)
 
     def report(self) -> list[dict[str, Any]]:
         """What the report lists."""
         self.step("report")
         return self.outcome
+
+    @staticmethod
+    def _die() -> None:
+        raise Died("back_up_services")
 
 
 class Restoration(DagWalk):
@@ -331,10 +329,10 @@ class Restoration(DagWalk):
         self.choose("Approve" if approved else "Reject", meanwhile)
         return super().until(last)
 
-    def execute(self, task: BaseOperator, map_index: int) -> Any:
+    def execute(self, task: BaseOperator) -> Any:
         if task.task_id != "approval":
-            return super().execute(task, map_index)
-        context = self.run.context("approval", -1, task.retries, task)
+            return super().execute(task)
+        context = self.run.context("approval", max_tries=task.retries, task=task)
         with patch.object(hitl, "upsert_hitl_detail") as show, pytest.raises(TaskAwaitingInput) as awaiting:
             task.execute(context)
         assert awaiting.value.timeout == task.response_timeout
@@ -344,7 +342,7 @@ class Restoration(DagWalk):
         self._meanwhile()
         # Another process goes on with the task.
         task = self.task("approval")
-        context = self.run.context("approval", -1, task.retries, task)
+        context = self.run.context("approval", max_tries=task.retries, task=task)
         try:
             response = task.execute_complete(context, RESPONSE | {"chosen_options": [self._chosen]})
         except Exception:

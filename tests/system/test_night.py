@@ -10,7 +10,7 @@ import pytest
 
 from stack.settings import STORAGE_ACCOUNT
 from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
-from tests.system.world import BACKUP_OPERATIONS, CATALOG, DAG_ID, World, fits_descriptor
+from tests.system.world import BACKUP, BACKUP_OPERATIONS, CATALOG, DAG_ID, World, fits_descriptor
 
 FIELDS = {
     "conn_id", "service", "scope", "region", "edition", "outcome", "failed_step", "reason", "backup", "items",
@@ -72,7 +72,7 @@ def test_the_catalog_has_one_reference_with_the_stored_blobs(good_night, world, 
         "service": name,
         "scope": world.service(name)["cloud_service"],
         "subscription_id": world.stack.emulator.subscription_id(),
-        "run": {"dag_id": DAG_ID, "run_id": good_night.run_id, "airflow": world.airflow_id()},
+        "run": {"dag_id": BACKUP, "run_id": good_night.service_runs[name], "airflow": world.airflow_id()},
         "items": descriptor(world, good_night.backup(name))["items"],
         "label": None,
     }
@@ -94,28 +94,56 @@ def test_a_service_without_backups_is_reported_and_unchanged(good_night, world, 
 
 def test_every_backup_is_an_event_of_the_asset(good_night, world):
     events = world.airflow.get("/assets/events", limit=100)["asset_events"]
-    ours = [event for event in events if event["source_run_id"] == good_night.run_id]
+    runs = good_night.service_runs.values()
+    ours = [event for event in events if event["source_run_id"] in runs]
     assert {(event["extra"]["service"], event["extra"]["container"]) for event in ours} == {
         (name, good_night.backup(name)) for name in WITH_BACKUPS
     }
 
 
+def test_each_service_with_backups_has_a_run_of_its_own(good_night, world):
+    assert set(good_night.service_runs) == set(WITH_BACKUPS)
+    ended = datetime.fromisoformat(world.airflow.run(DAG_ID, good_night.run_id)["end_date"])
+    for run_id in good_night.service_runs.values():
+        run = world.airflow.run(BACKUP, run_id)
+        assert run["state"] == "success"
+        assert datetime.fromisoformat(run["end_date"]) < ended
+
+
 def test_a_cleared_step_runs_again_and_so_does_the_report(good_night, world):
-    """Airflow clears the suspension and the resumption of every service with a step of one."""
-    before, index = world.last_seq(), good_night.indices["contosoorders"]
-    tasks = [["service.back_up", index], "report"]
-    order = {"dag_run_id": good_night.run_id, "task_ids": tasks, "only_failed": False, "dry_run": False}
-    world.airflow.post(f"/dags/{DAG_ID}/clearTaskInstances", order)
+    """Airflow clears the suspension and the resumption of the service with the step."""
+    before, run_id = world.last_seq(), good_night.service_runs["contosoorders"]
+    clear(world, BACKUP, run_id, "back_up")
+    assert world.airflow.wait_run(BACKUP, run_id) == "success"
+    assert repeated(world, BACKUP, run_id) == {"suspend", "back_up", "resume"}
+    clear(world, DAG_ID, good_night.run_id, "report")
     assert world.airflow.wait_run(DAG_ID, good_night.run_id) == "success"
-    again = {
-        (each["task_id"], each["map_index"])
-        for each in world.airflow.task_instances(DAG_ID, good_night.run_id)
-        if (each["state"], each["try_number"]) == ("success", 2)
-    }
-    of_all_services = {(f"service.{step}", each) for step in ("suspend", "resume") for each in range(len(WITH_BACKUPS))}
-    assert again == {("service.back_up", index), ("report", -1)} | of_all_services
+    assert repeated(world, DAG_ID, good_night.run_id) == {"report"}
     operations = world.emulator.journal(after=before, kind="operation")
     assert [entry for entry in operations if entry["service"] in WITH_BACKUPS] == []
+
+
+def test_a_night_that_is_cleared_starts_no_second_run(good_night, world):
+    before, started = world.last_seq(), good_night.service_runs
+    clear(world, DAG_ID, good_night.run_id, "back_up_services", "report")
+    assert world.airflow.wait_run(DAG_ID, good_night.run_id) == "success"
+    assert world.service_runs(good_night.run_id) == started
+    operations = world.emulator.journal(after=before, kind="operation")
+    assert [entry for entry in operations if entry["service"] in WITH_BACKUPS] == []
+
+
+def clear(world: World, dag_id: str, run_id: str, *tasks: str) -> None:
+    order = {"dag_run_id": run_id, "task_ids": tasks, "only_failed": False, "dry_run": False}
+    world.airflow.post(f"/dags/{dag_id}/clearTaskInstances", order)
+
+
+def repeated(world: World, dag_id: str, run_id: str) -> set[str]:
+    """The steps of a run that have succeeded in a second try."""
+    return {
+        each["task_id"]
+        for each in world.airflow.task_instances(dag_id, run_id)
+        if (each["state"], each["try_number"]) == ("success", 2)
+    }
 
 
 def test_the_next_night_backs_up_only_the_chosen_service(next_night, world):

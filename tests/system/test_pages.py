@@ -12,11 +12,12 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from stack.browser import launch_options
 from stack.settings import storage_endpoint
-from tests.system.world import CATALOG, DAG_ID, Night, World
+from tests.system.world import BACKUP, CATALOG, DAG_ID, Night, World
 
+STEPS_OF_A_NIGHT = ("find_services", "back_up_services", "report")
 STEPS = (
-    "check_backup", "wait_for_slot", "wait_until_drained", "suspend", "wait_until_suspended",
-    "recheck_batches", "back_up", "wait_for_backup", "resume", "verify_backup", "publish_reference",
+    "check_backup", "wait_for_slot", "wait_until_drained", "suspend", "wait_until_suspended", "back_up",
+    "recheck_batches", "record_inventory", "wait_for_backup", "resume", "verify_backup", "publish_reference",
 )  # fmt: skip
 FORM = {
     "What": {
@@ -67,13 +68,12 @@ def page(request, browser, world, screenshots) -> Iterator[Page]:
     assert foreign_requests == []
 
 
-def test_the_graph_shows_the_steps_of_a_service(page, world, good_night):
-    page.goto(run_url(world, good_night))
+@pytest.mark.parametrize(("service", "steps"), [(None, STEPS_OF_A_NIGHT), ("contosonordic", STEPS)])
+def test_the_graph_of_a_run_shows_its_steps(page, world, good_night, service, steps):
+    page.goto(run_url(world, good_night, service))
     page.get_by_role("button", name=re.compile("Show Graph")).click()
-    page.get_by_role("button", name="Expand all task groups").click()
-    for step in STEPS:
-        expect(page.get_by_test_id(f"rf__node-service.{step}")).to_be_visible()
-    expect(page.get_by_test_id("rf__node-report")).to_be_visible()
+    for step in steps:
+        expect(page.get_by_test_id(f"rf__node-{step}")).to_be_visible()
 
 
 def test_the_form_explains_every_field(page, world):
@@ -93,7 +93,6 @@ def test_a_step_shows_its_log_and_a_link_to_the_backup(page, world, good_night):
     expect(
         page.get_by_text(re.compile(r"Requested backup .* of contoso-north-europe/contosonordic: operation"))
     ).to_be_visible()
-    expect(page.get_by_text("service.back_up [contosonordic]")).to_be_visible()
     page.get_by_role("link", name="Details").click()
     expect(page.get_by_role("link", name="Backup container")).to_have_attribute(
         "href", f"{storage_endpoint(world.stack.ports)}/{good_night.backup('contosonordic')}"
@@ -101,8 +100,8 @@ def test_a_step_shows_its_log_and_a_link_to_the_backup(page, world, good_night):
 
 
 def test_the_link_to_the_catalog_entry_leads_there(world, good_night):
-    step = f"/dags/{DAG_ID}/dagRuns/{good_night.run_id}/taskInstances/service.publish_reference"
-    links = world.airflow.get(f"{step}/links", map_index=good_night.indices["contosonordic"])["extra_links"]
+    run = f"/dags/{BACKUP}/dagRuns/{good_night.service_runs['contosonordic']}"
+    links = world.airflow.get(f"{run}/taskInstances/publish_reference/links")["extra_links"]
     entry = f"references/contosonordic/{good_night.backup('contosonordic')}.json"
     assert links == {"Backup reference": f"{storage_endpoint(world.stack.ports)}/{CATALOG}/{entry}"}
     assert json.loads(world.blob(CATALOG, entry)) == good_night.reference("contosonordic")
@@ -115,9 +114,11 @@ def test_the_log_of_a_failed_wait_has_the_reason(page, world, troubled_night):
     ).to_be_visible()
 
 
-def run_url(world: World, night: Night) -> str:
-    return f"{world.stack.url}/dags/{DAG_ID}/runs/{night.run_id}"
+def run_url(world: World, night: Night, service: str | None = None) -> str:
+    """Page of a night, or of the run of a service in it."""
+    run = f"{BACKUP}/runs/{night.service_runs[service]}" if service else f"{DAG_ID}/runs/{night.run_id}"
+    return f"{world.stack.url}/dags/{run}"
 
 
 def step_url(world: World, night: Night, service: str, step: str) -> str:
-    return f"{run_url(world, night)}/tasks/service.{step}/mapped/{night.indices[service]}"
+    return f"{run_url(world, night, service)}/tasks/{step}"

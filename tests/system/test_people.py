@@ -1,4 +1,4 @@
-"""What people do to runs, and how they start them: a night that is marked as failed, a restore too, and a trial."""
+"""What people do to runs, and how they start them: what they mark as failed, and a trial."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from stack.parts import airflow_command
-from tests.system.world import BACKUP_OPERATIONS, CATALOG, DAG_ID, RESTORE, Night, Restoration, World
+from tests.system.world import BACKUP, BACKUP_OPERATIONS, CATALOG, DAG_ID, RESTORE, Night, Restoration, World
 
 BACKED_UP, UNDER_WAY = "contosonordic", "contosoeurope"
 FAILED_NIGHT = "The nightly backup of BizTalk Services failed"
@@ -28,33 +28,30 @@ def log_of_report(run: Night | Restoration) -> str:
 
 @pytest.fixture(scope="module")
 def marked_night(world: World) -> Night:
-    """A night that a person marks as failed when one service has its backup, and that of another is under way."""
+    """A night of which a person marks the run of one service as failed, when its backup is under way."""
     world.emulator.fault("stuck", "backup", service=UNDER_WAY, count=1)
     began = world.last_seq()
 
     def mark(run_id: str) -> None:
-        world.is_at(run_id, BACKED_UP, "publish_reference", "success")
         world.is_at(run_id, UNDER_WAY, "wait_for_backup", "deferred")
-        world.airflow.mark_failed(DAG_ID, run_id)
+        world.airflow.mark_failed(BACKUP, world.service_run(run_id, UNDER_WAY))
         world.await_entry(UNDER_WAY, operation="resume", status=409, after=began)
         world.release(UNDER_WAY)
 
     return world.night([BACKED_UP, UNDER_WAY], [mark])
 
 
-def test_a_night_that_is_marked_as_failed_is_red(marked_night):
+def test_a_night_with_a_run_that_is_marked_as_failed_is_red(marked_night):
     assert marked_night.state == "failed"
     assert marked_night.steps(UNDER_WAY)["publish_reference"] == "skipped"
 
 
-def test_the_services_of_a_marked_night_are_resumed(marked_night):
+def test_the_service_of_a_marked_run_is_resumed(marked_night):
     assert marked_night.operations(BACKED_UP) == marked_night.operations(UNDER_WAY) == BACKUP_OPERATIONS
     assert {marked_night.states[name] for name in (BACKED_UP, UNDER_WAY)} == {"Active"}
 
 
-def test_the_report_of_a_marked_night_tells_what_became_of_it(marked_night, world):
-    """Airflow has made finished steps of the first service failed, with those of the second."""
-    assert marked_night.steps(BACKED_UP)["wait_for_backup"] == "failed"
+def test_the_report_tells_what_became_of_a_marked_run(marked_night, world):
     rows = marked_night.report
     assert (rows[BACKED_UP]["outcome"], rows[BACKED_UP]["reason"]) == ("backed up", None)
     assert marked_night.backup(BACKED_UP) in world.catalog("references", BACKED_UP)
@@ -62,9 +59,28 @@ def test_the_report_of_a_marked_night_tells_what_became_of_it(marked_night, worl
     assert rows[UNDER_WAY]["backup"] is None
 
 
-def test_a_marked_night_is_alerted_and_holds_no_lock(marked_night, world):
+def test_a_night_with_a_marked_run_is_alerted_and_holds_no_lock(marked_night, world):
     assert log_of_report(marked_night).count(f"{FAILED_NIGHT} (DAG ") == 1
     assert not [name for name in locks(world) if BACKED_UP in name or UNDER_WAY in name]
+
+
+def test_what_a_night_has_begun_ends_when_the_night_is_marked_as_failed(marked_night, world):
+    world.emulator.fault("stuck", "backup", service=UNDER_WAY, count=1)
+
+    def mark(run_id: str) -> None:
+        world.is_at(run_id, UNDER_WAY, "wait_for_backup", "deferred")
+        world.airflow.mark_failed(DAG_ID, run_id)
+
+    night = world.night([UNDER_WAY], [mark])
+    assert night.state == "failed"
+    run_id = night.service_runs[UNDER_WAY]
+    assert f"Run {run_id} has not ended." in night.report[UNDER_WAY]["reason"]
+    assert [name for name in locks(world) if UNDER_WAY in name]
+    world.release(UNDER_WAY)
+    assert world.airflow.wait_run(BACKUP, run_id) == "success"
+    assert world.state(UNDER_WAY) == "Active"
+    references = world.catalog("references", UNDER_WAY).values()
+    assert [each for each in references if each["run"]["run_id"] == run_id]
 
 
 def test_a_restore_that_is_marked_while_it_waits_is_red(marked_night, world):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import requests
 
 from tests.system.sockets import LOOPBACK, listening
-
-DAG_ID = "biztalk_nightly_backup"
+from tests.system.world import BACKUP, DAG_ID
 
 
 def test_every_part_runs_and_airflow_has_loaded_everything(airflow_stack):
     assert all(airflow_stack.running().values())
-    airflow_stack.airflow.wait_for_dag(DAG_ID)
+    for dag_id in (DAG_ID, BACKUP):
+        airflow_stack.airflow.wait_for_dag(dag_id)
     assert airflow_stack.airflow.get("/importErrors")["import_errors"] == []
     assert airflow_stack.airflow.get("/plugins/importErrors")["import_errors"] == []
 

@@ -33,6 +33,7 @@ from tests.emulator.driver import EmulatorProcess
 from tests.system.services import CLOUD_SERVICE
 
 DAG_ID = "biztalk_nightly_backup"
+BACKUP = "biztalk_backup"
 RESTORE = "biztalk_restore"
 CATALOG = "biztalk-backup-catalog"
 LASTING_SECONDS = 3
@@ -70,7 +71,7 @@ class World:
             api_version=STORAGE_API_VERSION,
             retry_total=0,
         )
-        self._indices: dict[str, dict[str, int]] = {}
+        self._service_runs: dict[tuple[str, str], str] = {}
         self.secrets: set[str] = set()
         self.triggers_seen: list[str] = []
 
@@ -241,15 +242,23 @@ class World:
 
         until(marked)
 
-    def indices(self, run_id: str) -> dict[str, int]:
-        """Map index of each service; empty as long as they are not found."""
-        found = self.airflow.xcom(DAG_ID, run_id, "find_services") or []
-        return {target["service"].rpartition("/")[2]: index for index, target in enumerate(found)}
+    def service_runs(self, run_id: str) -> dict[str, str]:
+        """The run of each service that a night has started so far, by service."""
+        path, runs = f"/dags/{BACKUP}/dagRuns", {}
+        for run in self.airflow.get(path, run_id_prefix_pattern=f"{run_id}__", limit=100)["dag_runs"]:
+            service = run["conf"]["service"].rpartition("/")[2]
+            assert runs.setdefault(service, run["dag_run_id"]) == run["dag_run_id"], f"two runs of {service}"
+        return runs
+
+    def service_run(self, run_id: str, service: str) -> str:
+        """The run of a service that a night starts, as soon as it is started."""
+        if (run_id, service) not in self._service_runs:
+            found = until(lambda: self.service_runs(run_id).get(service), pause=AIRFLOW_PAUSE_SECONDS)
+            self._service_runs[run_id, service] = found
+        return self._service_runs[run_id, service]
 
     def _path(self, run_id: str, service: str, step: str) -> str:
-        if run_id not in self._indices:
-            self._indices[run_id] = until(lambda: self.indices(run_id))
-        return f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/service.{step}/{self._indices[run_id][service]}"
+        return f"/dags/{BACKUP}/dagRuns/{self.service_run(run_id, service)}/taskInstances/{step}"
 
     def see_triggers(self) -> None:
         """Record the arguments of the triggers that wait now; Airflow deletes them when the wait is over."""
@@ -393,10 +402,13 @@ class World:
         return state
 
     def _unfinished(self, dag_id: str, run_id: str) -> dict[str, str]:
-        """State and number of tries of each task instance that has begun and not ended."""
+        """State and number of tries of each task instance of a run, or of the runs of a night, that has begun and not
+        ended."""
+        runs = {"": (dag_id, run_id)} | {name: (BACKUP, each) for name, each in self.service_runs(run_id).items()}
         return {
-            f"{each['task_id']} {each['rendered_map_index'] or ''}": f"{each['state']}, try {each['try_number']}"
-            for each in self.airflow.task_instances(dag_id, run_id)
+            f"{each['task_id']} {name}": f"{each['state']}, try {each['try_number']}"
+            for name, run in runs.items()
+            for each in self.airflow.task_instances(*run)
             if each["state"] not in (None, "success", "failed", "upstream_failed", "skipped")
         }
 
@@ -467,7 +479,7 @@ class Restoration(Run):
 
 @dataclass(frozen=True)
 class Night(Run):
-    """A finished run of the nightly DAG."""
+    """A finished run of the nightly DAG, with the runs of the services that it has started."""
 
     @cached_property
     def report(self) -> dict[str, dict[str, Any]]:
@@ -476,22 +488,21 @@ class Night(Run):
         return {row["service"]: row for row in rows}
 
     @cached_property
-    def indices(self) -> dict[str, int]:
-        """Map index of each service."""
-        return self.world.indices(self.run_id)
+    def service_runs(self) -> dict[str, str]:
+        """The run of each service."""
+        return self.world.service_runs(self.run_id)
+
+    def instances_of(self, service: str) -> list[dict[str, Any]]:
+        """The task instances of the run of a service."""
+        return self.world.airflow.task_instances(BACKUP, self.service_runs[service])
 
     def step(self, service: str, step: str) -> dict[str, Any]:
         """The task instance of a step of a service."""
-        return next(
-            each
-            for each in self.instances
-            if each["task_id"] == f"service.{step}" and each["map_index"] == self.indices[service]
-        )
+        return next(each for each in self.instances_of(service) if each["task_id"] == step)
 
     def steps(self, service: str) -> dict[str, str]:
         """State of each step of a service."""
-        mine = [each for each in self.instances if each["map_index"] == self.indices[service]]
-        return {each["task_id"].removeprefix("service."): each["state"] for each in mine}
+        return {each["task_id"]: each["state"] for each in self.instances_of(service)}
 
     def backup(self, service: str) -> str:
         """Container of the backup that the run published."""

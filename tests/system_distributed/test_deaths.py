@@ -10,7 +10,7 @@ import pytest
 from stack import Stack
 from tests.system.canaries import canaries_of, database_rows, leaks, log_files
 from tests.system.services import WITH_BACKUPS, WITHOUT_BACKUPS
-from tests.system.world import BACKUP_OPERATIONS, CATALOG, Night, World, fits_descriptor, until
+from tests.system.world import BACKUP, BACKUP_OPERATIONS, CATALOG, Night, World, fits_descriptor, until
 
 WORKER_SERVICE, TRIGGERER_SERVICE = "contosoorders", "contosonordic"
 """Services in whose step the worker is killed, and in whose wait the triggerer."""
@@ -96,7 +96,8 @@ def test_both_workers_worked(night, distributed_stack):
 
 def test_the_log_of_a_task_is_read_from_the_shared_folder(night, world):
     step = night.step(WORKER_SERVICE, "suspend")
-    log = world.airflow.log(night.dag_id, night.run_id, "service.suspend", step["try_number"], step["map_index"])
+    run_id = night.service_runs[WORKER_SERVICE]
+    log = world.airflow.log(BACKUP, run_id, "suspend", step["try_number"])
     assert "An earlier try suspended" in log
 
 
@@ -120,10 +121,11 @@ def test_no_secret_in_the_catalog_and_suspension_records(night, world, canaries)
 
 
 def test_no_secret_in_the_data_of_the_pages(night, world, canaries):
-    run = f"/dags/{night.dag_id}/dagRuns/{night.run_id}"
-    instances = world.airflow.task_instances(night.dag_id, night.run_id)
-    responses = {path: world.airflow.get(path, limit=1000) for path in (run, f"{run}/taskInstances/~/xcomEntries")}
-    responses |= {each["id"]: each for each in instances}
+    runs = [(night.dag_id, night.run_id), *((BACKUP, run_id) for run_id in night.service_runs.values())]
+    paths = [f"/dags/{dag_id}/dagRuns/{run_id}" for dag_id, run_id in runs]
+    paths += [f"{path}/taskInstances/~/xcomEntries" for path in paths]
+    instances = [each for run in runs for each in world.airflow.task_instances(*run)]
+    responses = {path: world.airflow.get(path, limit=1000) for path in paths} | {each["id"]: each for each in instances}
     assert any(each["rendered_fields"] for each in instances)
     assert leaks(canaries, ((name, json.dumps(response).encode()) for name, response in responses.items())) == []
 

@@ -181,19 +181,28 @@ def _lacking(unread: Mapping[str, str]) -> str | None:
     return " ".join(sentences) or None
 
 
-def not_begun(known: BackupOutcome, find: str, reason: str | None) -> BackupOutcome:
-    """Of a service that was chosen, has backups, and has no steps, because the list of the jobs was not handed on.
+def not_begun(known: BackupOutcome, step: str, reason: str | None) -> BackupOutcome:
+    """Of a service that was chosen, has backups, and has no run.
 
-    :param find: the step that finds the services.
-    :param reason: the sentence with which it failed.
+    :param step: the one that did not hand it on, or did not begin its run.
+    :param reason: the sentence with which that failed.
     """
-    why = reason or without_a_sentence(find)
-    return replace(known, outcome=FAILED, failed_step=find, reason=f"{NOT_BEGUN} {why}")
+    why = reason or without_a_sentence(step)
+    return replace(known, outcome=FAILED, failed_step=step, reason=f"{NOT_BEGUN} {why}")
+
+
+def under_way(outcome: BackupOutcome, run_id: str) -> BackupOutcome:
+    """Of a service whose run has not ended, so that its backup may still succeed."""
+    if outcome.outcome == BACKED_UP:
+        return outcome
+    sentence = f"Run {run_id} has not ended. Clear task `report` when it has."
+    return replace(outcome, reason=" ".join(filter(None, [sentence, outcome.reason])))
 
 
 def _not_success(state: str | None) -> str | None:
-    """The state of a step without a result: a success that left none was made one by a person."""
-    return "marked" if state == "success" else state
+    """The state of a step without a result: a success that left none was made one by a person; one that has not ended
+    was not carried out."""
+    return "marked" if state == "success" else state if state == "failed" else None
 
 
 def require_success(outcomes: Sequence[BackupOutcome], problems: Sequence[str] = ()) -> None:

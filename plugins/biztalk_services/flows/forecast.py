@@ -43,7 +43,7 @@ class Forecast:
     def sentence(self, now: datetime) -> str:
         """The range to the minute in UTC, where it is from, and whether it is unsure."""
         when = " to ".join(dict.fromkeys(_shown(each, now) for each in (self.earliest, self.latest)))
-        services = f"the pace of the first {how_many(self.done, 'service')}"
+        services = f"the pace of the first {f'{self.done} services' if self.done > 1 else 'service'}"
         if not self.nights:
             return f"Unsure, no earlier night of this size: by {services} it ends about {when} UTC."
         origin = how_many(self.nights, "earlier night") + (f" and {services}" if self.done else "")

@@ -47,12 +47,12 @@ class Ledger:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._waiting: dict[Asker, float] = {}
-        self._let_through: dict[Asker, float] = {}
+        self._waiting: dict[str, tuple[Asker, float]] = {}
+        self._let_through: dict[str, float] = {}
 
     def ask(self, asker: Asker) -> None:
         """Take a place in the line, or keep it."""
-        self._waiting[asker] = self._clock()
+        self._waiting[asker.mark] = asker, self._clock()
 
     def lets_through(self, asker: Asker, suspended: Collection[str], max_parallel: int) -> bool:
         """Whether one that has asked may pass now. One that passed, or is suspended, may pass again.
@@ -60,17 +60,17 @@ class Ledger:
         :param suspended: marks of the open suspension records, read after it has asked.
         """
         recently = self._clock() - FORGOTTEN_AFTER
-        self._waiting = {each: at for each, at in self._waiting.items() if at > recently}
+        self._waiting = {mark: each for mark, each in self._waiting.items() if each[1] > recently}
         self._let_through = {
-            each: at for each, at in self._let_through.items() if at > recently and each.mark not in suspended
+            mark: at for mark, at in self._let_through.items() if at > recently and mark not in suspended
         }
-        before = sum(each < asker for each in self._waiting)
-        is_known = asker in self._let_through or asker.mark in suspended
+        before = sum(each < asker for each, _ in self._waiting.values())
+        is_known = asker.mark in self._let_through or asker.mark in suspended
         if not is_known and len(suspended) + len(self._let_through) + before >= max_parallel:
             return False
-        self._waiting.pop(asker, None)
+        self._waiting.pop(asker.mark, None)
         if asker.mark not in suspended:
-            self._let_through[asker] = self._clock()
+            self._let_through[asker.mark] = self._clock()
         return True
 
 

@@ -240,6 +240,7 @@ class OperationWait(RequestedWait):
             return failure
         if service is None or not self.under_way:
             service = place.service()
+            self.under_way = _is_moving(service)
         return None if service.is_transitional else Succeeded(_reached(service))
 
     def _service(self, place: Place) -> Service | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -29,6 +29,9 @@ _DENSE_STEPS = 400
 
 _CLOCK_CHANGES_IN = 366
 _AROUND_A_CHANGE = timedelta(days=2)
+
+_REMEMBERED = 64
+"""Of how many schedules the answers are remembered: options are read before every step."""
 
 _RANDOM = {"r", "h"}
 """Fields that mean another time at each reading, or a time that depends on a name."""
@@ -92,11 +95,13 @@ class Schedule:
         """
         return list(islice(self._times(after), count))
 
+    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 - schedules are values, and few
     def closest(self) -> timedelta:
         """The shortest time between two of twenty runs."""
         times = islice(self._times(datetime(2026, 1, 1, tzinfo=UTC)), 20)
         return min(later.astimezone(UTC) - earlier.astimezone(UTC) for earlier, later in pairwise(times))
 
+    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 - as above
     def longest_gap(self, allowed: timedelta, since: datetime) -> Gap | None:
         """The longest time between two runs, when it is longer than allowed.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -57,8 +58,8 @@ def service_run_id(run_id: str, job: BackupJob) -> str:
 
     :param run_id: of the nightly run.
     """
-    digest = hashlib.sha256(f"{job.conn_id}/{job.service}".encode()).hexdigest()[:6]
-    part = f"__{job.service.replace('/', '.')[-100:]}-{digest}"
+    digest = hashlib.sha256(f"{run_id}/{job.conn_id}/{job.service}".encode()).hexdigest()[:6]
+    part = f"__{re.sub('[/.]+', '.', job.service)[-100:]}-{digest}"  # Airflow refuses two dots beside each other
     return run_id[: _LONGEST_RUN_ID - len(part)] + part
 
 

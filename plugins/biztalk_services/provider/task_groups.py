@@ -113,7 +113,7 @@ def service_backup(settings: Settings, problems: Sequence[str]) -> None:
         deadline_minutes=settings.resume_deadline_minutes,
         retries=INSIST,
         priority_weight=_RESUME,
-    ).as_teardown(setups=backup.suspend)
+    ).as_teardown(setups=backup.suspend, on_failure_fail_dagrun=True)
 
     backup.check >> slot >> backup.drain
     [backup.finished, backup.recheck] >> resume

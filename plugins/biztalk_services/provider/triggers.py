@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any, ClassVar
 
@@ -103,6 +103,54 @@ class PollTrigger(BoundedTrigger):
             services=partial(SERVICES.of, self.conn_id) if shared else None,
             log=self.log,
         )
+
+
+class RequestTrigger(PollTrigger):
+    """Waits for what an earlier step has requested. The scheduler may start it without a worker, with the same arguments
+    for every run: templates, which are rendered in the triggerer.
+
+    :param fields: further fields of the wait; an empty text is None
+    :param requested_at: moment of the request, ISO 8601 with offset; empty: none was sent
+    :param deadline_minutes: how long after the request the wait fails, or after the begin of its run where that is
+        later, because the run was cleared
+    """
+
+    arguments = (
+        "kind",
+        "service",
+        "fields",
+        "requested_at",
+        "deadline_minutes",
+        "conn_id",
+        "archive",
+        "tolerance_seconds",
+    )
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        fields: dict[str, str],
+        requested_at: str,
+        deadline_minutes: float,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(values={}, since="", deadline="", **arguments)
+        self.service = service
+        self.fields = fields
+        self.requested_at = requested_at
+        self.deadline_minutes = deadline_minutes
+
+    def bounds(self) -> tuple[datetime, datetime]:
+        ti: Any = self.task_instance
+        begun = ti.get_template_context()["dag_run"].start_date
+        since = max(datetime.fromisoformat(self.requested_at), begun) if self.requested_at else datetime.now(UTC)
+        return since, since + timedelta(minutes=float(self.deadline_minutes))
+
+    def wait(self, *, shared: bool = False) -> tuple[Wait, Place]:
+        given = {name: value or None for name, value in self.fields.items()}
+        self.values = {"service": self.service} | given
+        return super().wait(shared=shared)
 
 
 class SlotTrigger(BoundedTrigger):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -70,7 +70,7 @@ class ReportBackupsOperator(_ReportOperator):
 
     XCom: a list of :class:`biztalk_services.flows.backup_report.BackupOutcome`, pushed before the run is failed.
 
-    **Idempotency:** only reads, writes once how the night ended, and releases the locks of the runs.
+    **Idempotency:** only reads, writes once how the night ended, and releases the locks of the runs that have ended.
 
     :param find: id of the task that found the services
     :param back_up: id of the task that backed them up
@@ -90,6 +90,7 @@ class ReportBackupsOperator(_ReportOperator):
         jobs = [BackupJob.from_xcom(each) for each in ti.xcom_pull(task_ids=self.find) or []]
         runs = {(job.conn_id, job.service): (service_runs.service_run_id(ti.run_id, job), job) for job in jobs}
         states = service_runs.step_states([run_id for run_id, _ in runs.values()])
+        under_way = set(service_runs.open_runs(list(states)))
         drivers = {conn_id: cache(opened) for conn_id, opened in self.drivers().items()}
         listed = cache(lambda conn_id: self._listed(drivers.get(conn_id) or partial(driver_for, conn_id)))
         archive = cache(self.open_archive)
@@ -99,6 +100,7 @@ class ReportBackupsOperator(_ReportOperator):
                 service,
                 runs.get((service.conn_id, service.service)),
                 states,
+                under_way,
                 self._service_now(
                     service.service,
                     listed(service.conn_id),
@@ -119,6 +121,7 @@ class ReportBackupsOperator(_ReportOperator):
                 ServiceKey(service.subscription_id, ServiceRef.parse(service.service)): self._run(ti, run_id)
                 for service in services
                 for run_id, _ in filter(None, [runs.get((service.conn_id, service.service))])
+                if run_id not in under_way
             }
         )
         backup_report.require_success(outcomes, ti.xcom_pull(task_ids=self.find, key=UNREAD) or [])
@@ -141,6 +144,7 @@ class ReportBackupsOperator(_ReportOperator):
         service: ChosenService,
         run_and_job: tuple[str, BackupJob] | None,
         states: Mapping[str, Mapping[str, str | None]],
+        under_way: Collection[str],
         now: Service | None,
         archive: Callable[[], Archive],
     ) -> BackupOutcome:
@@ -162,7 +166,7 @@ class ReportBackupsOperator(_ReportOperator):
         run_id, job = run_and_job
         left = partial(service_runs.left, run_id)
         quiesced, resumed, recorded = map(left, (service_runs.QUIESCED, service_runs.RESUMED, service_runs.RECORDED))
-        return backup_report.backup_outcome(
+        outcome = backup_report.backup_outcome(
             known,
             service_runs.STEPS,
             states[run_id],
@@ -177,6 +181,7 @@ class ReportBackupsOperator(_ReportOperator):
             failure_of=lambda step: left(step, FAILURE),
             archive=archive,
         )
+        return backup_report.under_way(outcome, run_id) if run_id in under_way else outcome
 
     def _published_reference(
         self, run: Run, job: BackupJob, is_begun: bool, archive: Callable[[], Archive]
