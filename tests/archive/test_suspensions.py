@@ -12,7 +12,7 @@ from biztalk_services.archive.archive import Archive
 from biztalk_services.archive.blobs import Blobs
 from biztalk_services.archive.errors import StorageAuthenticationError, StorageUnreachableError
 from biztalk_services.archive.storage import StorageAccount
-from biztalk_services.archive.suspensions import SuspensionRecords
+from biztalk_services.archive.suspensions import OpenName, SuspensionRecords
 from biztalk_services.model.records import SuspensionRecord
 from biztalk_services.model.run import Run
 
@@ -225,3 +225,20 @@ def test_storage_errors_are_raised(azurite: Azurite, container_name):
         Archive(StorageAccount(wrong), container_name).suspensions.open(record())
     with Azurite(azurite.folder, free_port(), azurite.process).client() as away, pytest.raises(StorageUnreachableError):
         Archive(StorageAccount(away), container_name).suspensions.list_open()
+
+
+def test_names_say_when_a_record_was_opened_and_by_which_run(suspensions, client, container_name):
+    assert suspensions.open_names() == []
+    first, second = record(), record(THEIRS, minutes=5, service="contoso-west-us/returns", subscription_id="c0de")
+    for each in (first, second, closed := record(minutes=9, service="contoso-west-us/stock")):
+        suspensions.open(each)
+    suspensions.close(closed, by="ada", reason="service is Active")
+    client.get_blob_client(container_name, "suspensions/open/contoso-west-us/orders/notes.json").upload_blob(b"{}")
+    assert suspensions.open_names() == [
+        OpenName(each.opened_at, each.run.digest(each.subscription_id)) for each in (first, second)
+    ]
+
+
+def test_an_earlier_version_wrote_names_too(suspensions):
+    suspensions.open(earlier := record(Run("biztalk_nightly_backup", "scheduled__1")))
+    assert suspensions.open_names() == [OpenName(NOW, earlier.run.digest(""))]

@@ -14,6 +14,7 @@ from tests.wire.scripted_server import response
 
 ORDERS = ServiceRef("contoso-west", "orders")
 RETURNS, STOCK = resource("returns"), cloud_service(resource("stock"), name="contoso-east")
+EAST = cloud_service(RETURNS, name="contoso-east")
 IN_LIST = "in the list of services cannot be read:"
 
 
@@ -118,6 +119,35 @@ def test_service_with_an_odd_entry_is_an_error_of_its_own(client, server, pauses
         client.get_service(ORDERS)
     assert len(server.requests) == MAX_ATTEMPTS
     assert client.get_service(ServiceRef("contoso-west", "returns")).state == "Active"
+
+
+@pytest.mark.parametrize("name", ["no name", "no state", "no type", "other type", "twice, differing", "nothing at all"])
+@pytest.mark.parametrize("scope", ["contoso-west", None])
+def test_an_odd_entry_in_a_shared_read_is_an_error_of_its_own(client, server, name, scope):
+    entries = (ODD[name][0], RETURNS)
+    server.script = [response(200, single(*entries) if scope else fleet(cloud_service(*entries), EAST))]
+    find = client.read_services(scope)
+    with pytest.raises(
+        UnexpectedResponseError, match=r"read service contoso-west/orders failed: .* cannot be read: it"
+    ) as caught:
+        find(ORDERS)
+    assert caught.value.advice == "retry"
+    assert find(ServiceRef("contoso-west", "returns")).state == "Active"
+    if scope is None:
+        assert find(ServiceRef("Contoso-East", "Returns")).ref.scope == "contoso-east"
+        with pytest.raises(ServiceNotFoundError, match="it holds: returns"):
+            find(ServiceRef("contoso-east", "orders"))
+        with pytest.raises(ServiceNotFoundError, match="it holds: none"):
+            find(ServiceRef("contoso-north", "orders"))
+    assert len(server.requests) == 1
+
+
+def test_a_cloud_service_without_a_usable_name_may_hold_what_is_missing(client, server):
+    server.script = [response(200, fleet(cloud_service(RETURNS), cloud_service(resource(), name="?")))]
+    find = client.read_services(None)
+    with pytest.raises(UnexpectedResponseError, match="the name of the cloud service is"):
+        find(ORDERS)
+    assert find(ServiceRef("contoso-west", "returns")).state == "Active"
 
 
 def test_odd_entry_of_another_service_is_no_matter(client, server, pauses, caplog):

@@ -227,8 +227,8 @@ def _changed(job: Job, evidence: BackupEvidence) -> str | None:
     quiesced, finished, recorded = evidence.quiesced, evidence.finished, evidence.recorded
     if finished.state != quiesced.state:
         return (
-            f"Service {job.ref} was {quiesced.state} before the backup and {finished.state} after it: messages may have "
-            "passed through it meanwhile."
+            f"Service {job.ref} was {quiesced.state} before the backup and {finished.state} after it: messages "
+            "may have passed through it meanwhile."
         )
     etags = {"before": evidence.started.etag, "after": finished.etag, "inventory": recorded.etag}
     if recorded.recorded_at is None or recorded.recorded_at > finished.reached_at:

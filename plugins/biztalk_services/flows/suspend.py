@@ -65,7 +65,7 @@ def _suspend(job: Job, backup_name: str | None, reason: str, resume_within: time
                 f"{job.driver.info.running_state}, which it was not before. Bring it into a settled state, and run the "
                 "backup again."
             )
-        return {"found_state": service.state}
+        return {"found_state": service.state, "requested_at": datetime.now(UTC).isoformat()}
 
     def adopt(entry: Entry) -> bool:
         if ("resume" in service.allows and service.phase is Phase.QUIESCED) or service.may_be_under("suspend"):
@@ -93,7 +93,9 @@ def _suspend(job: Job, backup_name: str | None, reason: str, resume_within: time
         return not_taken
 
     entry = submit_once(job.journal, _SUSPEND, prepare=prepare, adopt=adopt, submit=submit, forget=forget, recheck=True)
-    return Suspension(entry["found_state"], True, job.driver.info.quiesced_state, entry["operation_id"])
+    requested_at = datetime.fromisoformat(entry["requested_at"]) if "requested_at" in entry else None
+    quiesced = job.driver.info.quiesced_state
+    return Suspension(entry["found_state"], True, quiesced, entry["operation_id"], requested_at)
 
 
 def request_resume(job: Job, suspend_operation: str | None = None, *, was_quiesced: bool = False) -> str | None:

@@ -90,12 +90,14 @@ class Suspension(Step):
     :param found_state: state of the service before.
     :param suspended_by_us: whether this run suspended it, so that it has to resume it.
     :param operation_id: None when no request was sent, or when an earlier one was adopted.
+    :param requested_at: None when no request was sent, and in runs of versions that did not store it.
     """
 
     found_state: str
     suspended_by_us: bool
     expected_state: str
     operation_id: str | None
+    requested_at: datetime | None = None
 
 
 @dataclass(frozen=True)

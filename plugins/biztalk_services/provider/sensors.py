@@ -23,7 +23,7 @@ from biztalk_services.model.plan import RestorePlan
 from biztalk_services.model.requests import PROCEED, RAISE, REFUSE
 from biztalk_services.model.steps import NOT_LOOKED_AT, AdvancedNumbers, FirstNumbers, ReachedState
 from biztalk_services.provider.base import PlanOperator
-from biztalk_services.provider.triggers import BoundedTrigger, SlotTrigger
+from biztalk_services.provider.triggers import BoundedTrigger, RequestTrigger, SlotTrigger
 from biztalk_services.provider.waiting import GRACE, Waiting
 
 _NOT_HONOURED = ("timeout", "poke_interval", "mode", "soft_fail", "never_fail", "silent_fail", "exponential_backoff")
@@ -45,7 +45,56 @@ class PollSensor(Waiting, BaseSensorOperator):
         super().__init__(**kwargs)
 
 
-class ServiceStateSensor(PollSensor):
+class _RequestSensor(PollSensor):
+    """
+    :param operation_id: id of the operation that was requested; None or empty where it has none
+    :param requested_at: when it was requested, ISO 8601 with offset; empty: nothing was
+    :param start_from_trigger: whether the scheduler hands the wait to the triggerer, without a worker; the deadline
+        then counts from the request, and the arguments are numbers and templates that give texts
+    """
+
+    template_fields = (*PollSensor.template_fields, "operation_id", "requested_at", "fields")
+
+    def __init__(
+        self,
+        *,
+        operation_id: str | None = None,
+        requested_at: str = "",
+        start_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if start_from_trigger:
+            kwargs["execution_timeout"] = None  # the scheduler would cut the wait to it
+        super().__init__(**kwargs)
+        self.operation_id = operation_id
+        self.requested_at = requested_at
+        self.start_from_trigger = start_from_trigger
+        self.fields: dict[str, Any] = {}
+
+    def _hand_over(self, kind: type[Wait], **fields: Any) -> None:
+        """Say with which trigger the scheduler starts the wait; with :class:`StartTriggerArgs` as Airflow has them.
+
+        :param fields: of the wait, without the service
+        """
+        self.fields = fields
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls=f"{RequestTrigger.__module__}.{RequestTrigger.__qualname__}",
+            trigger_kwargs={
+                "kind": kind.__name__,
+                "service": self.service,
+                "fields": fields,
+                "requested_at": self.requested_at,
+                "deadline_minutes": self.deadline_minutes,
+                "conn_id": self.conn_id,
+                "archive": self.archive,
+                "tolerance_seconds": self.error_tolerance_seconds,
+            },
+            next_method="execute_complete",
+            timeout=timedelta(minutes=float(self.deadline_minutes)) + GRACE,
+        )
+
+
+class ServiceStateSensor(_RequestSensor):
     """Waits until a service is in an expected state.
 
     XCom: :class:`biztalk_services.model.steps.ReachedState`.
@@ -54,39 +103,36 @@ class ServiceStateSensor(PollSensor):
     :param operation_id: the operation that leads there, where one was started; when it fails, so does the wait
     """
 
-    template_fields = (*PollSensor.template_fields, "expected", "operation_id")
+    template_fields = (*_RequestSensor.template_fields, "expected")
 
-    def __init__(
-        self, *, expected: str | Sequence[str] | None = None, operation_id: str | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, expected: str | Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.expected = expected
-        self.operation_id = operation_id
+        if self.start_from_trigger:
+            self._hand_over(StateWait, expected=[expected], operation_id=self.operation_id)
 
     def wait_for(self, context: Context) -> Wait:
         expected = self.expected or self.job(context).driver.info.quiesced_state
         states = [expected] if isinstance(expected, str) else list(expected)
-        return StateWait(self.service, states, self.operation_id)
+        return StateWait(self.service, states, self.operation_id or None)
 
 
-class OperationSensor(PollSensor):
+class OperationSensor(_RequestSensor):
     """Waits until an operation has succeeded and the service is settled again; fails when the operation failed.
 
     XCom: :class:`biztalk_services.model.steps.ReachedState`.
 
-    :param operation_id: id of the operation, None when it was adopted without one
     :param operation_type: type of the operation (``Backup``), as the service reports it
     """
 
-    template_fields = (*PollSensor.template_fields, "operation_id")
-
-    def __init__(self, *, operation_id: str | None, operation_type: str, **kwargs: Any) -> None:
+    def __init__(self, *, operation_type: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.operation_id = operation_id
         self.operation_type = operation_type
+        if self.start_from_trigger:
+            self._hand_over(OperationWait, operation_id=self.operation_id, operation_type=operation_type)
 
     def wait_for(self, context: Context) -> Wait:
-        return OperationWait(self.service, self.operation_id, self.operation_type)
+        return OperationWait(self.service, self.operation_id or None, self.operation_type)
 
 
 class ServiceDeletedSensor(PollSensor):

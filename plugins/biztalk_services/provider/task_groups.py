@@ -214,8 +214,8 @@ def backup_tasks(
     quiesced = ServiceStateSensor(
         task_id="wait_until_suspended",
         priority_weight=_SUSPENDED,
-        expected=_value(suspend, "expected_state"),
-        operation_id=_value(suspend, "operation_id"),
+        expected=_text(suspend, "expected_state"),
+        **_requested_by(suspend),
         deadline_minutes=settings.suspend_deadline_minutes,
     )
     recheck = RecheckBatchesOperator(
@@ -230,8 +230,8 @@ def backup_tasks(
     finished = OperationSensor(
         task_id="wait_for_backup",
         priority_weight=_SUSPENDED,
-        operation_id=_value(start, "operation_id"),
         operation_type="Backup",
+        **_requested_by(start),
         deadline_minutes=settings.backup_deadline_minutes,
     )
     record = RecordInventoryOperator(
@@ -278,6 +278,22 @@ def _delete_tasks(settings: Settings, plan: BaseOperator, **backed_up: Any) -> t
 def _of(service: str) -> Any:
     """The service of the tasks of a group: a dictionary, but Airflow's groups lack the type for it."""
     return {"service": service}
+
+
+def _requested_by(task: BaseOperator) -> dict[str, Any]:
+    """The arguments of a wait, without a worker, for what a step has requested. A retry of such a wait asks no policy
+    whether it helps, so there is one only."""
+    return {
+        "operation_id": _text(task, "operation_id"),
+        "requested_at": _text(task, "requested_at"),
+        "start_from_trigger": True,
+        "retries": 1,
+    }
+
+
+def _text(task: BaseOperator, key: str) -> str:
+    """A template for one value of the XCom of a task; empty where it is null."""
+    return f"{{{{ ti.xcom_pull(task_ids='{task.task_id}')['{key}'] or '' }}}}"
 
 
 def _value(task: BaseOperator, key: str) -> Any:

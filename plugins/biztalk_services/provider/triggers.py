@@ -106,7 +106,7 @@ class PollTrigger(BoundedTrigger):
 
 
 class RequestTrigger(PollTrigger):
-    """Waits for what an earlier step has requested. The scheduler may start it without a worker, with the same arguments
+    """Waits for what an earlier step has requested. The scheduler starts it without a worker, with the same arguments
     for every run: templates, which are rendered in the triggerer.
 
     :param fields: further fields of the wait; an empty text is None
@@ -130,7 +130,7 @@ class RequestTrigger(PollTrigger):
         self,
         *,
         service: str,
-        fields: dict[str, str],
+        fields: dict[str, Any],
         requested_at: str,
         deadline_minutes: float,
         **arguments: Any,
