@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from itertools import takewhile
 
-from bench import catalog, first_backup, fleet, interchanges, parsing, restore, suspension
+from bench import catalog, first_backup, fleet, interchanges, parsing, restore, suspension, verification
 from stack.processes import end_in_order
 
 MEASUREMENTS = {
@@ -22,6 +22,7 @@ MEASUREMENTS = {
     "first-backup": first_backup.measure,
     "interchanges": interchanges.measure,
     "catalog": catalog.measure,
+    "verification": verification.measure,
 }
 NIGHTS = {"fleet": fleet.measure, "fleet-500": fleet.measure_long, "fleet-2500": fleet.measure_huge}
 """They take options. All but the first take half an hour and more, and have to be named."""

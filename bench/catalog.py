@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -20,11 +19,9 @@ from biztalk_services.archive.catalog_index import REFERENCES
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.model.backup import BackupReference
 
-from bench import catalog_peers
+from bench import azurite, catalog_peers
 from bench.catalog_filling import SERVICES, fill, reference
-from stack import Ports
-from stack.parts import azurite
-from stack.settings import STORAGE_API_VERSION, storage_connection_string
+from stack.settings import STORAGE_API_VERSION
 
 COUNT = int(os.environ.get("BENCH_CATALOG", "100000"))
 PENDING = 20
@@ -50,7 +47,7 @@ def measure() -> str:
         ],
         "show, a name with digest": ["show", middle.container],
     }
-    with tempfile.TemporaryDirectory() as folder, _azurite(Path(folder)) as connection_string:
+    with tempfile.TemporaryDirectory() as folder, azurite.running(Path(folder)) as connection_string:
         start = time.perf_counter()
         fill(connection_string, CATALOG, COUNT, PENDING)
         filled = time.perf_counter() - start
@@ -78,22 +75,6 @@ def measure() -> str:
             "",
         ]
     )
-
-
-@contextmanager
-def _azurite(folder: Path) -> Iterator[str]:
-    """The connection string of an Azurite of our own."""
-    ports = Ports.free()
-    part = azurite(folder, ports)
-    with subprocess.Popen(part.command, env=part.environment, stdout=subprocess.DEVNULL) as process:
-        try:
-            while not part.ready():
-                if process.poll() is not None:
-                    raise RuntimeError("Azurite did not start.")
-                time.sleep(0.1)
-            yield storage_connection_string(ports)
-        finally:
-            process.terminate()
 
 
 def _run(words: list[str], connection_string: str) -> dict[str, float]:

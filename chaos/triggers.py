@@ -1,4 +1,4 @@
-"""The trigger of a step that begins and ends in the triggerer, with the gates of that step."""
+"""The triggers of steps that begin and end in the triggerer, with the gates of these steps."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from airflow.triggers.base import TriggerEvent
-from biztalk_services.provider.triggers import SlotTrigger
+from biztalk_services.provider.triggers import BoundedTrigger, RequestTrigger, SlotTrigger
 
-from chaos.cells import BACKUP
 from chaos.gates import POLL_SECONDS, Gates, Side
 
 
-class GatedSlotTrigger(SlotTrigger):
-    """The trigger of ``wait_for_slot``. The process that arrives at its gates is the one that runs all triggers."""
+class _GatedTrigger(BoundedTrigger):
+    """The process that arrives at its gates is the one that runs all triggers."""
+
+    service: str
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         await self._pass_through(Side.BEFORE)
@@ -22,8 +23,16 @@ class GatedSlotTrigger(SlotTrigger):
             yield event
 
     async def _pass_through(self, side: Side) -> None:
-        gates = Gates.of_environment()
-        name = Gates.name(BACKUP, self.service.rpartition("/")[2], "wait_for_slot", side)
+        gates, task = Gates.of_environment(), self.task_instance
+        name = Gates.name(task.dag_id, self.service.rpartition("/")[2], task.task_id, side)
         if gates.arrive(name):
             while gates.is_shut(name):
                 await asyncio.sleep(POLL_SECONDS)
+
+
+class GatedSlotTrigger(_GatedTrigger, SlotTrigger):
+    pass
+
+
+class GatedRequestTrigger(_GatedTrigger, RequestTrigger):
+    pass

@@ -37,7 +37,7 @@ class Estimate:
             self._asked.communicate()
 
     def latest(self) -> str:
-        """The sentence of the last answer, empty before the first; asks again every `EVERY_SECONDS`."""
+        """The sentence of the last answer, empty as long as nothing is known; asks again every `EVERY_SECONDS`."""
         now = time.monotonic()
         if self._asked and self._asked.poll() is not None:
             self._latest = self._read(self._asked.communicate()[0])
@@ -50,8 +50,8 @@ class Estimate:
 
     def _read(self, answer: bytes) -> str:
         for night in _nights(answer):
-            if night["run"]["run_id"] == self._run_id:
-                return str(night["estimate"] or "")
+            if night["run"]["run_id"] == self._run_id and night["forecast"]:
+                return str(night["estimate"])
         return ""
 
 

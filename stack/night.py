@@ -54,6 +54,7 @@ class Night:
         self._airflow = airflow
         self._run_id = run_id
         self._labels: dict[tuple[str, str], str] | None = None
+        self._latest: dict[str, Step] = {}
 
     def look(self) -> Look:
         """The night now. Costs two requests for what has ended, and one for each hundred runs that are under way and
@@ -103,14 +104,13 @@ class Night:
         return (self._labels or {}).get((conf["conn_id"], conf["service"]), conf["service"])
 
     def _steps(self, labels: Mapping[str, str]) -> list[Step]:
-        """Where these runs are; one between two of its tasks is about to start the next."""
+        """Where these runs are; one between two of its tasks is where it was."""
         instances = defaultdict(list)
         for each in self._instances(list(labels), sorted(UNDER_WAY)):
             instances[each["dag_run_id"]].append(each)
-        return [
-            step_of(label, instances[run_id]) if run_id in instances else Step(label, BACKUP, WORDS["queued"], None)
-            for run_id, label in labels.items()
-        ]
+        self._latest |= {label: step_of(label, instances[run]) for run, label in labels.items() if run in instances}
+        about_to_start = {label: Step(label, BACKUP, WORDS["queued"], None) for label in labels.values()}
+        return [self._latest.get(label, step) for label, step in about_to_start.items()]
 
     def _instances(self, run_ids: list[str], states: list[str]) -> list[dict]:
         """The task instances of these runs that are in one of these states."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
+from dataclasses import replace
 from typing import Any
 
 from chaos.cells import BACKUP, NIGHT, RESTORE
@@ -18,9 +18,8 @@ def task_policy(task: Any) -> None:
         return
     if task.start_from_trigger:
         # No worker runs it.
-        task.start_trigger_args = dataclasses.replace(
-            task.start_trigger_args, trigger_cls="chaos.triggers.GatedSlotTrigger"
-        )
+        name = task.start_trigger_args.trigger_cls.rpartition(".")[2]
+        task.start_trigger_args = replace(task.start_trigger_args, trigger_cls=f"chaos.triggers.Gated{name}")
     task.pre_execute = _before_step
     task.post_execute = _after_step
 

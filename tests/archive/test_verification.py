@@ -230,10 +230,10 @@ def test_a_backup_whose_container_is_deleted(archive, client, recorded):
 def test_a_blob_deleted_while_a_backup_is_verified(archive, client, recorded, monkeypatch):
     read = verification.read_blob
 
-    def delete_then_read(container, name: str):
+    def delete_then_read(container, name: str, ended):
         if name == "bridges/inbound.zip":
             container.delete_blob(name)
-        return read(container, name)
+        return read(container, name, ended)
 
     monkeypatch.setattr(verification, "read_blob", delete_then_read)
     with pytest.raises(StorageNotFoundError, match="BlobNotFound"):

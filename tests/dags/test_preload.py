@@ -10,16 +10,26 @@ from tests.conftest import ROOT
 from tests.dags.processes import result_of
 
 PROGRAM = """
-import json, sys
+import json, sys, threading
+from pathlib import Path
 import airflow
 def ours():
-    return sorted(name for name in sys.modules if name.split(".")[0] in ("biztalk_services", "azure"))
+    return sorted(name for name in sys.modules if name.split(".")[0] in ("biztalk_services", "azure", "jinja2"))
 at_start = ours()
+threads = [thread.name for thread in threading.enumerate()]
+open_files = [str(file.readlink()) for file in Path("/proc/self/fd").iterdir() if file.exists()]
 from airflow.dag_processing.dagbag import DagBag
 from airflow.plugins_manager import _get_plugins
+from airflow.sdk.listener import get_listener_manager
+listeners = get_listener_manager.cache_info().currsize
 bag, (plugins, errors) = DagBag(), _get_plugins()
+for dag in bag.dags.values():
+    dag.get_template_env()
 print("RESULT", json.dumps({
     "at_start": at_start,
+    "threads": threads,
+    "sockets": [file for file in open_files if file.startswith("socket:")],
+    "listeners": listeners,
     "after_parsing": ours(),
     "errors": {**errors, **bag.import_errors},
     "plugins": [plugin.name for plugin in plugins],
@@ -62,6 +72,14 @@ def test_tasks_find_everything_in_memory(started):
         "biztalk_services.provider.sensors",
     } <= set(loaded["at_start"])
     assert not [name for name in loaded["at_start"] if name.startswith("biztalk_services.cli.")]
+
+
+def test_tasks_do_not_look_for_plugins(started):
+    assert (started[False]["listeners"], started[True]["listeners"]) == (1, 0)
+
+
+def test_nothing_is_open_that_a_fork_would_break(started):
+    assert (started[False]["threads"], started[False]["sockets"]) == (started[True]["threads"], [])
 
 
 def test_with_lazy_plugins_nothing_is_loaded_at_the_start(started):

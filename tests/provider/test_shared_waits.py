@@ -69,7 +69,7 @@ def test_many_waits_cause_no_more_looks_than_one(waits, emulator, requests):
     events = together(*(trigger(StateWait(SERVICE, ["Suspended"], operation_id), 3) for _ in range(waits)))
     took = time.monotonic() - began
     assert all(isinstance(event, TaskFailedEvent) for event in events)
-    assert 2 <= len(requests("get_cloud_service")) <= took / SHORTEST_INTERVAL + 1
+    assert 1 <= len(requests("get_cloud_service")) <= took / SHORTEST_INTERVAL + 1
     assert requests("poll") == []
 
 
@@ -80,8 +80,8 @@ def test_waits_of_several_scopes_share_a_list(emulator, requests):
     began = time.monotonic()
     together(*stuck)
     took = time.monotonic() - began
-    assert 2 <= len(requests("list")) <= took / SHORTEST_INTERVAL + 1
-    assert len(requests("get_cloud_service")) <= 1  # of the first who asks
+    assert requests("list")
+    assert len(requests("list") + requests("get_cloud_service")) <= took / SHORTEST_INTERVAL + 1
 
 
 def test_two_triggerers_side_by_side(emulator, triggerer):

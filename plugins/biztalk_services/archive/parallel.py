@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,10 +18,14 @@ _WAITING = 4
 """How many results a thread may be ahead of who takes them."""
 
 
-def in_parallel(work: Callable[[T], R], items: Iterable[T], *, threads: int = THREADS) -> Iterator[R]:
+def in_parallel(
+    work: Callable[[T], R], items: Iterable[T], *, threads: int = THREADS, ended: Event | None = None
+) -> Iterator[R]:
     """The results of ``work`` for each item, in the order of the items, which are taken as they are needed.
 
     What ``work`` raises is raised in its turn, and nothing is begun after that.
+
+    :param ended: is set when no result is taken any more, so that work that takes long can end early.
     """
     under_way: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="archive") as pool:
@@ -32,5 +37,7 @@ def in_parallel(work: Callable[[T], R], items: Iterable[T], *, threads: int = TH
             while under_way:
                 yield under_way.popleft().result()
         finally:
+            if ended:
+                ended.set()
             for each in under_way:
                 each.cancel()

@@ -11,7 +11,7 @@ from azure.storage.blob import ContainerClient
 
 from biztalk_services.archive.errors import BackupDamagedError
 from biztalk_services.archive.storage import storage_errors
-from biztalk_services.archive.verification import blob_differences, list_blobs, read_blob, refuse_archived
+from biztalk_services.archive.verification import blob_differences, list_blobs, read_blobs, refuse_archived
 from biztalk_services.drivers.base import BackupTarget
 from biztalk_services.model.backup import BackupContent, StoredBlob
 from biztalk_services.model.redaction import redact
@@ -33,16 +33,22 @@ def read_back(target: BackupTarget, service_name: str | None = None) -> BackupCo
     :raises StorageError: the account was not reached or refused.
     """
     account = target.account
-    with storage_errors(f"read back backup {target.name} from storage account {account.name}"):
+    request = f"read back backup {target.name} from storage account {account.name}"
+    with storage_errors(request):
         container = account.client.get_container_client(target.name)
         blobs = list_blobs(container)
         refuse_archived(blobs, f"{account.name}/{target.name}")
         listed = {blob.name: blob.size for blob in blobs}
-        return _read_back(container, listed, target.name, service_name, f"{account.name}/{target.name}")
+        return _read_back(container, listed, target.name, service_name, f"{account.name}/{target.name}", request)
 
 
 def _read_back(
-    container: ContainerClient, listed: dict[str, int], backup_name: str, service_name: str | None, subject: str
+    container: ContainerClient,
+    listed: dict[str, int],
+    backup_name: str,
+    service_name: str | None,
+    subject: str,
+    request: str,
 ) -> BackupContent:
     descriptor_name = f"{backup_name}.txt"
     if descriptor_name not in listed:
@@ -55,10 +61,9 @@ def _read_back(
     if not content.strip():
         raise BackupDamagedError(subject, [f"the descriptor {descriptor_name} is empty"])
     stored = [StoredBlob(descriptor_name, len(content), sha256(content).hexdigest())]
-    for name in sorted(listed.keys() - {descriptor_name}):
-        blob = read_blob(container, name)
-        if blob.size != listed[name]:
-            disagreements.append(f"{name} is listed with {listed[name]} bytes, but {blob.size} were read")
+    for blob in read_blobs(container, sorted(listed.keys() - {descriptor_name}), request):
+        if blob.size != listed[blob.name]:
+            disagreements.append(f"{blob.name} is listed with {listed[blob.name]} bytes, but {blob.size} were read")
         stored.append(blob)
     document = _document(content, descriptor_name, disagreements)
     expected = _blob_list(document, disagreements)
