@@ -78,7 +78,7 @@ def _measure(arguments: Sequence[str]) -> str:
                 print(f"Round {number + 1} of {options.rounds}: {variant}", file=sys.stderr, flush=True)
                 results[variant].append(_run(folders[variant.build], variant, options))
                 if options.keep:
-                    options.keep.write_text(json.dumps({str(each): found for each, found in results.items()}))
+                    options.keep.write_text(json.dumps({str(each): found for each, found in results.items() if found}))
     return report(results)
 
 

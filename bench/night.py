@@ -36,6 +36,8 @@ POLL_SECONDS = 2
 PAGE = 10_000
 """Most entries of the journal in one response."""
 
+MANY_SERVICES = 1000
+"""The connections of more do not fit into the environment of a program where the stack may have 8 MiB."""
 LARGEST_STACK = 24 * 1024 * 1024
 """Linux grants the environment of a program a quarter of it, and at most 6 MiB."""
 
@@ -136,8 +138,9 @@ def lateness(since: datetime, until: datetime, starts: Iterable[datetime]) -> li
 
 def measure(plan: Plan) -> dict[str, Any]:
     """The figures of one build, as the report of the bench uses them."""
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    resource.setrlimit(resource.RLIMIT_STACK, (LARGEST_STACK, hard))
+    if plan.services > MANY_SERVICES:
+        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        resource.setrlimit(resource.RLIMIT_STACK, (LARGEST_STACK, hard))
     options = ["--sample-copies", str(plan.services)]
     options += ["--durations", json.dumps(DURATIONS | {"backup": plan.backup_seconds})]
     with tempfile.TemporaryDirectory(prefix="biztalk-night-") as home:

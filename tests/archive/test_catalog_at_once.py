@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 
@@ -13,7 +14,7 @@ from biztalk_services.archive import catalog_index
 from biztalk_services.archive.blobs import Blobs
 from biztalk_services.archive.catalog import Catalog
 from biztalk_services.archive.catalog_index import REFERENCES
-from biztalk_services.archive.errors import IndexContendedError
+from biztalk_services.archive.errors import IndexContendedError, NotInCatalogError
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.model.backup import backup_name
 from biztalk_services.model.listing import Wanted
@@ -31,12 +32,12 @@ class Killed(BaseException):
 class MortalBlobs(Blobs):
     """A container whose user dies before or after some of the requests."""
 
-    def __init__(self, account: StorageAccount, container: str, random: Random) -> None:
+    def __init__(self, account: StorageAccount, container: str, random: Random, risk: float) -> None:
         super().__init__(account, container)
-        self._random = random
+        self._random, self._risk = random, risk
 
     def _maybe_die(self) -> None:
-        if self._random.random() < 1 / 60:
+        if self._random.random() < self._risk:
             raise Killed
 
     def _mortal(self, request: Callable, *arguments):
@@ -63,29 +64,34 @@ def test_no_backup_is_ever_missing(azurite: Azurite, container_name, monkeypatch
     writing, deaths, merges, problems = threading.Event(), [], [], []
     writing.set()
 
-    def catalog(random: Random | None = None) -> Catalog:
+    def catalog(random: Random | None = None, risk: float = 0) -> Catalog:
         account = StorageAccount(azurite.client())
-        blobs = MortalBlobs(account, container_name, random) if random else Blobs(account, container_name)
+        blobs = MortalBlobs(account, container_name, random, risk) if random else Blobs(account, container_name)
         return Catalog(blobs, blobs)
 
     def write(number: int) -> None:
-        random, service = Random(f"{seed} writer {number}"), f"orders{number}"
+        random, service, alive = Random(f"{seed} writer {number}"), f"orders{number}", catalog()
         for night in range(BACKUPS):
             at = NOW + timedelta(days=night)
             taken = reference(backup_name(key(f"contoso-west/{service}"), at), service=service, finished_at=at)
             try:
-                catalog(random).publish(taken)
+                catalog(random, risk=1 / 8).publish(taken)
             except Killed:
                 deaths.append(number)
             else:
                 published.append(taken.container)
+                continue
+            with suppress(NotInCatalogError):  # it may have died behind the record
+                alive.read(service, taken.container)
+                if taken.container not in names(alive):
+                    problems.append({taken.container})
 
     def keep(number: int) -> None:
         random = Random(f"{seed} keeper {number}")
         while writing.is_set():
             try:
-                mine = catalog(random)
-                merges.append(mine.rebuild_index() if random.random() < 0.2 else mine.tidy())
+                mine = catalog(random, risk=1 / 60)
+                merges.append(mine.rebuild_index() if random.random() < 0.1 else mine.tidy())
             except Killed:
                 deaths.append(number)
             except IndexContendedError:

@@ -53,6 +53,13 @@ def listed(catalog, wanted: Wanted = ALL) -> list[str]:
     return [each.backup for each in view.pack.select(REFERENCES, wanted)]
 
 
+def listed_with_index(catalog) -> list[str]:
+    """The same, sure to come out of the index."""
+    view = catalog.view()
+    assert view.caveat is None
+    return [each.backup for each in view.pack.select(REFERENCES, ALL)]
+
+
 def in_index(container) -> tuple[list[str], list[str]]:
     """Names of the packs, and of the records that have a marker."""
     names = [blob.name for blob in container.list_blobs(name_starts_with="index/")]
@@ -277,6 +284,70 @@ def test_a_marker_without_record_is_no_backup_and_goes_after_a_day(catalog, five
     assert in_index(container)[1] == [path]
     catalog._index.tidy(datetime.now(UTC) + 1.1 * DAY)
     assert in_index(container)[1] == []
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3])
+def test_a_writer_that_dies(catalog, five, container, monkeypatch, dies_at):
+    """Before the marker, before the record, behind it: a list shows the record as soon as there is one."""
+    write_once, requests = catalog._blobs.write_once, []
+
+    def dying(*arguments):
+        requests.append(arguments)
+        if len(requests) == dies_at:
+            raise KeyboardInterrupt
+        return write_once(*arguments)
+
+    monkeypatch.setattr(catalog._blobs, "write_once", dying)
+    with pytest.raises(KeyboardInterrupt):
+        catalog.publish(taken(9))
+    monkeypatch.undo()
+    assert (taken(9).container in listed_with_index(catalog)) == (dies_at == 3)
+    assert (len(in_index(container)[1]) == 1) == (dies_at > 1)
+
+
+def test_a_writer_that_stands_still_until_its_marker_is_deleted(catalog, five, container, monkeypatch):
+    write_once = catalog._blobs.write_once
+
+    def slow(path, *arguments):
+        if path.startswith(REFERENCES):
+            catalog._index.tidy(datetime.now(UTC) + 1.1 * DAY)
+            assert in_index(container)[1] == []
+        return write_once(path, *arguments)
+
+    monkeypatch.setattr(catalog._blobs, "write_once", slow)
+    catalog.publish(taken(9))
+    monkeypatch.undo()
+    assert taken(9).container in listed_with_index(catalog)
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+def test_who_replaces_the_pack_dies_anywhere(catalog, five, container, monkeypatch, step):
+    """Before or behind the writing of the pack, before any of the deletions."""
+    for number in (7, 8):
+        catalog.publish(taken(number))
+    requests = []
+
+    def dying(name):
+        request = getattr(catalog._blobs, name)
+
+        def counted(*arguments):
+            requests.append(name)
+            if len(requests) == step:
+                raise KeyboardInterrupt
+            return request(*arguments)
+
+        monkeypatch.setattr(catalog._blobs, name, counted)
+
+    for name in ("write_once", "in_folder", "delete"):
+        dying(name)
+    with pytest.raises(KeyboardInterrupt):
+        catalog.tidy()
+    monkeypatch.undo()
+    assert len(listed_with_index(catalog)) == 7
+    catalog.publish(taken(9))
+    catalog.rebuild_index()
+    assert len(listed_with_index(catalog)) == 8
+    assert (len(in_index(container)[0]), in_index(container)[1]) == (1, [])
 
 
 def test_a_marker_of_another_program_is_left_alone(catalog, five, container):

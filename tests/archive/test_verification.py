@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from hashlib import sha256
 
 import pytest
@@ -10,15 +11,19 @@ from biztalk_services.archive import verification
 from biztalk_services.archive.errors import (
     BackupDamagedError,
     StorageAuthenticationError,
+    StorageChangedError,
     StorageNotFoundError,
+    StorageUnavailableError,
     WrongAccountError,
 )
 from biztalk_services.archive.storage import StorageAccount
 from biztalk_services.drivers.base import BackupTarget
 from biztalk_services.drivers.biztalk.verification import read_back
+from biztalk_services.model.backup import StoredBlob
 
 from tests.archive.azurite import Azurite
 from tests.archive.samples import reference
+from tests.archive.troubled_storage import Trouble, troubled
 
 DIGEST = sha256(b"x").hexdigest()
 
@@ -244,3 +249,113 @@ def test_a_backup_in_another_account(archive, recorded):
     elsewhere = reference(recorded.container, account="elsewhere", blobs=recorded.blobs)
     with pytest.raises(WrongAccountError, match="is in account elsewhere, and the credentials are those of devstore"):
         archive.verify(elsewhere)
+
+
+# --- many blobs, large blobs -----------------------------------------------------------------------------------------
+
+PIECE = 1000
+
+
+@pytest.fixture
+def small_pieces(monkeypatch) -> None:
+    monkeypatch.setattr(verification, "PIECE", PIECE)
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 1])
+def test_a_blob_in_pieces_is_what_it_is_in_one(client, write_backup, small_pieces, size):
+    content = bytes(number % 251 for number in range(size))
+    name = write_backup({"a": content})
+    read = read_back(target(client, name))
+    assert read.level == "matched"
+    assert read.blobs[0] == StoredBlob("a", size, sha256(content).hexdigest())
+
+
+def test_blobs_are_read_at_once_but_not_all(client, write_backup, monkeypatch):
+    count = 4 * verification.AT_ONCE
+    name = write_backup({f"{number:02}": b"%d" % number for number in range(count)})
+    together, lock = threading.Barrier(verification.AT_ONCE, timeout=30), threading.Lock()
+    reading, most = 0, 0
+    read = verification.read_blob
+
+    def watched(container, name: str, ended):
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        together.wait()
+        try:
+            return read(container, name, ended)
+        finally:
+            with lock:
+                reading -= 1
+
+    monkeypatch.setattr(verification, "read_blob", watched)
+    blobs = read_back(target(client, name)).blobs
+    assert [blob.name for blob in blobs] == sorted(blob.name for blob in blobs)
+    assert len(blobs) == count + 1
+    assert most == verification.AT_ONCE
+
+
+def test_a_blob_changed_between_two_pieces(client, write_backup, small_pieces, monkeypatch):
+    name = write_backup({"a": b"1" * 3 * PIECE})
+    read = verification._read_piece
+
+    def change_then_read(blob, offset: int, same_version):
+        if offset:
+            blob.upload_blob(b"2" * 3 * PIECE, overwrite=True)
+        return read(blob, offset, same_version)
+
+    monkeypatch.setattr(verification, "_read_piece", change_then_read)
+    with pytest.raises(StorageChangedError, match="blob a "):
+        read_back(target(client, name))
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_a_piece_in_the_middle_that_is_refused(azurite: Azurite, write_backup, small_pieces, monkeypatch, retries):
+    name = write_backup({"a": b"1" * 3 * PIECE})
+    read = verification._read_piece
+    with troubled(azurite) as storage, storage.client(retries) as client:
+
+        def refuse_the_second(blob, offset: int, same_version):
+            if offset == PIECE:
+                storage.troubles = [Trouble("GET", f"{name}/a", 503, "ServerBusy")]
+            return read(blob, offset, same_version)
+
+        monkeypatch.setattr(verification, "_read_piece", refuse_the_second)
+        if retries:
+            assert read_back(target(client, name)).level == "matched"
+            return
+        with pytest.raises(StorageUnavailableError, match="blob a ") as caught:
+            read_back(target(client, name))
+    assert caught.value.advice == "retry"
+
+
+@pytest.mark.parametrize("reason", ["an error", "nobody takes more"])
+def test_what_is_under_way_ends_with_its_piece(client, write_backup, small_pieces, monkeypatch, reason):
+    """The first blob is done with, while the second is in the middle of its pieces."""
+    name = write_backup({"a": b"1", "b": b"1" * 100 * PIECE})
+    read, begun, offsets = verification._read_piece, threading.Event(), []
+
+    def watched(blob, offset: int, same_version):
+        if blob.blob_name == "a":
+            assert begun.wait(30)
+            if reason == "an error":
+                blob.delete_blob()
+        else:
+            offsets.append(offset)
+            begun.set()
+            if offset == PIECE:
+                ended.wait(30)
+        return read(blob, offset, same_version)
+
+    ended = threading.Event()
+    monkeypatch.setattr(verification, "_read_piece", watched)
+    monkeypatch.setattr(verification, "Event", lambda: ended)
+    reading = verification.read_blobs(client.get_container_client(name), ["a", "b"], "read", at_once=2)
+    if reason == "an error":
+        with pytest.raises(StorageNotFoundError, match="blob a "):
+            next(reading)
+    else:
+        assert next(reading).name == "a"
+        reading.close()
+    assert len(offsets) <= 2

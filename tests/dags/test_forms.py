@@ -15,8 +15,12 @@ from biztalk_services.provider.run_checks import run_facts
 
 from tests.conftest import ROOT
 
-FIRST = {"biztalk_nightly_backup": "find_services", "biztalk_restore": "plan"}
-FORMS = {"biztalk_nightly_backup": {"services": ["contosoorders"]}, "biztalk_restore": {"service": "contosoorders"}}
+FIRST = {"biztalk_nightly_backup": "find_services", "biztalk_backup": "check_backup", "biztalk_restore": "plan"}
+FORMS = {
+    "biztalk_nightly_backup": {"services": ["contosoorders"]},
+    "biztalk_backup": {"conn_id": "biztalk_default", "service": "west/contosoorders", "backup_name": "orders-1"},
+    "biztalk_restore": {"service": "contosoorders"},
+}
 
 
 def broken(dag: DAG, conf: dict[str, Any] | None) -> list[str]:

@@ -75,6 +75,10 @@ class StateStore:
         self.dies_at, self.writes_before = key, 1
 
 
+_MOST_IDS = 100
+"""So many ids of runs fit into the address of a request to Airflow."""
+
+
 @dataclass
 class ServiceRuns:
     """What Airflow has of the DAG that backs single services up.
@@ -82,11 +86,13 @@ class ServiceRuns:
     :param paused: None: there is no such DAG.
     :param runs: those that were started, by their ids.
     :param refused: ids of runs that cannot be started.
+    :param requested: ids of the runs whose start was requested.
     """
 
     paused: bool | None = False
     runs: dict[str, Run] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    requested: list[str] = field(default_factory=list)
     looks: int = 0
 
     @contextmanager
@@ -121,10 +127,12 @@ class ServiceRuns:
         assert dag_id == BACKUP
         self.looks += 1
         assert self.looks < 500, "this wait does not end"
+        assert len(run_ids) <= _MOST_IDS
         return sum(self.runs[run_id].state in states for run_id in run_ids if run_id in self.runs)
 
     def get_task_states(self, dag_id: str, *, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, Any]]:
         assert dag_id == BACKUP
+        assert len(run_ids) <= _MOST_IDS
         found = {run_id: self.runs[run_id].states for run_id in run_ids if run_id in self.runs}
         return {run_id: {name: states.get(name) for name in task_ids} for run_id, states in found.items()}
 
@@ -143,7 +151,7 @@ class _Supervisor:
     def send(self, request: Any) -> OKResponse | ErrorResponse:
         assert isinstance(request, TriggerDagRun)
         assert request.dag_id == BACKUP
-        assert len(request.run_id) <= 250
+        self.of.requested.append(request.run_id)
         if request.run_id in self.of.refused:
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 400}))
         if request.run_id in self.of.runs:

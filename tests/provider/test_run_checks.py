@@ -91,7 +91,9 @@ class TestBackup:
         night.run.states.clear()
         night.run.xcoms.clear()
         night.step("find_services")
-        assert "no field lable, service; it has services, label" in self.refused(night, "form-fields")
+        assert "no field lable, service; it has services, run_for_another_moment, label" in self.refused(
+            night, "form-fields"
+        )
 
     def test_a_form_that_does_not_reach_the_run(self):
         """As with Airflow's option dag_run_conf_overrides_params set to False: all services would be backed up."""

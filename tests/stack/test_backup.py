@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from stack import backup, watch
 from stack.backup import run_backup
 from stack.errors import StackError
+from tests.stack import nights
+from tests.stack.nights import RECORDED, RUN_ID, Airflow, instance, jobs, recorded, run
 
-RECORDED = json.loads((Path(__file__).parent / "recorded/nightly_run.json").read_text())
 FOREIGN = "Storage reported [/x/y] about [contoso] :smile: [red]."
 
 
-def stack(report, *, state="success", paused=False):
-    triggered = []
-    airflow = SimpleNamespace(
-        url="http://127.0.0.1:1",
-        triggered=triggered,
-        wait_for_dag=lambda dag_id: None,
-        get=lambda path: {"is_paused": paused},
-        trigger=lambda dag_id: triggered.append(dag_id) or "run-1",
-        run=lambda dag_id, run_id: {"state": state},
-        healthy=lambda: True,
-        task_instances=lambda dag_id, run_id: RECORDED["snapshots"][-1],
-        xcom=lambda dag_id, run_id, task_id: report,
-    )
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Time passes only between two looks."""
+    passed = [0.0]
+    for module in (watch, backup):
+        monkeypatch.setattr(
+            module,
+            "time",
+            SimpleNamespace(
+                monotonic=lambda: passed[0], sleep=lambda seconds: passed.__setitem__(0, passed[0] + seconds)
+            ),
+        )
+
+
+@pytest.fixture(autouse=True)
+def estimates(monkeypatch):
+    """What the estimates say; the runs that they were asked for are in ``asked``."""
+
+    class Estimates:
+        sentence = "Ends about 03:40 to 03:55 UTC, by 6 earlier nights."
+        asked: list[str] = []  # noqa: RUF012
+
+        def __init__(self, stack, run_id):
+            self.asked.append(run_id)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.asked.append("ended")
+
+        def latest(self):
+            return self.sentence
+
+    monkeypatch.setattr(Estimates, "asked", [])
+    monkeypatch.setattr(backup, "Estimate", Estimates)
+    return Estimates
+
+
+def stack(report, looks=None, **more):
+    airflow = Airflow(looks or recorded(), report=report, **more)
     emulator = SimpleNamespace(services=lambda: RECORDED["services"])
     return SimpleNamespace(airflow=airflow, emulator=emulator, url=airflow.url)
 
@@ -42,6 +70,38 @@ def test_a_failed_run_ends_with_one_although_the_report_is_fine(capsys):
     assert "The run ended as failed; failed tasks: none." in capsys.readouterr().out
 
 
+def test_what_failed_is_named(capsys):
+    look = nights.Look(
+        jobs(2),
+        parent=[{"task_id": "back_up_services", "state": "failed", "start_date": None}],
+        runs=[run(0, "failed"), run(1, "success")],
+        instances=[instance(0, "back_up", "failed")],
+    )
+    assert run_backup(stack(RECORDED["report"], [look], state="failed")) == 1
+    assert "failed tasks: back_up_services, back_up (service000)." in capsys.readouterr().out
+
+
+def test_how_far_the_night_is_and_when_it_ends(capsys, estimates):
+    night = [
+        nights.Look(jobs(60), runs=[run(each, "success") for each in range(done)] + [run(done, "running")])
+        for done in range(40)
+    ]
+    run_backup(stack(RECORDED["report"], night))
+    out = capsys.readouterr().out
+    assert f"0 of 60 services done, 1 at work, 59 waiting. {estimates.sentence}" in out
+    assert estimates.asked == [RUN_ID, "ended"]
+
+
+def test_a_night_of_many_services_is_looked_at_seldom():
+    few, many = (
+        stack(RECORDED["report"], [nights.Look(jobs(services), runs=[run(0, "running")])] * 40) for services in (4, 60)
+    )
+    for each in (few, many):
+        run_backup(each)
+    counted = [sum(state == "running" for _, _, state in each.airflow.requests) for each in (few, many)]
+    assert counted == [40, 8]
+
+
 def test_messages_of_others_are_printed_unchanged(capsys):
     row = RECORDED["report"][0] | {"outcome": "failed", "failed_step": "back_up", "reason": FOREIGN, "backup": None}
     assert run_backup(stack([row, *RECORDED["report"][1:]])) == 1
@@ -50,8 +110,9 @@ def test_messages_of_others_are_printed_unchanged(capsys):
     assert f"was not backed up: {FOREIGN}" in output
 
 
-def test_a_paused_dag_is_refused_before_a_run_is_made(capsys):
-    paused = stack(RECORDED["report"], paused=True)
-    with pytest.raises(StackError, match=r"biztalk_nightly_backup is paused.*unpause it at http"):
+@pytest.mark.parametrize("dag_id", ["biztalk_nightly_backup", "biztalk_backup"])
+def test_a_paused_dag_is_refused_before_a_run_is_made(dag_id):
+    paused = stack(RECORDED["report"], paused=(dag_id,))
+    with pytest.raises(StackError, match=rf"{dag_id} is paused.*unpause it at http"):
         run_backup(paused)
     assert not paused.airflow.triggered

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import io
-import json
-from datetime import UTC, datetime
-from pathlib import Path
+import itertools
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
 
+from stack import progress as shown_progress
+from stack.night import Night
 from stack.progress import Progress, steps_table
 from stack.report import result_table, shortcomings
 from stack.steps import Step, current_steps, failed_tasks
+from tests.stack.nights import FLEET, RECORDED, RUN_ID, Airflow, recorded
 
-RECORDED = json.loads((Path(__file__).parent / "recorded/nightly_run.json").read_text())
-FINDING, CHECKING, DRAINING, BACKING_UP, VERIFYING, SECOND_WAVE, ENDED = RECORDED["snapshots"]
-FLEET = ["contosoeurope", "contosonordic", "contosoorders", "ContosoRetail"]
-
-
-def shown(snapshot) -> dict[str, tuple[str, str]]:
-    return {step.service: (step.task, step.state) for step in current_steps(snapshot)}
+SINCE = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def text(renderable) -> str:
@@ -30,85 +25,80 @@ def text(renderable) -> str:
     return console.file.getvalue()
 
 
-# Steps
+# Steps of one run
 
 
-def test_before_the_services_are_known_the_common_task_is_shown():
-    assert shown(FINDING) == {"(all services)": ("find_services", "running")}
+def instance(task_id: str, state: str | None, seconds: float | None = 0) -> dict:
+    since = None if seconds is None else (SINCE + timedelta(seconds=seconds)).isoformat()
+    return {"task_id": task_id, "state": state, "start_date": since}
 
 
-def test_services_are_named_and_sorted_without_regard_to_case():
-    assert [step.service for step in current_steps(CHECKING)] == FLEET
+def test_the_task_that_is_under_way_is_shown():
+    instances = [instance("plan", "success"), instance("approval", "awaiting_input", 5), instance("report", None, None)]
+    assert current_steps(instances, whole_run="orders") == [
+        Step("orders", "approval", "waiting for a person", SINCE + timedelta(seconds=5))
+    ]
 
 
-def test_each_service_is_where_it_is():
-    assert shown(DRAINING)["contosoeurope"] == ("wait_until_drained", "running")
-    assert shown(DRAINING)["contosoorders"] == ("wait_for_slot", "waiting")
+def test_where_nothing_is_under_way_nothing_is_shown():
+    assert current_steps([instance("plan", "success"), instance("approval", "scheduled", None)]) == []
 
 
 def test_concurrent_tasks_are_shown_together_since_the_first():
-    (step,) = [step for step in current_steps(BACKING_UP) if step.service == "ContosoRetail"]
-    assert (step.task, step.state) == ("back_up + recheck_batches", "running")
-    assert step.since == datetime(2026, 11, 28, 22, 17, 56, 122660, tzinfo=UTC)
-
-
-def test_at_the_end_every_service_is_done():
-    assert {state for _, state in shown(ENDED).values()} == {"done"}
-    assert failed_tasks(ENDED) == []
-
-
-def test_a_failed_task_is_shown_although_others_end_later():
-    broken = copy.deepcopy(ENDED)
-    for instance in broken:
-        if instance["map_index"] == 0 and instance["task_id"] == "service.back_up":
-            instance["state"] = "failed"
-        if instance["map_index"] == 0 and instance["task_id"] == "service.wait_for_backup":
-            instance["state"] = "upstream_failed"
-    assert shown(broken)["contosoeurope"] == ("back_up", "failed")
-    assert failed_tasks(broken) == ["back_up (contosoeurope)"]
+    instances = [instance("replace.suspend", "running", 9), instance("replace.plan", "deferred", 3)]
+    assert current_steps(instances) == [
+        Step("(all services)", "plan + suspend", "waiting + running", SINCE + timedelta(seconds=3))
+    ]
 
 
 def test_a_retry_that_is_due_is_shown():
-    retried = copy.deepcopy(CHECKING)
-    for instance in retried:
-        if instance["task_id"] == "service.check_backup":
-            instance["state"] = "up_for_retry"
-    assert shown(retried)["ContosoRetail"] == ("check_backup", "will be tried again")
+    (step,) = current_steps([instance("suspend", "up_for_retry")])
+    assert step.state == "will be tried again"
 
 
-def test_other_mapped_steps_are_of_the_whole_run():
-    further = [DRAINING[0] | {"task_id": "start_further_runs", "map_index": index} for index in range(9)]
-    running, failed = ([each | {"state": state} for each in further] for state in ("running", "failed"))
-    steps = current_steps([*DRAINING, *running])
-    assert [step.service for step in steps] == [*FLEET, "(all services)"]
-    assert (steps[-1].task, steps[-1].state) == ("start_further_runs", "running")
-    assert failed_tasks([*DRAINING, *failed]) == ["start_further_runs"] * 9
+def test_failed_tasks_are_named():
+    instances = [instance("b.suspend", "failed"), instance("plan", "failed"), instance("report", "upstream_failed")]
+    assert failed_tasks(instances) == ["plan", "suspend"]
 
 
 # Display
 
 
 def test_the_live_table_has_service_step_state_and_since_when():
-    since = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-    table = text(steps_table([Step("contoso", "back_up", "waiting", since)], now=since.replace(second=42)))
+    table = text(steps_table([Step("contoso", "back_up", "waiting", SINCE)], now=SINCE.replace(second=42)))
     assert table.splitlines()[0].split() == ["service", "step", "state", "since"]
     assert table.splitlines()[1].split()[:3] == ["contoso", "back_up", "waiting"]
-    assert f"{since.astimezone():%H:%M:%S} (42 s)" in table
+    assert f"{SINCE.astimezone():%H:%M:%S} (42 s)" in table
 
 
 def test_without_a_terminal_each_change_is_one_plain_line():
     console = Console(file=io.StringIO(), width=200)
+    airflow = Airflow(recorded())
+    night = Night(airflow, RUN_ID)
     with Progress(console) as progress:
-        for snapshot in RECORDED["snapshots"]:
-            progress.show(current_steps(snapshot))
-            progress.show(current_steps(snapshot))
+        for _ in airflow.looks:
+            airflow.run("", "")
+            for _ in range(2):
+                progress.show([*night.look().steps, *current_steps(airflow.now.parent)])
     lines = console.file.getvalue().splitlines()
     assert "\x1b" not in console.file.getvalue()
     changes = [line.split(maxsplit=1)[1] for line in lines]
-    assert len(changes) == len(set(changes))
     assert changes[0] == "(all services)  find_services: running"
     for service in FLEET:
-        assert f"{service}  publish_reference: done" in changes
+        of_service = [change for change in changes if change.startswith(f"{service} ")]
+        assert of_service[-1] == f"{service}  biztalk_backup: done"
+        assert all(change != after for change, after in itertools.pairwise(of_service))
+
+
+def test_without_a_terminal_how_far_the_whole_is_stands_there_now_and_then(monkeypatch):
+    console, clock = Console(file=io.StringIO(), width=200), [0.0]
+    monkeypatch.setattr(shown_progress.time, "monotonic", lambda: clock[0])
+    with Progress(console) as progress:
+        for second in range(60):
+            clock[0] = second
+            progress.show([], f"{second // 5} of 60 [done].")
+    lines = [line.split(maxsplit=1)[1] for line in console.file.getvalue().splitlines()]
+    assert lines == ["0 of 60 [done].", "3 of 60 [done].", "6 of 60 [done].", "9 of 60 [done]."]
 
 
 def test_names_with_brackets_are_shown_as_they_are():
@@ -123,8 +113,9 @@ def test_names_with_brackets_are_shown_as_they_are():
 def test_on_a_terminal_nothing_of_the_live_table_is_left_behind():
     console = Console(file=io.StringIO(), width=200, force_terminal=True, force_interactive=True)
     with Progress(console) as progress:
-        progress.show(current_steps(DRAINING))
-        assert "wait_until_drained" in console.file.getvalue()
+        progress.show([Step(each, "back_up", "running", SINCE) for each in FLEET], "0 of 4 done.")
+        assert "back_up" in console.file.getvalue()
+        assert "0 of 4 done." in console.file.getvalue()
     # Rich moves up and erases every line of a transient display.
     assert console.file.getvalue().count("\x1b[2K") >= len(FLEET)
 

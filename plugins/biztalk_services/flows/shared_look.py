@@ -25,7 +25,7 @@ LONGEST_INTERVAL = 20.0
 """Seconds that the next look waits for the sake of a long one, at the most: less than the last poll of a wait may
 take."""
 
-SHARE_OF_TIME = 1 / 5
+SHARE_OF_TIME = 1 / 3
 """What part of the time looks may take, up to the longest interval."""
 
 LOOK_SECONDS = 120.0

@@ -42,7 +42,9 @@ def _begin_as_a_task_does() -> None:
     get_listener_manager()
     settings = Settings.load()
     of_service = {"service": "{{ params.service }}"}
-    with DAG("preloaded", params=form(BackupRequest), default_args=default_args(settings) | of_service) as dag:
+    with DAG(
+        "preloaded", schedule=None, default_args=default_args(settings) | of_service, params=form(BackupRequest)
+    ) as dag:
         service_backup(settings, ())
     dag.get_template_env().from_string(of_service["service"])
 

@@ -17,7 +17,7 @@ from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.options import BACKUP
 from biztalk_services.model.steps import BackupJob, decode_xcom
 
-ENDED = ("success", "failed")
+SUCCESS, FAILED = ENDED = ("success", "failed")
 """States of a run that has ended."""
 
 FIRST, QUIESCED, RECORDED, RESUMED, PUBLISHED = (
@@ -110,15 +110,19 @@ def left(run_id: str, step: str, key: str = "return_value") -> Any:
     return decode_xcom(XCom.get_one(key=key, dag_id=BACKUP, task_id=step, run_id=run_id))
 
 
-def open_runs(run_ids: Sequence[str]) -> list[str]:
-    """Those of these runs, which exist, that have not ended."""
-    return [
-        run_id
-        for some in _some_at_once(run_ids)
-        if count(some, ENDED) < len(some)
-        for run_id in some
-        if RuntimeTaskInstance.get_dagrun_state(dag_id=BACKUP, run_id=run_id) not in ENDED
-    ]
+def sorted_out(run_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of these runs, which exist, that have not ended, and those that have failed."""
+    running, failed = [], []
+    for some in _some_at_once(run_ids):
+        if count(some, [SUCCESS]) == len(some):
+            continue
+        for run_id in some:
+            state = RuntimeTaskInstance.get_dagrun_state(dag_id=BACKUP, run_id=run_id)
+            if state == FAILED:
+                failed.append(run_id)
+            elif state != SUCCESS:
+                running.append(run_id)
+    return running, failed
 
 
 def count(run_ids: Sequence[str], states: Sequence[str]) -> int:

@@ -292,8 +292,8 @@ def _requested_by(task: BaseOperator) -> dict[str, Any]:
 
 
 def _text(task: BaseOperator, key: str) -> str:
-    """A template for one value of the XCom of a task; empty where it is null. A triggerer only answers what names its one
-    map index: it says nothing to any other question, and the wait would never end."""
+    """A template for one value of the XCom of a task; empty where it is null. A triggerer only answers what names its
+    one map index: it says nothing to any other question, and the wait would never end."""
     return f"{{{{ ti.xcom_pull(task_ids='{task.task_id}', map_indexes=-1)['{key}'] or '' }}}}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -67,18 +66,20 @@ class BackUpServicesOperator(RetriedOperator):
         night.begin_night(self.open_archive, run_of(context["ti"]), list(jobs.values()), at, self.at_once, kind)
         existing = set(service_runs.existing(runs))
         begun = next((at for at, run_id in enumerate(runs) if run_id not in existing), len(runs))
-        return self._go_on(context, service_runs.open_runs(runs[:begun]), begun)
+        return self._go_on(context, *service_runs.sorted_out(runs[:begun]), begun)
 
-    def execute_complete(self, context: Context, event: Any, runs: list[str], begun: int) -> Any:
+    def execute_complete(self, context: Context, event: Any, runs: list[str], failed: list[str], begun: int) -> Any:
         """Comes back from the trigger: ends, or starts more runs and waits again.
 
         :param runs: those that were waited for
+        :param failed: those that had failed before
         :param begun: how many were started, in order
         """
         with failure_pushed(context):
-            return self._go_on(context, service_runs.open_runs(runs), begun)
+            running, failed_since = service_runs.sorted_out(runs)
+            return self._go_on(context, running, failed + failed_since, begun)
 
-    def _go_on(self, context: Context, running: list[str], begun: int) -> Any:
+    def _go_on(self, context: Context, running: list[str], failed: list[str], begun: int) -> Any:
         runs, until = self._runs(context), first_moment(context) + self.window
         in_order = list(runs)
         if datetime.now(UTC) < until:
@@ -96,10 +97,10 @@ class BackUpServicesOperator(RetriedOperator):
             return self.defer(
                 trigger=ServiceRunsTrigger(run_ids=running, most=most, until=back.isoformat()),
                 method_name="execute_complete",
-                kwargs={"runs": running, "begun": begun},
+                kwargs={"runs": running, "failed": failed, "begun": begun},
                 timeout=back - datetime.now(UTC) + _GRACE,
             )
-        self._require_success(in_order, running, begun, until)
+        self._require_success(len(runs), len(running), len(failed), len(runs) - begun)
         return {"services": len(runs)}
 
     def _runs(self, context: Context) -> dict[str, BackupJob]:
@@ -122,12 +123,11 @@ class BackUpServicesOperator(RetriedOperator):
             "start_before": until.isoformat(timespec="seconds"),
         }
 
-    def _require_success(self, runs: Sequence[str], running: Sequence[str], begun: int, until: datetime) -> None:
+    def _require_success(self, runs: int, running: int, failed: int, late: int) -> None:
         """:raises ServiceRunsFailedError: not all of the runs have succeeded."""
-        failed, late = service_runs.count(runs[:begun], ["failed"]), len(runs) - begun
         sentences = [
-            f"{failed} of {len(runs)} runs of DAG {BACKUP} failed." if failed else "",
-            f"{len(running)} did not end in time." if running else "",
+            f"{failed} of {runs} runs of DAG {BACKUP} failed." if failed else "",
+            f"{running} did not end in time." if running else "",
             f"{late} were not begun within {self.window} (option completion_window_minutes)." if late else "",
         ]
         if failed or late or running:

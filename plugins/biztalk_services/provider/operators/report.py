@@ -90,7 +90,7 @@ class ReportBackupsOperator(_ReportOperator):
         jobs = [BackupJob.from_xcom(each) for each in ti.xcom_pull(task_ids=self.find) or []]
         runs = {(job.conn_id, job.service): (service_runs.service_run_id(ti.run_id, job), job) for job in jobs}
         states = service_runs.step_states([run_id for run_id, _ in runs.values()])
-        under_way = set(service_runs.open_runs(list(states)))
+        under_way = set(service_runs.sorted_out(list(states))[0])
         drivers = {conn_id: cache(opened) for conn_id, opened in self.drivers().items()}
         listed = cache(lambda conn_id: self._listed(drivers.get(conn_id) or partial(driver_for, conn_id)))
         archive = cache(self.open_archive)
