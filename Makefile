@@ -9,7 +9,7 @@ QUICK := $(addprefix tests/,model biztalk flows wire house docs stack bench pack
 # With those that run the library itself, beside an emulator, an Azurite and databases, without a stack.
 IN_PROCESS := $(QUICK) $(addprefix tests/,archive biztalk_with_emulator databases drivers cli provider dags)
 # Those that take minutes each.
-LONG := $(addprefix tests/,field system_distributed chaos/test_sample.py emulator/test_crash.py emulator/test_fuzz.py)
+LONG := $(addprefix tests/,field system_distributed chaos/test_sample.py emulator/test_crash.py emulator/test_fuzz.py archive/test_catalog_killed.py)
 COVERAGE := .local/coverage
 
 .DEFAULT_GOAL := help

@@ -66,7 +66,7 @@ def measure() -> str:
             "## Catalog\n",
             f"{COUNT} references of {SERVICES} services, {PENDING - 1} of them not in the index yet; written in "
             f"{filled:.0f} s.\n",
-            heading.replace(" |\n", " | growth (MiB) | whole process (MiB) |\n") + "---|---|",
+            heading.replace(" |\n", " | CPU (s) | growth (MiB) | whole process (MiB) |\n") + "---|---|---|",
             *rows,
             "",
             heading,
@@ -94,7 +94,8 @@ def _run(words: list[str], connection_string: str) -> dict[str, float]:
 
 def _row(name: str, runs: list[dict[str, float]]) -> str:
     growth, peak = (max(run[which] for run in runs) for which in ("growth", "peak"))
-    return f"{_times(name, [run['seconds'] for run in runs])} {growth:.0f} | {peak:.0f} |"
+    cpu = median(run["cpu"] for run in runs)
+    return f"{_times(name, [run['seconds'] for run in runs])} {cpu:.2f} | {growth:.0f} | {peak:.0f} |"
 
 
 def _times(name: str, seconds: list[float]) -> str:

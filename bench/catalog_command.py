@@ -1,5 +1,5 @@
 """`python -m bench.catalog_command WORD ...`: one command of the library in this process, with what it takes beyond its
-imports as JSON on the standard error: `seconds`, `growth` (MiB), `peak` (MiB, the whole process)."""
+imports as JSON on the standard error: `seconds`, `cpu` (seconds), `growth` (MiB), `peak` (MiB, the whole process)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def peak() -> int:
 
 
 Path("/proc/self/clear_refs").write_text("5")
-before, start = peak(), time.perf_counter()
+before, start, cpu = peak(), time.perf_counter(), time.process_time()
 code = main(sys.argv[1:])
 seconds = time.perf_counter() - start
-figures = {"code": code, "seconds": seconds, "growth": (peak() - before) / 1024, "peak": peak() / 1024}
+cpu = time.process_time() - cpu
+figures = {"code": code, "seconds": seconds, "cpu": cpu, "growth": (peak() - before) / 1024, "peak": peak() / 1024}
 print(json.dumps(figures), file=sys.stderr)

@@ -42,7 +42,7 @@ settings = Settings.load()
 problems = settings.problems_of(RESTORE)
 
 UNREPORTED = "A restore of a BizTalk service ended without its report: a person marked it, or Airflow gave it up"
-OF_PLAN = f"{{{{ (ti.xcom_pull(task_ids='plan') or {{}}).get('conn_id', '{settings.conn_ids[0]}') }}}}"
+OF_PLAN = f"{{{{ (ti.xcom_pull(task_ids='plan', map_indexes=-1) or {{}}).get('conn_id', '{settings.conn_ids[0]}') }}}}"
 """The connection to the subscription that the plan is made for; without a plan nothing is done with it."""
 
 with DAG(
@@ -59,7 +59,7 @@ with DAG(
     on_failure_callback=UnreportedNotifier(subject=UNREPORTED),
 ) as dag:
     # Only what was confirmed has an address: without the confirmation no step finds a service to change.
-    service = "{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}"
+    service = "{{ ti.xcom_pull(task_ids='confirm_plan', map_indexes=-1)['service'] }}"
 
     plan = PlanRestoreOperator(task_id="plan", conn_id=settings.conn_id, problems=problems)
 

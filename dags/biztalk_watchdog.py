@@ -45,7 +45,7 @@ with DAG(
         "retries": 0,
         "execution_timeout": timedelta(minutes=3),
         "pool": WATCHDOG_POOL,
-        "priority_weight": 1000,
+        "priority_weight": 2000,
         "weight_rule": "absolute",
     },
 ) as dag:

@@ -68,9 +68,11 @@ class _Watcher:
         if time.monotonic() < self._next:
             return
         look = self._night.look()
+        steps = look.steps
         if (look.services or 0) > MOST_ROWS:
             self._next = time.monotonic() + LARGE_NIGHT_SECONDS
+            steps = steps if self._progress.renews else []
         sentence = look.sentence()
         if sentence and look.done < look.services:
             sentence = f"{sentence} {self._estimate.latest()}".rstrip()
-        self._progress.show([*look.steps, *current_steps(instances)], sentence)
+        self._progress.show([*steps, *current_steps(instances)], sentence)

@@ -35,6 +35,11 @@ class Progress:
         if self._live:
             self._live.stop()
 
+    @property
+    def renews(self) -> bool:
+        """Whether what is shown takes the place of what was."""
+        return self._live is not None
+
     def show(self, steps: Sequence[Step], sentence: str = "") -> None:
         """
         :param sentence: how far the whole is.

@@ -25,10 +25,12 @@ ALL = Wanted()
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch):
+def few():
     """Catalogs of three records are large, so that their index is used; two markers are many."""
-    monkeypatch.setattr(catalog_index, "FEW", 2)
-    monkeypatch.setattr(catalog_index, "MERGED_AT", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog_index, "FEW", 2)
+        patch.setattr(catalog_index, "MERGED_AT", 2)
+        yield
 
 
 @pytest.fixture
@@ -115,39 +117,6 @@ def test_quarantine_is_in_it(catalog, five, container):
         (taken(number).container, "It was changed.") for number in (8, 7)
     ]
     assert len(listed(catalog)) == 5
-
-
-WEST, EAST = taken(0), taken(5, scope="contoso-east", edition="Basic", kind="manual")
-BILLING = taken(2, "Billing", product_version="2.0", verification=replace(WEST.verification, level="read"))
-SAFETY = taken(3, kind="safety")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        (Wanted(), [EAST, SAFETY, BILLING, WEST]),
-        (Wanted(service="ORDERS"), [EAST, SAFETY, WEST]),
-        (Wanted(service="orders", scope="Contoso-East"), [EAST]),
-        (Wanted(service="order"), []),
-        (Wanted(edition="basic"), [EAST]),
-        (Wanted(version="2.0"), [BILLING]),
-        (Wanted(kind="nightly"), [BILLING, WEST]),
-        (Wanted(verified="read"), [BILLING]),
-        (Wanted(since=NOW + 2 * DAY), [EAST, SAFETY, BILLING]),
-        (Wanted(until=NOW + 2 * DAY), [WEST]),
-        (Wanted(since=NOW + DAY, until=NOW + 4 * DAY), [SAFETY, BILLING]),
-        (Wanted(newest=True), [EAST, SAFETY, BILLING]),
-        (Wanted(newest=True, kind="nightly"), [BILLING, WEST]),
-        (Wanted(newest=True, until=NOW + 3 * DAY), [BILLING, WEST]),
-    ],
-)
-@pytest.mark.parametrize("is_indexed", [True, False])
-def test_only_what_is_wanted(catalog, wanted, expected, is_indexed):
-    for each in (WEST, EAST, BILLING, SAFETY):
-        catalog.publish(each)
-    if is_indexed:
-        catalog.tidy()
-    assert listed(catalog, wanted) == [each.container for each in expected]
 
 
 def test_any_text_comes_back_as_it_was(catalog, archive):

@@ -39,6 +39,12 @@ def before(dag: DAG, name: str) -> set[str]:
     return set(dag.task_dict[name].upstream_task_ids)
 
 
+def filled(dag: DAG, form: dict[str, object]) -> dict[str, object]:
+    params = copy.deepcopy(dag.params)
+    params.update(form)
+    return dict(params.validate())
+
+
 class TestRuns:
     def test_only_others_start_it_and_it_is_not_paused(self, dag):
         assert (dag.schedule, dag.catchup, dag.is_paused_upon_creation) == (None, False, False)
@@ -69,20 +75,14 @@ class TestRuns:
         ],
     )
     def test_its_form_refuses_invalid_values(self, field, dag):
-        params = copy.deepcopy(dag.params)
-        params.update(FORM)
-        assert params.validate()["unknown_batches_policy"] == "refuse"
-        params = copy.deepcopy(dag.params)
-        params.update(FORM | field)
+        assert filled(dag, FORM)["unknown_batches_policy"] == "refuse"
         with pytest.raises(ParamValidationError):
-            params.validate()
+            filled(dag, FORM | field)
 
     @pytest.mark.parametrize("field", FORM)
     def test_its_form_needs_the_service(self, field, dag):
-        params = copy.deepcopy(dag.params)
-        params.update({name: value for name, value in FORM.items() if name != field})
         with pytest.raises(ParamValidationError):
-            params.validate()
+            filled(dag, {name: value for name, value in FORM.items() if name != field})
 
 
 class TestOrder:
@@ -160,7 +160,6 @@ class TestFacts:
         """Neither the list of the services nor another service's facts."""
         text = json.dumps(DagSerialization.to_dict(dag)["dag"]["tasks"])
         assert "find_services" not in text
-        assert "xcom_pull" not in text
         assert {task.service for task in dag.tasks} == {"{{ params.service }}"}
         assert {task.conn_id for task in dag.tasks} == {"{{ params.conn_id }}"}
 

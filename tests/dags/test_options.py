@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 from biztalk_services.model.checks import RefusedError
-from biztalk_services.model.options import BACKUP_AGE, CHECK, EVERY_DAG, NIGHTLY, RESTORE, WATCHDOG
+from biztalk_services.model.options import BACKUP, BACKUP_AGE, CHECK, EVERY_DAG, NIGHTLY, RESTORE, WATCHDOG
 from biztalk_services.provider.alerts import FirstFailureNotifier
 from biztalk_services.provider.misconfigured import TAG, page
 from biztalk_services.provider.settings import Settings, all_options
@@ -77,6 +77,14 @@ def test_every_dag_loads_and_tells_of_its_own_bad_options(name, setting, default
             assert list(getattr(told, "problems", ())) == owned
             kept = stored(dag)
             assert kept == default[dag_id] or (value and not is_bad)
+
+
+@pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if NIGHTLY in option.metadata["dags"]])
+def test_the_run_of_a_service_is_refused_for_the_options_of_the_night(name, setting):
+    dag = setting(name, "a b;c", BACKUP)[BACKUP]
+    owned = [str(each) for each in Settings.load().problems if NIGHTLY in each.dags]
+    assert dag.task_dict["check_backup"].problems == owned
+    assert dag.doc_md.startswith("### Misconfigured") == bool(owned)
 
 
 @pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if WATCHDOG not in option.metadata["dags"]])

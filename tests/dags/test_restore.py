@@ -152,7 +152,9 @@ class TestOrder:
     def test_only_the_confirmation_gives_the_address_to_change(self, dag):
         steps = [task for task in dag.tasks if hasattr(task, "service")]
         assert {task.task_id for task in steps} >= CHANGES
-        assert {task.service for task in steps} == {"{{ ti.xcom_pull(task_ids='confirm_plan')['service'] }}"}
+        assert {task.service for task in steps} == {
+            "{{ ti.xcom_pull(task_ids='confirm_plan', map_indexes=-1)['service'] }}"
+        }
 
     def test_resumption_comes_after_verification_and_numbers(self, dag):
         assert {"verify_restore", "advance_control_numbers"} <= upstream(dag, "resume_if_requested")
@@ -171,7 +173,7 @@ class TestOrder:
         assert (report.is_teardown, report.on_failure_fail_dagrun) == (True, True)
         assert not any(task.is_setup for task in report.upstream_list)
         assert deciding(dag) == {"report"}
-        assert {*report.steps, "report"} == set(dag.task_dict)
+        assert {*report.restore_steps.all, "report"} == set(dag.task_dict)
         known = report.restore_steps
         named = {*known.changes, *known.deletions, *known.deletions.values(), *known.required, known.look}
         assert {*named, *report.sources.values()} <= set(dag.task_dict)
@@ -181,4 +183,4 @@ class TestOrder:
 def test_every_template_stands_in_a_field_that_is_rendered(dag):
     for task in dag.tasks:
         templates = {name for name, value in vars(task).items() if isinstance(value, str) and "{{" in value}
-        assert templates <= {*task.template_fields, "map_index_template"}, task.task_id
+        assert templates <= set(task.template_fields), task.task_id

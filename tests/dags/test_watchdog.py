@@ -51,6 +51,7 @@ def test_it_is_not_paused_at_creation_whatever_the_default(tmp_path):
     }
     paused = result_of(CREATION, str(ROOT / "dags"), env=environment)
     assert paused == {
+        "biztalk_backup": False,
         "biztalk_backup_age": False,
         "biztalk_check_connections": False,
         "biztalk_nightly_backup": True,

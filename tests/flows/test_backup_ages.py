@@ -71,6 +71,7 @@ class FakeArchive:
     seen: dict[ServiceKey, datetime] = field(default_factory=dict)
     alerts: list[AgeAlert] = field(default_factory=list)
     broken: Exception | None = None
+    tidied: int = 0
 
     @property
     def catalog(self) -> FakeArchive:
@@ -89,7 +90,9 @@ class FakeArchive:
                 yield each
 
     def tidy(self) -> None:
-        """There is no index."""
+        self.tidied += 1
+        if self.broken:
+            raise self.broken
 
     def note_first_seen(self, service: ServiceKey, now: datetime) -> datetime:
         return self.seen.setdefault(service, now)
@@ -283,6 +286,12 @@ class TestOneOddItem:
         with pytest.raises(StorageUnreachableError):
             check(FakeDriver(services))
         assert len(tried) == min(count, 3)
+
+    @pytest.mark.parametrize("broken", [None, StorageUnreachableError("Gone.")])
+    def test_the_index_of_the_catalog_is_kept_and_concerns_no_backup(self, broken, check, archive):
+        archive.backups[key("orders")], archive.broken = [backup(hours=1)], broken
+        found = check(FakeDriver([service("orders")]))
+        assert (archive.tidied, found.problems, found.overdue) == (1, {}, [])
 
     def test_an_archive_that_goes_meanwhile(self, check, archive):
         archive.backups = {key(f"s{number}"): StorageUnreachableError("Gone.") for number in range(1, 500)}

@@ -8,13 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 from biztalk_services.drivers.biztalk.states import biztalk_service
-from biztalk_services.flows.find import ListedService, Listing, backup_jobs, choose, list_services, shares
+from biztalk_services.flows.find import ListedService, Listing, backup_jobs, choose, list_services
 from biztalk_services.model.checks import RefusedError
 from biztalk_services.model.errors import AuthenticationError, BackupServiceError
 from biztalk_services.model.service import Service, ServiceRef
-from biztalk_services.model.steps import BackupJob
-from hypothesis import given
-from hypothesis import strategies as st
 
 AT = datetime(2026, 1, 1, 2, tzinfo=UTC)
 
@@ -194,25 +191,3 @@ def test_a_name_counts_once():
     listing = listed(**TWO)
     assert len(choose(listing, ["retail", "west/retail", "RETAIL"], everything)) == 1
     assert isinstance(listing.services[0], ListedService)
-
-
-# --- further runs ----------------------------------------------------------------------------------------------------
-
-
-def jobs(count: int) -> list[BackupJob]:
-    return [BackupJob("north", f"west/s{number}", f"s{number}") for number in range(count)]
-
-
-@given(st.integers(0, 200), st.integers(1, 30), st.integers(1, 30))
-def test_each_service_is_in_one_run(count, size, most):
-    mine, further = shares(jobs(count), size, most)
-    assert [*mine, *(job for share in further for job in share)] == jobs(count)
-    assert len(mine) == min(count, size)
-    assert len(further) <= most
-    assert all(len(share) <= size for share in further[:-1])
-    assert all(further)
-
-
-def test_the_last_run_takes_what_is_left():
-    mine, further = shares(jobs(10), 2, 2)
-    assert [len(share) for share in (mine, *further)] == [2, 2, 6]

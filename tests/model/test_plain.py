@@ -12,7 +12,7 @@ from biztalk_services.model.backup import StoredBlob
 from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.drain import ActiveBatch, DrainStatus
 from biztalk_services.model.plain import from_plain, texts_in, to_plain
-from biztalk_services.model.requests import BackupRequest, RestoreRequest
+from biztalk_services.model.requests import BackupRequest, NightRequest, RestoreRequest, ServiceRequest
 from biztalk_services.model.run import Run, RunState
 from biztalk_services.model.steps import (
     BackupJob,
@@ -138,7 +138,9 @@ EXAMPLES = [
     ConfirmedPlan("contoso-west/orders", "ab12", NOW),
     NumberRow("Fabrikam", "interchange", 10, None, 121, True, "It has given out 10."),
     DrainStatus(answer="active", batches=(ActiveBatch("a", "b", 1, NOW),), source="s", reason="r", checked_at=NOW),
-    BackupRequest(services=("orders", "billing"), label="x"),
+    NightRequest(services=("orders", "billing")),
+    ServiceRequest(conn_id="north", service="west/orders", backup_name="orders-1"),
+    BackupRequest(label="x"),
     RestoreRequest(service="orders", overrides={"unit_count": 3, "edition": "premium"}),
 ]
 

@@ -20,7 +20,7 @@ from biztalk_services.provider.operators.find import ALL_SERVICES, FindServicesO
 from tests.provider.connections import NAME, SERVICE
 from tests.provider.fakes import Run
 from tests.provider.surroundings import Surroundings
-from tests.provider.walk import Night, Restoration
+from tests.provider.walk import Night, Restoration, ServiceBackup
 
 LAST_YEAR = datetime.now(UTC) - timedelta(days=365)
 NEXT_YEAR = datetime.now(UTC) + timedelta(days=365)
@@ -128,6 +128,69 @@ class TestBackup:
         with in_process(monkeypatch), pytest.raises(RefusedError, match="real-run") as caught:
             run.execute(step)
         assert run.xcom("check", "failure") == str(caught.value)
+
+
+class TestServiceRun:
+    """The run of one service, which a nightly run or a person has started."""
+
+    pytestmark = pytest.mark.usefixtures("connections", "clock")
+
+    @staticmethod
+    def check(
+        form: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **of_run: Any
+    ) -> ServiceBackup:
+        """A run whose first step was carried out."""
+        service = {"conn_id": "biztalk_default", "service": SERVICE, "backup_name": f"{NAME}-{uuid4().hex[:12]}"}
+        run = Run(**{"run_type": "operator_triggered", "conf": service | (form or {})} | of_run)
+        archive = f"biztalk_backup_storage/archive-{uuid4().hex[:12]}"
+        return ServiceBackup(run, archive, {"check_backup": options or {}}).until("wait_for_slot")
+
+    def refused(self, walk: ServiceBackup, *rules: str) -> str:
+        """That a run was refused, with these rules, and none of its steps was carried out."""
+        error = walk.errors["check_backup"]
+        assert isinstance(error, RefusedError)
+        assert [check.rule for check in error.broken] == list(rules)
+        walk.all()
+        assert set(walk.errors) == {"check_backup"}
+        assert walk.run.state == "failed"
+        return str(error)
+
+    def test_a_run_of_now(self):
+        assert self.check({"start_before": NEXT_YEAR.isoformat(timespec="seconds")}).errors == {}
+        assert self.check(run_type="manual").errors == {}
+
+    def test_one_that_waited_too_long_is_refused(self, requests):
+        late = {"start_before": LAST_YEAR.isoformat(timespec="seconds")}
+        assert "was to start before" in self.refused(self.check(late), "start-window")
+        assert requests("suspend") == []
+
+    @pytest.mark.parametrize("of_run", [OTHER_MOMENTS[0], OTHER_MOMENTS[-1]], ids=shown)
+    def test_another_moment_is_refused(self, of_run):
+        self.refused(self.check(**of_run), "run-is-of-now")
+
+    def test_bad_options_are_refused(self):
+        problems = {"problems": ["Option resume_deadline_minutes is 'soon', which is no number."]}
+        assert "resume_deadline_minutes" in self.refused(self.check(options=problems), "options")
+
+    def test_a_field_that_does_not_exist(self):
+        assert "no field services; it has conn_id, service" in self.refused(
+            self.check({"services": [NAME]}), "form-fields"
+        )
+
+    def test_a_form_that_does_not_reach_the_run(self):
+        walk = self.check()
+        walk.run.params["service"] = None
+        walk.states.clear()
+        assert "dag_run_conf_overrides_params" in self.refused(walk.until("wait_for_slot"), "form-agrees")
+
+    def test_what_is_known_against_the_service_is_refused(self):
+        assert "Two of this name." in self.refused(self.check({"problem": "Two of this name."}), "backup-allowed")
+
+    def test_dags_test_is_refused(self, monkeypatch, requests):
+        with in_process(monkeypatch):
+            walk = self.check()
+        assert "real-run" in str(walk.errors["check_backup"])
+        assert requests("suspend") == []
 
 
 class TestRestore:

@@ -47,13 +47,11 @@ async def ends(trigger: PollTrigger) -> TriggerEvent:
     return event
 
 
-def together(*triggers: PollTrigger, act: Callable[[], None] = lambda: None) -> list[TriggerEvent]:
-    """The ends of triggers that run at the same time, while something else happens."""
+def together(*triggers: PollTrigger) -> list[TriggerEvent]:
+    """The ends of triggers that run at the same time."""
 
     async def gathered() -> list[TriggerEvent]:
-        tasks = [asyncio.create_task(ends(each)) for each in triggers]
-        await asyncio.to_thread(act)
-        return await asyncio.gather(*tasks)
+        return await asyncio.gather(*map(ends, triggers))
 
     return asyncio.run(gathered())
 
@@ -109,11 +107,9 @@ def test_every_wait_sees_what_it_waits_for(emulator):
 
 def test_retry_after_of_one_look_holds_for_all(emulator, requests):
     """The time that the emulator asks for is longer than a driver waits by itself."""
-    emulator.fault("status", "get_cloud_service", count=1, status=503, code="ServerBusy", retry_after=31)
-    began = time.monotonic()
+    emulator.fault("status", "get_cloud_service", count=1, status=503, code="ServerBusy", retry_after=200)
     waits = [trigger(StateWait(SERVICE, ["Suspended"]), 4) for _ in range(10)]
     events = together(*waits)
-    assert time.monotonic() - began < 20
     assert len(requests("get_cloud_service")) == 1
     assert all("polls failed for too long" in event.xcoms["failure"] for event in events)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from stack.night import BACKUP, NIGHTLY
 
-RUN_ID = "manual__2026-11-29T04:35:07.789264+00:00"
+RUN_ID = "manual__2026-11-29T04:43:12.191027+00:00"
 RECORDED = json.loads((Path(__file__).parent / "recorded/nightly_run.json").read_text())
 FLEET = ["contosoeurope", "contosonordic", "contosoorders", "ContosoRetail"]
 

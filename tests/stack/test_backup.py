@@ -89,6 +89,7 @@ def test_how_far_the_night_is_and_when_it_ends(capsys, estimates):
     run_backup(stack(RECORDED["report"], night))
     out = capsys.readouterr().out
     assert f"0 of 60 services done, 1 at work, 59 waiting. {estimates.sentence}" in out
+    assert "service001" not in out
     assert estimates.asked == [RUN_ID, "ended"]
 
 

@@ -15,7 +15,6 @@ from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from biztalk_services.archive.catalog_index import REFERENCES
 from biztalk_services.archive.errors import StorageError
 from biztalk_services.flows.backup_report import BACKED_UP, FAILED, NOT_BEGUN, BackupOutcome
 from biztalk_services.flows.forecast import NO_FORECAST, Forecast, forecast, similar_sizes
@@ -275,6 +274,8 @@ def _progress(archive: Archive, night: KnownNight, plan: Night) -> Progress:
     suspended = archive.suspensions.opened_since(plan.begun_at)
     locked = archive.locks.taken_since(plan.begun_at - _OTHER_CLOCKS)
     failed = archive.nights.failed(night)
+    from biztalk_services.archive.catalog_index import REFERENCES  # with the storage's library, which no DAG needs
+
     published = {each.backup for each in archive.catalog.view().pack.select(REFERENCES, Wanted(since=plan.begun_at))}
     done = at_work = not_backed_up = 0
     for backup, service in plan.backups.items():

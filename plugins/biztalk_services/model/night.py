@@ -43,7 +43,8 @@ class Night(_Moments):
 
     @property
     def name(self) -> str:
-        """Its path inside a folder: month, moment, Airflow, run and size (``2026-11/29-020000-3f0a11-bc42d9a1b2c3-60``)."""
+        """Its path inside a folder: month, moment, Airflow, run and how many services
+        (``2026-11/29-020000-3f0a11-bc42d9a1b2c3-60``)."""
         moment = self.begun_at.astimezone(UTC)
         return f"{moment:%Y-%m}/{moment:%d-%H%M%S}-{airflow_mark(self.run)}-{run_mark(self.run)}-{self.size}"
 

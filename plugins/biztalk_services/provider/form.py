@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field
 from typing import Any
 
-from airflow.sdk import Param, get_parsing_context
+from airflow.sdk import Param
 from airflow.sdk.configuration import conf
 
 from biztalk_services.model.choices import Choice, choices_of
@@ -17,8 +17,7 @@ _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean
 def form(
     *kinds: type, defaults: Mapping[str, Any] | None = None, also: Mapping[str, str] | None = None
 ) -> dict[str, Param]:
-    """The form of a run: one parameter for each choice of these dataclasses. A task gets them without what is for people
-    and for the check of what they entered: Airflow has checked that before it made the run.
+    """The form of a run: one parameter for each choice of these dataclasses.
 
     :param defaults: defaults other than those of the dataclasses, by field
     :param also: further JSON types that a field takes
@@ -59,8 +58,6 @@ def _param(each: Field[Any], choice: Choice, default: Any, also: str | None) -> 
     types = [*(["null"] if optional else []), kind, *([also] if also else [])]
     schema["type"] = types if len(types) > 1 else types[0]
     schema = {name: value for name, value in schema.items() if value is not None}
-    if get_parsing_context().task_id:
-        schema = {}
     if default is MISSING:
         return Param(**schema)
     return Param(None if optional else default, **schema)
