@@ -184,7 +184,7 @@ class TestServiceRun:
         assert "dag_run_conf_overrides_params" in self.refused(walk.until("wait_for_slot"), "form-agrees")
 
     def test_what_is_known_against_the_service_is_refused(self):
-        assert "Two of this name." in self.refused(self.check({"problem": "Two of this name."}), "backup-allowed")
+        assert "Two of this name." in self.refused(self.check({"problem": "Two of this name."}), "batches-told-apart")
 
     def test_dags_test_is_refused(self, monkeypatch, requests):
         with in_process(monkeypatch):

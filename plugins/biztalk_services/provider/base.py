@@ -95,6 +95,12 @@ class SubscriptionOperator(BaseOperator):
         self.conn_id = conn_id
         self.archive = archive
 
+    def render_template(self, content: Any, *context: Any, **more: Any) -> Any:
+        """As Airflow does, which compiles also a text that is no template."""
+        if isinstance(content, str) and "{" not in content:
+            return content
+        return super().render_template(content, *context, **more)
+
     def connect(self) -> Driver:
         return driver_for(self.conn_id)
 

@@ -184,7 +184,7 @@ class StartBackupOperator(_BackupOperator, LockingOperator):
     operator_extra_links = (BackupContainerLink(),)
 
     def __init__(self, *, quiesced: Any, **kwargs: Any) -> None:
-        super().__init__(multiple_outputs=True, **kwargs)
+        super().__init__(**kwargs)
         self.quiesced = quiesced
 
     def run_step(self, context: Context) -> StartedBackup:

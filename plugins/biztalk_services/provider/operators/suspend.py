@@ -46,7 +46,7 @@ class SuspendServiceOperator(ServiceOperator, LockingOperator):
         resume_within_minutes: float = 120,
         **kwargs: Any,
     ) -> None:
-        super().__init__(multiple_outputs=True, **kwargs)
+        super().__init__(**kwargs)
         if resume_within_minutes <= 0:
             raise ValueError(f"resume_within_minutes is {resume_within_minutes}; a suspension takes longer than that.")
         self.backup_name = backup_name
