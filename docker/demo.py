@@ -12,6 +12,8 @@ from pathlib import Path
 HOME = Path("/opt/airflow/demo")
 ADMIN = "http://emulator:18444"
 DAG_ID = "biztalk_nightly_backup"
+STARTED = "biztalk_backup"
+"""The DAG whose runs a nightly run starts."""
 DAG_SECONDS = 300
 COMMAND_SECONDS = 120
 POLL_SECONDS = 5
@@ -25,8 +27,9 @@ def main() -> None:
     credentials = json.loads((HOME / "sample-credentials.json").read_text())
     connections.write_text(json.dumps(demo_connections(read_admin("/health"), read_admin("/services"), credentials)))
     airflow("connections", "import", "--overwrite", str(connections))
-    wait_for_dag()
-    # The watchdog is not paused at its creation.
+    for dag_id in (STARTED, DAG_ID):
+        wait_for_dag(dag_id)
+    # All others but the restore are not paused at their creation.
     airflow("dags", "unpause", "--yes", DAG_ID)
     airflow("dags", "trigger", DAG_ID)
 
@@ -94,14 +97,14 @@ def service_connections(credentials: dict) -> dict[str, dict]:
     return found
 
 
-def wait_for_dag() -> None:
-    """Return once Airflow has loaded the DAG; exit with one sentence and Airflow's last lines when it does not."""
+def wait_for_dag(dag_id: str) -> None:
+    """Return once Airflow has loaded a DAG; exit with one sentence and Airflow's last lines when it does not."""
     deadline = time.monotonic() + DAG_SECONDS
-    while (details := airflow("dags", "details", DAG_ID, check=False)).returncode != 0:
+    while (details := airflow("dags", "details", dag_id, check=False)).returncode != 0:
         if time.monotonic() > deadline:
             last = "\n".join(details.stdout.strip().splitlines()[-5:])
             sys.exit(
-                f"Airflow has not loaded the DAG {DAG_ID} within {DAG_SECONDS} seconds; "
+                f"Airflow has not loaded the DAG {dag_id} within {DAG_SECONDS} seconds; "
                 f"check the logs of airflow-dag-processor. Its last lines:\n{last}"
             )
         time.sleep(POLL_SECONDS)

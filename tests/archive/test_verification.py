@@ -298,14 +298,14 @@ def test_blobs_are_read_at_once_but_not_all(client, write_backup, monkeypatch):
 
 def test_a_blob_changed_between_two_pieces(client, write_backup, small_pieces, monkeypatch):
     name = write_backup({"a": b"1" * 3 * PIECE})
-    read = verification._read_piece
+    read = verification._begin_piece
 
     def change_then_read(blob, offset: int, same_version):
         if offset:
             blob.upload_blob(b"2" * 3 * PIECE, overwrite=True)
         return read(blob, offset, same_version)
 
-    monkeypatch.setattr(verification, "_read_piece", change_then_read)
+    monkeypatch.setattr(verification, "_begin_piece", change_then_read)
     with pytest.raises(StorageChangedError, match="blob a "):
         read_back(target(client, name))
 
@@ -313,7 +313,7 @@ def test_a_blob_changed_between_two_pieces(client, write_backup, small_pieces, m
 @pytest.mark.parametrize("retries", [0, 3])
 def test_a_piece_in_the_middle_that_is_refused(azurite: Azurite, write_backup, small_pieces, monkeypatch, retries):
     name = write_backup({"a": b"1" * 3 * PIECE})
-    read = verification._read_piece
+    read = verification._begin_piece
     with troubled(azurite) as storage, storage.client(retries) as client:
 
         def refuse_the_second(blob, offset: int, same_version):
@@ -321,7 +321,7 @@ def test_a_piece_in_the_middle_that_is_refused(azurite: Azurite, write_backup, s
                 storage.troubles = [Trouble("GET", f"{name}/a", 503, "ServerBusy")]
             return read(blob, offset, same_version)
 
-        monkeypatch.setattr(verification, "_read_piece", refuse_the_second)
+        monkeypatch.setattr(verification, "_begin_piece", refuse_the_second)
         if retries:
             assert read_back(target(client, name)).level == "matched"
             return
@@ -334,7 +334,7 @@ def test_a_piece_in_the_middle_that_is_refused(azurite: Azurite, write_backup, s
 def test_what_is_under_way_ends_with_its_piece(client, write_backup, small_pieces, monkeypatch, reason):
     """The first blob is done with, while the second is in the middle of its pieces."""
     name = write_backup({"a": b"1", "b": b"1" * 100 * PIECE})
-    read, begun, offsets = verification._read_piece, threading.Event(), []
+    read, begun, offsets = verification._begin_piece, threading.Event(), []
 
     def watched(blob, offset: int, same_version):
         if blob.blob_name == "a":
@@ -349,7 +349,7 @@ def test_what_is_under_way_ends_with_its_piece(client, write_backup, small_piece
         return read(blob, offset, same_version)
 
     ended = threading.Event()
-    monkeypatch.setattr(verification, "_read_piece", watched)
+    monkeypatch.setattr(verification, "_begin_piece", watched)
     monkeypatch.setattr(verification, "Event", lambda: ended)
     reading = verification.read_blobs(client.get_container_client(name), ["a", "b"], "read", at_once=2)
     if reason == "an error":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from chaos import triggers
 from chaos.cells import FAULTS_PER_RUN, STEPS, Moment, all_cells, batches, sample
 from chaos.targets import TARGETS
 from tests.conftest import ROOT
@@ -72,3 +73,10 @@ def test_every_step_of_the_dags_has_cells(job):
     dag = DagBag(dag_folder=ROOT / "dags").dags[job]
     steps = {step for step in dag.task_dict if not step.startswith("delete_without_backup.")}
     assert set(STEPS[job]) == steps - CONTROL_FLOW_STEPS
+
+
+def test_every_trigger_that_the_scheduler_starts_has_one_with_gates():
+    tasks = [task for dag in DagBag(dag_folder=ROOT / "dags").dags.values() for task in dag.tasks]
+    started = {task.start_trigger_args.trigger_cls.rpartition(".")[2] for task in tasks if task.start_from_trigger}
+    assert started == {"SlotTrigger", "RequestTrigger"}
+    assert all(hasattr(triggers, f"Gated{name}") for name in started)

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 from airflow.sdk import Variable
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from biztalk_services.archive.archive import Archive
 from biztalk_services.archive.errors import AlreadyPublishedError
 from biztalk_services.flows.backup_report import BACKED_UP, FAILED
@@ -19,7 +21,7 @@ from biztalk_services.model.run import RunState
 from biztalk_services.model.steps import BackupJob
 from biztalk_services.provider.base import TaskJournal, run_state
 from biztalk_services.provider.connections import open_archive
-from biztalk_services.provider.identity import VARIABLE, airflow_id
+from biztalk_services.provider.identity import VARIABLE, AirflowIdError, airflow_id
 from biztalk_services.provider.operators.watchdog import CheckSuspensionOperator, FindSuspensionsOperator
 from biztalk_services.provider.service_runs import service_run_id
 
@@ -151,6 +153,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     stored: dict[str, str] = {}
     monkeypatch.setattr(Variable, "get", lambda key, default=None: stored.get(key, default))
     monkeypatch.setattr(Variable, "set", lambda key, value, description=None: stored.update({key: value}))
+    monkeypatch.setattr(Variable, "keys", lambda prefix: [key for key in stored if key.startswith(prefix)])
     airflow_id.cache_clear()
     yield stored
     airflow_id.cache_clear()
@@ -170,6 +173,23 @@ def test_two_airflows_make_two_ids(variables):
     variables.clear()
     airflow_id.cache_clear()
     assert airflow_id() != first
+
+
+def test_no_second_id_is_made_while_airflow_does_not_answer(variables, monkeypatch):
+    """Airflow's ``get`` gives the default when its API server is away."""
+    variables[VARIABLE] = BLUE
+    monkeypatch.setattr(Variable, "get", lambda key, default=None: default)
+    with pytest.raises(AirflowIdError, match="cannot be read now"):
+        airflow_id()
+
+    def away(prefix: str) -> list[str]:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    monkeypatch.setattr(Variable, "keys", away)
+    with pytest.raises(AirflowIdError, match="API_SERVER_ERROR") as raised:
+        airflow_id()
+    assert raised.value.advice == "retry"
+    assert variables == {VARIABLE: BLUE}
 
 
 @pytest.mark.parametrize("value", ["blue", "0"])

@@ -87,8 +87,8 @@ def test_the_demo_waits_for_its_dag_and_not_for_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "DAG_SECONDS", 0)
     monkeypatch.setattr(module, "POLL_SECONDS", 0)
     with pytest.raises(
-        SystemExit, match=r"has not loaded the DAG .* within 0 seconds; .*\ndags details biztalk_nightly"
+        SystemExit, match=r"has not loaded the DAG biztalk_backup within 0 seconds; .*\ndags details biztalk_backup"
     ):
-        module.wait_for_dag()
+        module.wait_for_dag("biztalk_backup")
     (tmp_path / "loaded").touch()
-    module.wait_for_dag()
+    module.wait_for_dag("biztalk_backup")

@@ -88,6 +88,7 @@ def run_night_with_faults(world: World) -> tuple[Night, list[dict[str, Any]]]:
 
     def deleted(run_id: str) -> None:
         world.await_entry("proving-deleted", event="ended", operation="backup")
+        world.is_at(run_id, "proving-deleted", "record_inventory", "success")
         assert emulator.request("DELETE", emulator.path("proving-deleted", through=False)).status_code == 202
         world.reaches("proving-deleted", None)
         emulator.admin("DELETE", f"/faults/{poll_fault['id']}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
+from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, StorageStreamDownloader
 
 from biztalk_services.archive.errors import (
     BackupArchivedError,
@@ -25,10 +25,11 @@ from biztalk_services.model.backup import BackupReference, StoredBlob
 AT_ONCE = 3
 """How many blobs are read at once."""
 
-PIECE = 12 * 2**20
+PIECE = 11 * 2**20
 """Bytes that one request reads. Azure's library holds a piece twice for a moment, so reading takes up to twice
 ``AT_ONCE`` pieces of memory, however many blobs there are and however large."""
 
+_PART = 2**20
 _MOST_NAMED = 10
 _BEYOND_THE_END = 416
 
@@ -122,24 +123,29 @@ def read_blob(container: ContainerClient, name: str, ended: Event) -> StoredBlob
     blob = container.get_blob_client(name)
     same_version: dict[str, Any] = {}
     while not ended.is_set():
-        piece, same_version = _read_piece(blob, size, same_version)
-        digest.update(piece)
-        size += len(piece)
-        if len(piece) < PIECE:
+        if piece := _begin_piece(blob, size, same_version):
+            # Whatever holds a piece as well, or the one before, multiplies the memory.
+            while part := piece.read(_PART):
+                digest.update(part)
+            size += piece.size
+            same_version = {"etag": piece.properties.etag, "match_condition": MatchConditions.IfNotModified}
+        if not piece or piece.size < PIECE:
             return StoredBlob(name, size, digest.hexdigest())
+        del piece
     raise CancelledError
 
 
-def _read_piece(blob: BlobClient, offset: int, same_version: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    """A piece of a blob, empty at its end, and the condition under which the next one is of the same version."""
+def _begin_piece(
+    blob: BlobClient, offset: int, same_version: Mapping[str, Any]
+) -> StorageStreamDownloader[bytes] | None:
+    """The piece that begins there, None at the end of the blob."""
     try:
         # Without decompress=False a blob that is labelled as compressed would be decompressed.
-        download = blob.download_blob(offset, PIECE, decompress=False, **same_version)
+        return blob.download_blob(offset, PIECE, decompress=False, **same_version)
     except HttpResponseError as error:
         if error.status_code != _BEYOND_THE_END:
             raise
-        return b"", {}
-    return download.readall(), {"etag": download.properties.etag, "match_condition": MatchConditions.IfNotModified}
+        return None
 
 
 def blob_differences(
