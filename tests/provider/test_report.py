@@ -316,6 +316,14 @@ def test_a_run_that_ended_without_its_report_locks_nothing(run, container):
     assert locks.of(key()) is None
 
 
+def test_services_found_again_in_another_order_keep_their_runs(run, container):
+    night = Night(run, NAME, "ContosoRetail", container=container).until("report")
+    for key in ("return_value", "all_services"):
+        run.xcoms["find_services", -1, key].reverse()
+    backups = {row["service"]: row["backup"] for row in night.report()}
+    assert backups == {each.name: f"{ACCOUNT}/{each.backup_name}" for each in night.backups}
+
+
 def test_a_service_whose_run_was_not_begun(run, container):
     late = {"back_up_services": {"window": timedelta(0)}}
     night = Night(run, NAME, container=container, options=late)

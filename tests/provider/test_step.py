@@ -135,7 +135,9 @@ class TestTaskJournal:
             assert journal.get("suspend") is None
 
 
-EVIDENCE = dict.fromkeys(("checked", "drained", "rechecked", "started", "finished", "recorded", "verified"), "task")
+EVIDENCE = dict.fromkeys(
+    ("checked", "drained", "rechecked", "quiesced", "started", "finished", "recorded", "verified"), "task"
+)
 PUBLISH = {"evidence": EVIDENCE, "kind": "nightly"}
 WRONG = [
     (CheckBackupOperator, {"backup_name": "x", "lock_minutes": 0}, "lock_minutes is 0"),

@@ -137,9 +137,12 @@ def require_quiesced(job: Job, state: str, quiesced: ReachedState) -> None:
         )
 
 
-def record_inventory(job: Job, name: str) -> RecordedInventory:
-    """Record in the catalog what the service holds; a part that cannot be read is named in the inventory."""
-    service = job.service()
+def record_inventory(job: Job, name: str, quiesced: ReachedState | None = None) -> RecordedInventory:
+    """Record in the catalog what the service holds; a part that cannot be read is named in the inventory.
+
+    :param quiesced: the service when it was quiesced; None: it is read now.
+    """
+    service = (quiesced and quiesced.service) or job.service()
     inventory = job.driver.inventory(service)
     unread = {part: why for part, why in inventory.parts.items() if why}
     for part, why in unread.items():
@@ -231,7 +234,7 @@ def _changed(job: Job, evidence: BackupEvidence) -> str | None:
             "may have passed through it meanwhile."
         )
     etags = {"before": evidence.started.etag, "after": finished.etag, "inventory": recorded.etag}
-    if recorded.recorded_at is None or recorded.recorded_at > finished.reached_at:
+    if recorded.recorded_at > finished.reached_at:
         etags["later"] = job.service().etag
     if len(set(etags.values())) == 1 and None not in etags.values():
         return None

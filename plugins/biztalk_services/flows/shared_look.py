@@ -18,8 +18,9 @@ from biztalk_services.flows.bounded import GivenUpError, call_within
 from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError, ThrottledError
 from biztalk_services.model.service import Operation, Service, ServiceRef
 
-SHORTEST_INTERVAL = 0.5
-"""Seconds from the begin of a look to that of the next one, at least."""
+SHORTEST_INTERVAL, OF_EACH, LONGEST_OF_MANY = 0.5, 0.1, 1.5
+"""Seconds from the begin of a look to that of the next one, at least: for one who waits, more for each of those who
+shared it, and at the most. So a look is never far away, and many who wait request hardly more than a few."""
 
 LONGEST_INTERVAL = 20.0
 """Seconds that the next look waits for the sake of a long one, at the most: less than the last poll of a wait may
@@ -93,6 +94,7 @@ class Sessions(Generic[T]):
 class _Look(Generic[K, R]):
     def __init__(self) -> None:
         self.asked: set[K] = set()
+        self.sharers = 0
         self.answer: Future[R] = Future()
 
 
@@ -117,8 +119,9 @@ class Looks(Generic[K, R]):
         """
         with self._joining:
             look = self._next
-            is_first = not look.asked
             look.asked.add(what)
+            look.sharers += 1
+            is_first = look.sharers == 1
         if is_first:
             with self._turn:
                 self._carry_out(look)
@@ -136,7 +139,8 @@ class Looks(Generic[K, R]):
         else:
             look.answer.set_result(result)
         took = monotonic() - began
-        self._not_before = began + min(max(took / SHARE_OF_TIME, SHORTEST_INTERVAL), LONGEST_INTERVAL)
+        of_many = min(SHORTEST_INTERVAL + OF_EACH * (look.sharers - 1), LONGEST_OF_MANY)
+        self._not_before = began + min(max(took / SHARE_OF_TIME, of_many), LONGEST_INTERVAL)
 
     def _bounded(self, asked: frozenset[K]) -> R:
         try:

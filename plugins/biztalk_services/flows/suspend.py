@@ -93,9 +93,13 @@ def _suspend(job: Job, backup_name: str | None, reason: str, resume_within: time
         return not_taken
 
     entry = submit_once(job.journal, _SUSPEND, prepare=prepare, adopt=adopt, submit=submit, forget=forget, recheck=True)
-    requested_at = datetime.fromisoformat(entry["requested_at"]) if "requested_at" in entry else None
-    quiesced = job.driver.info.quiesced_state
-    return Suspension(entry["found_state"], True, quiesced, entry["operation_id"], requested_at)
+    return Suspension(
+        entry["found_state"],
+        True,
+        job.driver.info.quiesced_state,
+        entry["operation_id"],
+        datetime.fromisoformat(entry["requested_at"]),
+    )
 
 
 def request_resume(job: Job, suspend_operation: str | None = None, *, was_quiesced: bool = False) -> str | None:

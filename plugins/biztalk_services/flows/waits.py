@@ -215,8 +215,8 @@ class OperationWait(RequestedWait):
     :param operation_id: None when it was adopted without its id. Then, and when the service does not know the id any
         more, what the service itself reports of its last operation counts.
     :param operation_type: type of the operation (``Backup``), as the service reports it.
-    :param under_way: whether the operation was seen to be under way. Otherwise a settled service may be one that has
-        not begun it.
+    :param under_way: whether the operation was seen to be under way: then what a settled service reports of its last
+        one is of it. Otherwise a settled service may be one that has not begun it.
     """
 
     service: str
@@ -232,7 +232,8 @@ class OperationWait(RequestedWait):
         if service and _is_moving(service):
             self.under_way = True
             return None
-        operation = place.operation(self.operation_id) or self._reported(service or place.service())
+        reported = self._reported(service) if service and self.under_way else None
+        operation = reported or place.operation(self.operation_id) or self._reported(service or place.service())
         if operation is None or operation.result == "InProgress":
             self.under_way = self.under_way or operation is not None
             return None
@@ -399,7 +400,7 @@ def _is_moving(service: Service) -> bool:
 
 
 def _reached(service: Service) -> dict[str, Any]:
-    return ReachedState(service.state, service.etag, datetime.now(UTC)).to_xcom()
+    return ReachedState(service.state, service.etag, datetime.now(UTC), service).to_xcom()
 
 
 def _failure(service: str, operation: Operation | None) -> Failed | None:

@@ -43,6 +43,8 @@ def to_plain(value: Any) -> Any:
         return {str(key): to_plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(part) for part in value]
+    if isinstance(value, frozenset):
+        return sorted(to_plain(part) for part in value)
     return value
 
 

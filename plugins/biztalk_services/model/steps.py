@@ -12,6 +12,7 @@ from biztalk_services.model.control_numbers import NumberRow
 from biztalk_services.model.drain import DrainStatus
 from biztalk_services.model.plain import from_plain, to_plain
 from biztalk_services.model.run import RunState
+from biztalk_services.model.service import Service
 
 
 class Step:
@@ -90,7 +91,7 @@ class Suspension(Step):
     :param found_state: state of the service before.
     :param suspended_by_us: whether this run suspended it, so that it has to resume it.
     :param operation_id: None when no request was sent, or when an earlier one was adopted.
-    :param requested_at: None when no request was sent, and in runs of versions that did not store it.
+    :param requested_at: None when no request was sent.
     """
 
     found_state: str
@@ -102,11 +103,15 @@ class Suspension(Step):
 
 @dataclass(frozen=True)
 class ReachedState(Step):
-    """The state of a service at the end of a wait; None when the service is deleted."""
+    """The state of a service at the end of a wait; None when the service is deleted.
+
+    :param service: all that it reported then, without secrets.
+    """
 
     state: str | None
     etag: str | None
     reached_at: datetime
+    service: Service | None = None
 
 
 @dataclass(frozen=True)
@@ -131,14 +136,14 @@ class RecordedInventory(Step):
 
     :param unread: part -> why it could not be read.
     :param etag: of the service before it was read.
-    :param recorded_at: when it had been read; None in records of versions that did not store it.
+    :param recorded_at: when it had been read.
     """
 
     items: int
     unread: dict[str, str]
     url: str
     etag: str | None
-    recorded_at: datetime | None = None
+    recorded_at: datetime
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, TaskGroup
+from airflow.sdk.configuration import conf
 
 from biztalk_services.model.requests import RECORD, REFUSE
 from biztalk_services.provider.operators.backup import (
@@ -188,12 +189,15 @@ def backup_tasks(
     :param drain: how to wait for batches: further arguments of :class:`biztalk_services.provider.sensors.DrainSensor`
     :param check: the operator that checks whether the backup is allowed; ``checked``: further arguments of it
     """
+    # What can wait takes no more of the workers, so that what cannot finds one, and a fast one.
+    few = max(1, conf.getint("core", "parallelism") // 4)
     first = check(
         task_id="check_backup",
         backup_name=backup_name,
         backup_label=backup_label,
         lock_minutes=settings.longest_wait_before_suspension.total_seconds() / 60,
         priority_weight=_FIRST,
+        max_active_tis_per_dag=few,
         **checked,
     )
     drained = DrainSensor(
@@ -237,13 +241,17 @@ def backup_tasks(
     record = RecordInventoryOperator(
         task_id="record_inventory",
         priority_weight=_BESIDE,
+        quiesced=quiesced.output,
         backup_name=backup_name,
         execution_timeout=timedelta(minutes=5),
     )
-    verify = VerifyBackupOperator(task_id="verify_backup", priority_weight=_BEHIND, backup_name=backup_name)
+    verify = VerifyBackupOperator(
+        task_id="verify_backup", priority_weight=_BEHIND, max_active_tis_per_dag=few, backup_name=backup_name
+    )
     publish = PublishBackupOperator(
         task_id="publish_reference",
         priority_weight=_BEHIND,
+        max_active_tis_per_dag=few,
         evidence={
             "checked": first.task_id,
             "drained": drained.task_id,

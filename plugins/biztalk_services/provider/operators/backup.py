@@ -201,10 +201,19 @@ class RecordInventoryOperator(_BackupOperator):
     named in the inventory, and the plan of a restore says so.
 
     **Idempotency:** an inventory is never overwritten; recording it again changes nothing.
+
+    :param quiesced: XCom of the wait until the service was quiesced; None: the service is read once more
     """
 
+    template_fields = (*_BackupOperator.template_fields, "quiesced")
+
+    def __init__(self, *, quiesced: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.quiesced = quiesced
+
     def run_step(self, context: Context) -> RecordedInventory:
-        return flow.record_inventory(self.job(context), self.backup_name)
+        quiesced = ReachedState.from_xcom(self.quiesced) if self.quiesced else None
+        return flow.record_inventory(self.job(context), self.backup_name, quiesced)
 
 
 class VerifyBackupOperator(_BackupOperator):
