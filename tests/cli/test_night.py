@@ -162,10 +162,9 @@ def test_what_has_failed_is_noted_and_told(opened, is_begun, is_locked):
     for job in (first, second):
         is_locked(job)
     watch = NightWatch(lambda: opened, RUN)
-    assert watch.sentence(done=1, at_work=1, failed=[first]) == (
-        "1 of 5 services done (1 failed), 1 at work, 3 waiting. Unsure, no earlier night of this size: "
-        + watch.sentence(done=1, at_work=1, failed=[first]).partition("size: ")[2]
-    )
+    for _ in range(2):
+        sentence = watch.sentence(done=1, at_work=1, failed=[first])
+        assert sentence.startswith("1 of 5 services done (1 failed), 1 at work, 3 waiting. Unsure, no earlier night")
     assert progress(opened) == Progress(5, done=1, failed=1, at_work=1)
 
 

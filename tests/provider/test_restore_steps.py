@@ -190,7 +190,10 @@ class TestDelete:
         emulator.force(victim, "Active")
 
 
-BY_US = {"found_state": "Active", "suspended_by_us": True, "expected_state": "Suspended", "operation_id": None}
+BY_US = {
+    "found_state": "Active", "suspended_by_us": True, "expected_state": "Suspended", "operation_id": None,
+    "requested_at": "2026-02-24T02:00:00+00:00",
+}  # fmt: skip
 
 
 class TestResumeUnlessDeleted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from biztalk_services.archive.errors import StorageAuthenticationError
 from biztalk_services.drivers.biztalk.driver import BizTalkDriver
@@ -27,6 +29,7 @@ from tests.provider.surroundings import fresh
 pytestmark = pytest.mark.usefixtures("connections", "clock")
 
 BY_US = {"found_state": "Active", "suspended_by_us": True, "expected_state": "Suspended"}
+NO_ID = BY_US | {"operation_id": None, "requested_at": "2026-02-24T02:00:00+00:00"}
 
 
 @pytest.fixture
@@ -41,15 +44,15 @@ def suspend(archive) -> SuspendServiceOperator:
 
 @pytest.fixture
 def resume(archive) -> ResumeServiceOperator:
-    return ResumeServiceOperator(
-        task_id="resume", service=SERVICE, suspension=BY_US | {"operation_id": None}, deadline_minutes=15, **archive
-    )
+    return ResumeServiceOperator(task_id="resume", service=SERVICE, suspension=NO_ID, deadline_minutes=15, **archive)
 
 
 def test_suspends_and_resumes(suspend, resume, run, emulator, operations, requests):
     suspension = run.execute(suspend)
     (started,) = operations("suspend")
-    assert suspension == BY_US | {"operation_id": started["operation_id"]}
+    assert {name: suspension[name] for name in BY_US} == BY_US
+    assert suspension["operation_id"] == started["operation_id"]
+    assert datetime.fromisoformat(suspension["requested_at"]).tzinfo
     assert run.xcom("suspend") == suspension
     emulator.reaches(NAME, "Suspended")
     resume.suspension = suspension
@@ -67,7 +70,8 @@ def test_what_others_suspended_is_left_alone(state, suspend, resume, run, emulat
     for _ in range(2):
         suspension = run.execute(suspend)
         assert suspension == {
-            "found_state": state, "suspended_by_us": False, "expected_state": state, "operation_id": None
+            "found_state": state, "suspended_by_us": False, "expected_state": state, "operation_id": None,
+            "requested_at": None,
         }  # fmt: skip
     resume.suspension = suspension
     assert run.execute(resume)["state"] == state
@@ -83,7 +87,8 @@ class TestSuspendOnce:
         suspension = run.execute(suspend)
         assert {name: suspension[name] for name in BY_US} == BY_US
         emulator.reaches(NAME, "Suspended")
-        assert run.execute(suspend) == BY_US | {"operation_id": None}
+        adopted = run.execute(suspend)
+        assert adopted == suspension | {"operation_id": None}
         assert len(operations("suspend")) == 1
         return suspension
 
@@ -294,7 +299,7 @@ def test_a_service_that_another_run_left_suspended_is_waited_for(suspend, run, e
 @pytest.mark.parametrize("operator", [SuspendServiceOperator, ResumeServiceOperator])
 def test_a_service_that_does_not_exist_is_final(operator, service, run):
     resumes = operator is ResumeServiceOperator
-    options = {"suspension": BY_US | {"operation_id": None}, "deadline_minutes": 15} if resumes else {}
+    options = {"suspension": NO_ID, "deadline_minutes": 15} if resumes else {}
     task = operator(task_id="step", service=service, **options)
     with pytest.raises(ServiceNotFoundError) as caught:
         run.execute(task)
