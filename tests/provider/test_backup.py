@@ -94,7 +94,9 @@ class TestCheck:
 def backup(emulator, name) -> StartBackupOperator:
     """The backup of a quiesced service."""
     emulator.force(NAME, "Suspended")
-    quiesced = {"state": "Suspended", "etag": emulator.etag(NAME), "reached_at": "2026-01-01T02:00:00+00:00"}
+    quiesced = {
+        "state": "Suspended", "etag": emulator.etag(NAME), "reached_at": "2026-01-01T02:00:00+00:00", "service": None,
+    }  # fmt: skip
     return StartBackupOperator(task_id="back_up", service=SERVICE, backup_name=name, quiesced=quiesced)
 
 

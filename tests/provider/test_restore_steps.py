@@ -214,7 +214,7 @@ class TestResumeUnlessDeleted:
     @pytest.mark.parametrize("pushed_as", [json.dumps, dict])
     def test_what_was_seen_deleted_is_not_polled(self, pushed_as, run, emulator, since, around):
         emulator.force(NAME, "Suspended")
-        deleted = {"state": None, "etag": None, "reached_at": "2026-01-01T02:00:00+00:00"}
+        deleted = {"state": None, "etag": None, "reached_at": "2026-01-01T02:00:00+00:00", "service": None}
         assert run.execute(self.resume(deleted=pushed_as(deleted))) == deleted
         assert (emulator.state(NAME), around.changes(since)) == ("Suspended", [])
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from biztalk_services.model.backup import BackupReference
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.steps import ReachedState, RecordedInventory, Step
+from biztalk_services.model.wording import how_many
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
@@ -203,6 +204,14 @@ def _not_success(state: str | None) -> str | None:
     """The state of a step without a result: a success that left none was made one by a person; one that has not ended
     was not carried out."""
     return "marked" if state == "success" else state if state == "failed" else None
+
+
+def summary(outcomes: Sequence[BackupOutcome]) -> str:
+    """How many services ended how, a sentence."""
+    not_begun = sum((each.reason or "").startswith(NOT_BEGUN) for each in outcomes)
+    counts = Counter(each.outcome for each in outcomes)
+    parts = [f"{count} {outcome}" for outcome, count in counts.items()]
+    return f"{how_many(len(outcomes), 'service')}: {', '.join(parts)}, {not_begun} of them not begun."
 
 
 def require_success(outcomes: Sequence[BackupOutcome], problems: Sequence[str] = ()) -> None:

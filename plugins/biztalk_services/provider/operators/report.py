@@ -115,6 +115,7 @@ class ReportBackupsOperator(_ReportOperator):
             has_failed = outcome.outcome == backup_report.FAILED
             log = self.log.error if has_failed else self.log.warning if outcome.lacking else self.log.info
             log(outcome.sentence())
+        self.log.info(backup_report.summary(outcomes))
         night.end_night(archive, run_of(ti), outcomes)
         self.release(
             {
