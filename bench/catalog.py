@@ -53,7 +53,7 @@ def measure() -> str:
         filled = time.perf_counter() - start
         rows = [_row(name, [_run(words, connection_string) for _ in range(RUNS)]) for name, words in commands.items()]
         rows.append(_row("rebuild-index", [_run(["rebuild-index"], connection_string)]))
-        before = _before(connection_string)
+        before = list(_before(connection_string))
     heading = "| operation | min (s) | median | max | µs a backup |\n|---|---|---|---|---|"
     with tempfile.TemporaryDirectory() as folder:
         peers = []

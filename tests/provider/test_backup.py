@@ -127,7 +127,7 @@ class TestBackUpOnce:
         assert (started["account"], started["container"]) == (ACCOUNT, name)
         assert started["etag"] == backup.quiesced["etag"]
         (request,) = requests("backup")
-        assert request["client_request_id"] == f"{AIRFLOW_ID}:nightly:{run.run_id}:back_up:0:backup"
+        assert request["client_request_id"] == f"{AIRFLOW_ID}:nightly:{run.run_id}:back_up:-1:backup"
 
     def test_before_the_intent(self, backup, run, blobs, operations, clock, name):
         run.store("back_up").dies_at = "backup"

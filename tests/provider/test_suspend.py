@@ -61,7 +61,7 @@ def test_suspends_and_resumes(suspend, resume, run, emulator, operations, reques
     assert emulator.state(NAME) == "Active"
     assert len(operations("resume")) == 1
     (request,) = requests("suspend")
-    assert request["client_request_id"] == f"{AIRFLOW_ID}:nightly:{run.run_id}:suspend:0:suspend"
+    assert request["client_request_id"] == f"{AIRFLOW_ID}:nightly:{run.run_id}:suspend:-1:suspend"
 
 
 @pytest.mark.parametrize("state", ["Suspended", "Stopped"])
