@@ -24,6 +24,7 @@ from biztalk_services.model.requests import ApprovalChoices, RestoreRequest
 from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.form import form
 from biztalk_services.provider.misconfigured import page, tags
+from biztalk_services.provider.offered import offered
 from biztalk_services.provider.operators.approval import ApprovePlanOperator
 from biztalk_services.provider.operators.plan import ConfirmPlanOperator, PlanRestoreOperator
 from biztalk_services.provider.operators.report import ReportRestoreOperator
@@ -152,4 +153,5 @@ with DAG(
         BizTalkOverrides,
         defaults={"approval_hours": float(settings.approval_hours)},
         also={"backup": "object"},
+        offers={"backup": offered()},
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
@@ -141,15 +140,3 @@ def test_parsing_loads_nothing_that_only_a_task_needs(parsed):
 
 def test_parsing_is_quick(parsed):
     assert parsed["seconds"] < 3
-
-
-def test_a_template_that_a_triggerer_renders_pulls_one_xcom(dags):
-    """A pull without a map index is a request that a triggerer does not know: its triggers would all stand still."""
-    handed_over = [task for task in every_task(dags) if task.start_from_trigger]
-    pulls = {
-        (task.task_id, pull)
-        for task in handed_over
-        for pull in re.findall(r"xcom_pull\([^)]*\)", str(task.start_trigger_args.trigger_kwargs))
-    }
-    assert {task.task_id for task in handed_over} > {task_id for task_id, _ in pulls} > set()
-    assert [each for each in pulls if "map_indexes=-1" not in each[1]] == []

@@ -1,4 +1,4 @@
-"""Waits that start in the triggerer: their templates ask only what a triggerer answers, and their deadlines are whole."""
+"""Waits that start in the triggerer: their templates ask what a triggerer answers, and nothing cuts their deadlines."""
 
 from __future__ import annotations
 

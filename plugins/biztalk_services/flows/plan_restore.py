@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from biztalk_services.drivers.base import Capability, Driver, RestoreProposal
 from biztalk_services.flows import restore_checks
 from biztalk_services.flows.find import find_service
+from biztalk_services.flows.offered import RESTORABLE
 from biztalk_services.model.backup import BackupReference, backup_name
 from biztalk_services.model.checks import Check
 from biztalk_services.model.control_numbers import NumberPlan, UseReport
@@ -32,7 +33,6 @@ Drivers = Mapping[str, Callable[[], Driver]]
 """Connection to a subscription -> opens its driver."""
 
 _MOST_DIFFERENCES = 200
-_RESTORABLE = ("nightly", "manual")
 """Kinds of backups among which the newest is restored, where the form names none: a safety backup holds what was to be
 replaced, and a drill's is of a scratch service."""
 
@@ -75,7 +75,7 @@ def find_backup(archive: Archive, form: Mapping[str, Any], drivers: Drivers) -> 
     only = conn_id or (next(iter(drivers)) if len(drivers) == 1 else None)
     subscription_id = drivers[only]().subscription_id if only is not None else None
     if not name:
-        return archive.catalog.latest(name_of_service, subscription_id=subscription_id, scope=scope, kinds=_RESTORABLE)
+        return archive.catalog.latest(name_of_service, subscription_id=subscription_id, scope=scope, kinds=RESTORABLE)
     backup = archive.catalog.read(given.service if isinstance(named, Mapping) else name_of_service, name)
     meant = [
         (name_of_service, backup.service),

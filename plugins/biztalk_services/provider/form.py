@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field
 from typing import Any
 
@@ -15,21 +15,31 @@ _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean
 
 
 def form(
-    *kinds: type, defaults: Mapping[str, Any] | None = None, also: Mapping[str, str] | None = None
+    *kinds: type,
+    defaults: Mapping[str, Any] | None = None,
+    also: Mapping[str, str] | None = None,
+    offers: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Param]:
     """The form of a run: one parameter for each choice of these dataclasses.
 
     :param defaults: defaults other than those of the dataclasses, by field
     :param also: further JSON types that a field takes
+    :param offers: texts that a field offers, beside which it takes any other
     """
     return {
-        each.name: _param(each, choice, (defaults or {}).get(each.name, each.default), (also or {}).get(each.name))
+        each.name: _param(
+            each,
+            choice,
+            (defaults or {}).get(each.name, each.default),
+            (also or {}).get(each.name),
+            (offers or {}).get(each.name),
+        )
         for kind in kinds
         for each, choice in choices_of(kind)
     }
 
 
-def _param(each: Field[Any], choice: Choice, default: Any, also: str | None) -> Param:
+def _param(each: Field[Any], choice: Choice, default: Any, also: str | None, offers: Sequence[str] | None) -> Param:
     if default is MISSING and not conf.getboolean("core", "dag_run_conf_overrides_params"):
         default = ""  # No value reaches the steps, and without a default none of them could start and say so.
     schema: dict[str, Any] = {
@@ -40,6 +50,7 @@ def _param(each: Field[Any], choice: Choice, default: Any, also: str | None) -> 
         "minimum": choice.minimum,
         "exclusiveMinimum": choice.exclusive_minimum,
         "maximum": choice.maximum,
+        "examples": list(offers) if offers else None,
     }
     kind = _TYPES.get(str(each.type).partition("[")[0], "string")
     if str(each.type).startswith("tuple"):

@@ -16,6 +16,7 @@ from biztalk_services.provider.base import failure_pushed, run_of
 from biztalk_services.provider.connections import DEFAULT_ARCHIVE, open_archive
 from biztalk_services.provider.hook import DEFAULT_CONN_ID, driver_for
 from biztalk_services.provider.metrics import gauge_backup_ages
+from biztalk_services.provider.offered import offer
 from biztalk_services.provider.settings import Settings
 
 
@@ -69,6 +70,7 @@ class CheckBackupAgesOperator(BaseOperator):
             found.add_problem(f"option {number}", sentence)
         ti.xcom_push(key="return_value", value=[age.to_xcom() for age in found.ages])
         gauge_backup_ages(found)
+        offer(lambda: archive)
         alert_when_due(
             found,
             archive.backup_ages,

@@ -35,6 +35,7 @@ from biztalk_services.provider import service_runs
 from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.base import FAILURE, RetriedOperator, run_of
 from biztalk_services.provider.hook import driver_for
+from biztalk_services.provider.offered import offer
 from biztalk_services.provider.operators.find import ALL_SERVICES, UNREAD
 from biztalk_services.provider.operators.restore import DIFFERENCES, NUMBERS
 
@@ -117,6 +118,7 @@ class ReportBackupsOperator(_ReportOperator):
             log(outcome.sentence())
         self.log.info(backup_report.summary(outcomes))
         night.end_night(archive, run_of(ti), outcomes)
+        offer(archive)
         self.release(
             {
                 ServiceKey(service.subscription_id, ServiceRef.parse(service.service)): self._run(ti, run_id)
