@@ -85,7 +85,7 @@ class TestProcesses:
         assert members({"part": part, "child": child}) == {"part": [part], "child": [child]}
 
     def test_a_child_that_has_ended_has_used_cpu(self):
-        burn = "import time\nwhile time.process_time() < 0.5: pass"
+        burn = "import time\nwhile time.process_time() < 0.6: pass"
         program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); {NEVER_ENDING}"
         leader = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
         try:

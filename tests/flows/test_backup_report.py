@@ -115,7 +115,7 @@ def outcome(
         reference=reference() if is_published else None,
         quiesced=ReachedState("Suspended", "e", NOW),
         resumed=ReachedState("Active", "e", NOW + timedelta(seconds=90, milliseconds=140)) if is_resumed else None,
-        recorded=RecordedInventory(12, unread, "https://account/inventory", "e") if unread is not None else None,
+        recorded=RecordedInventory(12, unread, "https://account/inventory", "e", NOW) if unread is not None else None,
         is_running=is_running,
         has_result=lambda step: named(step) in {*results, *(["resume"] if is_resumed else [])},
         failure_of=lambda step: "It is Updating." if named(step) == "suspend" else None,

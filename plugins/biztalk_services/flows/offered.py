@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from biztalk_services.archive.catalog_index import REFERENCES
 from biztalk_services.model.listing import Wanted
+from biztalk_services.model.requests import RESTORABLE
 
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
-
-RESTORABLE = ("nightly", "manual")
-"""Kinds of backup that a restore takes where none is named."""
 
 _MOST = 200
 

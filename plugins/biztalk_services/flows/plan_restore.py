@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from biztalk_services.drivers.base import Capability, Driver, RestoreProposal
 from biztalk_services.flows import restore_checks
 from biztalk_services.flows.find import find_service
-from biztalk_services.flows.offered import RESTORABLE
 from biztalk_services.model.backup import BackupReference, backup_name
 from biztalk_services.model.checks import Check
 from biztalk_services.model.control_numbers import NumberPlan, UseReport
@@ -21,7 +20,7 @@ from biztalk_services.model.durations import spoken
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.inventory import Inventory
 from biztalk_services.model.plan import ExistingService, RestorePlan
-from biztalk_services.model.requests import EXACT, RAISE, REPLACE, REPORT, RestoreRequest
+from biztalk_services.model.requests import EXACT, RAISE, REPLACE, REPORT, RESTORABLE, RestoreRequest
 from biztalk_services.model.run import Run, RunState
 from biztalk_services.model.service import Service, ServiceKey, ServiceRef
 from biztalk_services.model.wording import shortened

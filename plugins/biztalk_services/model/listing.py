@@ -59,13 +59,22 @@ class ListedBackup(NamedTuple):
 
     def summary(self) -> dict[str, Any]:
         """Plain JSON values; ``service`` is its address. Only a backup in quarantine has a ``reason``."""
-        values = self._asdict()
-        values["service"] = f"{self.scope}/{self.service}"
-        values["drained"] = bool(self.drained)
-        del values["scope"]
-        if self.reason is None:
-            del values["reason"]
-        return values
+        values = {
+            "backup": self.backup,
+            "account": self.account,
+            "service": f"{self.scope}/{self.service}",
+            "subscription_id": self.subscription_id,
+            "kind": self.kind,
+            "edition": self.edition,
+            "product_version": self.product_version,
+            "finished_at": self.finished_at,
+            "items": self.items,
+            "bytes": self.bytes,
+            "verified": self.verified,
+            "drained": bool(self.drained),
+            "label": self.label,
+        }
+        return values if self.reason is None else values | {"reason": self.reason}
 
 
 @dataclass(frozen=True, kw_only=True)

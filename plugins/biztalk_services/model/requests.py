@@ -18,6 +18,9 @@ RECORD, FAIL = "record", "fail"
 NIGHTLY, MANUAL = "nightly", "manual"
 """Kinds of backup that a person may start."""
 
+RESTORABLE = (NIGHTLY, MANUAL)
+"""Kinds of backup that a restore takes where none is named."""
+
 REPLACE = "replace"
 """Beside ``REFUSE``: what to do with an existing service that has the target's name."""
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Variable, get_parsing_context
 
-from biztalk_services.flows.offered import newest_backups
 from biztalk_services.model.errors import BackupServiceError
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ log = logging.getLogger(__name__)
 
 def offer(archive: Callable[[], Archive]) -> None:
     """Note which backups are the newest; nothing where that cannot be found out."""
+    from biztalk_services.flows.offered import newest_backups
+
     try:
         newest = newest_backups(archive())
     except BackupServiceError as error:
