@@ -193,7 +193,7 @@ class TestPublish:
         walk.all()
         error = walk.errors["publish_reference"]
         assert isinstance(error, BackupInconsistentError)
-        assert f"inventory: {emulator.etag(NAME)}; " in str(error)
+        assert f"later: {emulator.etag(NAME)})" in str(error)
         assert catalog.list_references() == []
 
     def test_a_change_after_an_inventory_that_came_late_means_quarantine(self, walk, emulator, catalog):

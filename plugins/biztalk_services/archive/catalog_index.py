@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 
 from biztalk_services.archive.blobs import Blobs
 from biztalk_services.archive.errors import IndexContendedError, StorageError
@@ -187,7 +187,7 @@ class CatalogIndex:
             state = self._state()
             former = set(state.pack.paths()) if state.pack else set()
             before = former if before is None else before
-            later = {*former, *state.pending} - listed
+            later = {each for each in chain(former, state.pending) if each not in listed}
             listed |= self._add(pack, later)
             if self._replace(state, pack, listed, now):
                 return _renewal(pack, lacked=len(listed - before - state.pending.keys()), gone=len(before - listed))

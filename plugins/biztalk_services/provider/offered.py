@@ -28,12 +28,13 @@ def offer(archive: Callable[[], Archive]) -> None:
     except BackupServiceError as error:
         log.warning("The form of a restore does not offer the newest backups. %s", error)
         return
-    if newest != _noted():
-        Variable.set(
-            VARIABLE,
-            json.dumps(newest),
-            description="What the form of a restore offers. Written by nights and age checks.",
-        )
+    if newest == _noted():
+        return
+    about = "What the form of a restore offers. Written by nights and age checks."
+    try:
+        Variable.set(VARIABLE, json.dumps(newest), description=about)
+    except Exception as error:  # whatever Airflow answers, it is no reason to stop a report or a check
+        log.warning("The form of a restore does not offer the newest backups (%s).", type(error).__name__)
 
 
 def offered() -> list[str]:
