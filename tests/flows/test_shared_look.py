@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from biztalk_services.flows import shared_look
-from biztalk_services.flows.shared_look import LookGivenUpError, Looks, Sessions, SharedServices
+from biztalk_services.flows.shared_look import LookGivenUpError, Looks, OwnServices, Sessions, SharedServices
 from biztalk_services.model.errors import (
     AuthenticationError,
     BackupServiceError,
@@ -326,3 +326,52 @@ def test_the_subscription_needs_no_request():
     platform = Platform()
     assert shared(platform).subscription_id == "sub-1"
     assert platform.reads == []
+
+
+# --- news ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("time")
+class TestNews:
+    def test_a_look_for_one_is_news_for_all_once(self, time):
+        platform = Platform()
+        services = shared(platform)
+        first, second = OwnServices(services), OwnServices(services)
+        assert not second.has_news(ORDERS)
+        time.now += 1
+        first.get_service(ORDERS)
+        assert second.has_news(ORDERS)
+        time.now += 1
+        second.get_service(ORDERS)
+        assert platform.reads == ["west"]
+        assert not second.has_news(ORDERS)
+        second.get_service(ORDERS)
+        assert platform.reads == ["west", "west"]
+
+    def test_what_was_read_before_a_wait_began_is_no_news(self, time):
+        platform = Platform()
+        services = shared(platform)
+        OwnServices(services).get_service(ORDERS)
+        time.now += 1
+        late = OwnServices(services)
+        assert not late.has_news(ORDERS)
+        late.get_service(ORDERS)
+        assert platform.reads == ["west", "west"]
+
+    def test_a_list_is_news_for_every_scope(self, time, pool):
+        platform = Platform()
+        services = shared(platform)
+        late = OwnServices(services)
+        time.now += 1
+        asked_together(services, pool, ORDERS, ELSEWHERE)
+        assert late.has_news(ServiceRef.parse("north/orders"))
+
+    def test_a_look_that_failed_is_no_news(self, time):
+        def fails() -> Platform:
+            raise ServerError("out of order")
+
+        services = SharedServices(fails)
+        waiting = OwnServices(services)
+        with pytest.raises(ServerError):
+            OwnServices(services).get_service(ORDERS)
+        assert not waiting.has_news(ORDERS)

@@ -14,6 +14,9 @@ from biztalk_services.flows.waits import Ending, Place, Wait
 from biztalk_services.model.errors import BackupServiceError
 
 SHORTEST_INTERVAL = 0.5
+_NEWS_SECONDS = 0.25
+"""How often a wait that follows a service hears what others have read of it."""
+
 
 FIRST_POLL_SECONDS = 30.0
 """How long the poll on the worker may take, which has a worker to itself."""
@@ -95,7 +98,7 @@ async def poll_until(
     while True:
         now = datetime.now(UTC)
         interval = next_interval((now - since).total_seconds(), retry_after, wait.longest_interval)
-        await asyncio.sleep(max(0.0, min(interval, (deadline - now).total_seconds())))
+        await _pause(max(0.0, min(interval, (deadline - now).total_seconds())), wait, place)
         began = datetime.now(UTC)
         seconds = _bound(deadline, tolerance.seconds_left(began))
         try:
@@ -116,6 +119,14 @@ async def poll_until(
                 return ending
             if datetime.now(UTC) >= deadline:
                 return wait.on_timeout(deadline.isoformat())
+
+
+async def _pause(seconds: float, wait: Wait, place: Place) -> None:
+    """Sleep so long, less where somebody else has read what is waited for."""
+    step = _NEWS_SECONDS if wait.follows_service else seconds
+    while seconds > 0 and not (wait.follows_service and place.has_news()):
+        await asyncio.sleep(min(seconds, step))
+        seconds -= step
 
 
 def _bound(deadline: datetime, seconds: float) -> float:

@@ -1,14 +1,17 @@
 """One look for all who wait: the waits of one process share their reads, so that many of them request no more than one.
 
-Who asks is given what was read after they asked, never anything older: a service that was Suspended a moment ago may be
-one whose backup had not begun. Who asks while a look is under way shares the next one.
+Who asks is given what was read since they asked last, or began to wait, never anything older: a service that was
+Suspended before may be one whose backup had not begun. A look for one is news for all; who asks while a look is under
+way shares the next one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from concurrent.futures import Future
 from functools import cached_property, partial
+from math import inf
+from operator import contains
 from threading import Lock
 from time import monotonic, sleep
 from typing import Generic, TypeVar
@@ -18,7 +21,7 @@ from biztalk_services.flows.bounded import GivenUpError, call_within
 from biztalk_services.model.errors import BackupServiceError, ServiceNotFoundError, ThrottledError
 from biztalk_services.model.service import Operation, Service, ServiceRef
 
-SHORTEST_INTERVAL, OF_EACH, LONGEST_OF_MANY = 0.5, 0.1, 1.5
+SHORTEST_INTERVAL, OF_EACH, LONGEST_OF_MANY = 0.5, 0.1, 1.2
 """Seconds from the begin of a look to that of the next one, at least: for one who waits, more for each of those who
 shared it, and at the most. So a look is never far away, and many who wait request hardly more than a few."""
 
@@ -92,9 +95,14 @@ class Sessions(Generic[T]):
 
 
 class _Look(Generic[K, R]):
+    """
+    :param began: when, in seconds that only grow; before that minus infinity.
+    """
+
     def __init__(self) -> None:
         self.asked: set[K] = set()
         self.sharers = 0
+        self.began = -inf
         self.answer: Future[R] = Future()
 
 
@@ -102,26 +110,41 @@ class Looks(Generic[K, R]):
     """Looks that many share, one at a time. Every method may be called by many threads.
 
     :param look: reads what was asked for, all of it at once.
+    :param covers: whether a look for several things has also read this one.
     """
 
-    def __init__(self, look: Callable[[frozenset[K]], R], throttle: Throttle | None = None) -> None:
+    def __init__(
+        self,
+        look: Callable[[frozenset[K]], R],
+        throttle: Throttle | None = None,
+        covers: Callable[[Set[K], K], bool] = contains,
+    ) -> None:
         self._read = look
+        self._covers = covers
         self._throttle = throttle or Throttle()
         self._joining = Lock()
         self._turn = Lock()
         self._next: _Look[K, R] = _Look()
+        self._last: _Look[K, R] = _Look()
         self._not_before = 0.0
 
-    def ask(self, what: K) -> R:
-        """What a look reads that begins from now on. The first who asks for it carries it out.
+    def has_begun(self, what: K, since: float) -> bool:
+        """Whether a look for this was made that began since a moment."""
+        last = self._last
+        return last.began >= since and self._covers(last.asked, what)
+
+    def ask(self, what: K, since: float = inf) -> R:
+        """What a look has read that began since a moment, or what the next one reads. The first who asks for that one
+        carries it out.
 
         :raises BackupServiceError: the look failed, for all who share it.
         """
         with self._joining:
-            look = self._next
+            is_there = self.has_begun(what, since)
+            look = self._last if is_there else self._next
             look.asked.add(what)
             look.sharers += 1
-            is_first = look.sharers == 1
+            is_first = not is_there and look.sharers == 1
         if is_first:
             with self._turn:
                 self._carry_out(look)
@@ -131,16 +154,18 @@ class Looks(Generic[K, R]):
         sleep(max(0.0, self._not_before - monotonic()))
         with self._joining:
             self._next = _Look()
-        began = monotonic()
+        look.began = monotonic()
+        sharers = max(look.sharers, self._last.sharers)
         try:
             result = self._throttle.call(partial(self._bounded, frozenset(look.asked)))
         except BaseException as error:
             look.answer.set_exception(error)
         else:
             look.answer.set_result(result)
-        took = monotonic() - began
-        of_many = min(SHORTEST_INTERVAL + OF_EACH * (look.sharers - 1), LONGEST_OF_MANY)
-        self._not_before = began + min(max(took / SHARE_OF_TIME, of_many), LONGEST_INTERVAL)
+            self._last = look
+        took = monotonic() - look.began
+        of_many = min(SHORTEST_INTERVAL + OF_EACH * (sharers - 1), LONGEST_OF_MANY)
+        self._not_before = look.began + min(max(took / SHARE_OF_TIME, of_many), LONGEST_INTERVAL)
 
     def _bounded(self, asked: frozenset[K]) -> R:
         try:
@@ -161,16 +186,23 @@ class SharedServices:
     def __init__(self, open_driver: Callable[[], Driver]) -> None:
         self._sessions = Sessions(open_driver)
         self._throttle = Throttle()
-        self._looks: Looks[str, FindService] = Looks(self._look, self._throttle)
+        self._looks: Looks[str, FindService] = Looks(self._look, self._throttle, _covers)
 
     @cached_property
     def subscription_id(self) -> str:
         return self._sessions.call(lambda driver: driver.subscription_id)
 
-    def get_service(self, ref: ServiceRef) -> Service:
-        """As :meth:`biztalk_services.drivers.base.Driver.get_service`; what is missing is looked for a second time."""
+    def has_news(self, ref: ServiceRef, since: float) -> bool:
+        """Whether a service was read since a moment (:func:`time.monotonic`)."""
+        return self._looks.has_begun(ref.scope, since)
+
+    def get_service(self, ref: ServiceRef, since: float = inf) -> Service:
+        """As :meth:`biztalk_services.drivers.base.Driver.get_service`; what is missing is looked for a second time.
+
+        :param since: a look is recent enough that began since this moment.
+        """
         try:
-            return self._looks.ask(ref.scope)(ref)
+            return self._looks.ask(ref.scope, since)(ref)
         except ServiceNotFoundError:
             return self._looks.ask(ref.scope)(ref)
 
@@ -179,6 +211,37 @@ class SharedServices:
         return self._throttle.call(lambda: self._sessions.call(lambda driver: driver.get_operation(ref, operation_id)))
 
     def _look(self, scopes: frozenset[str]) -> FindService:
-        several = len({scope.lower() for scope in scopes}) > 1
-        scope = None if several else next(iter(scopes))
+        scope = None if _are_several(scopes) else next(iter(scopes))
         return self._sessions.call(lambda driver: driver.read_services(scope))
+
+
+def _covers(scopes: Set[str], scope: str) -> bool:
+    return scope in scopes or _are_several(scopes)
+
+
+def _are_several(scopes: Set[str]) -> bool:
+    """Whether they are read as one list of all."""
+    return len({scope.lower() for scope in scopes}) > 1
+
+
+class OwnServices:
+    """What one wait reads of the shared services: each look is news to it once."""
+
+    def __init__(self, shared: SharedServices) -> None:
+        self._shared = shared
+        self._since = monotonic()
+
+    @property
+    def subscription_id(self) -> str:
+        return self._shared.subscription_id
+
+    def has_news(self, ref: ServiceRef) -> bool:
+        """Whether a look was made since this wait asked last, for whomever."""
+        return self._shared.has_news(ref, self._since)
+
+    def get_service(self, ref: ServiceRef) -> Service:
+        since, self._since = self._since, monotonic()
+        return self._shared.get_service(ref, since)
+
+    def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:
+        return self._shared.get_operation(ref, operation_id)

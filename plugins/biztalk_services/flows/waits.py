@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from biztalk_services.drivers.base import Driver
 from biztalk_services.flows.first_numbers import Counter, FirstLook
@@ -61,6 +61,13 @@ class Services(Protocol):
     def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation: ...
 
 
+@runtime_checkable
+class News(Protocol):
+    """Services that others read, too."""
+
+    def has_news(self, ref: ServiceRef) -> bool: ...
+
+
 class Place(ServiceAccess):
     """What a wait polls. Changes of state are logged.
 
@@ -88,6 +95,11 @@ class Place(ServiceAccess):
     def key(self) -> ServiceKey:
         return ServiceKey(self.services.subscription_id, self.ref)
 
+    def has_news(self) -> bool:
+        """Whether somebody else has read the service since it was read here. Requests nothing."""
+        services = self.__dict__.get("services")
+        return isinstance(services, News) and services.has_news(self.ref)
+
     def service(self) -> Service:
         """The service as it is now; a change of its state is logged."""
         service = self.services.get_service(self.ref)
@@ -111,6 +123,8 @@ class Wait(ABC):
     """One kind of wait. Its fields are plain JSON without secrets, so that another process can go on with it."""
 
     longest_interval: ClassVar[float] = 30.0
+    follows_service: ClassVar[bool] = False
+    """Whether it is over when the service is in some state, so that it polls whenever somebody has read the service."""
     """Seconds between two polls, at the most."""
 
     @property
@@ -150,6 +164,8 @@ class RequestedWait(Wait):
 
     :param operation_id: None where nothing was requested, or its id is not known.
     """
+
+    follows_service: ClassVar[bool] = True
 
     operation_id: str | None
 

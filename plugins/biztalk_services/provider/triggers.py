@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 from biztalk_services.flows.poll_loop import poll_until
+from biztalk_services.flows.shared_look import OwnServices
 from biztalk_services.flows.slots import SlotWait
 from biztalk_services.flows.waits import WAITS, Place, Succeeded, Wait
 from biztalk_services.model.run import Run
@@ -100,7 +101,7 @@ class PollTrigger(BoundedTrigger):
             service,
             driver=partial(driver_for, self.conn_id),
             archive=partial(open_archive, self.archive),
-            services=partial(SERVICES.of, self.conn_id) if shared else None,
+            services=(lambda: OwnServices(SERVICES.of(self.conn_id))) if shared else None,
             log=self.log,
         )
 
