@@ -21,8 +21,8 @@ from tests.system.world import BACKUP, CATALOG, DAG_ID, NIGHT_SECONDS, World, un
 
 COPIES = 2500
 EDITIONS_WITH_BACKUPS = {"basic", "standard", "premium"}
-AHEAD = 26
-"""How many runs of services that have not ended exist at the most, by default."""
+PARALLEL, AHEAD = 12, 48
+"""How many services may be suspended at the same time, and how many runs of services that have not ended exist then."""
 LEFT_SUSPENDED = 1100
 """Records that are open at once, more than Airflow maps a task over."""
 MOST_CHECKED = 500
@@ -44,7 +44,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         tmp_path_factory.mktemp("fleet"),
         Ports.free(),
         emulator_options=["--sample-copies", str(COPIES), "--durations", json.dumps(DURATIONS)],
-        airflow_settings=SETTINGS,
+        airflow_settings={**SETTINGS, "AIRFLOW__BIZTALK_SERVICES__MAX_CONCURRENT_BACKUPS": str(PARALLEL)},
     )
     assert not [name for name in stack.core_settings() if name.startswith("AIRFLOW__CORE__MAX_")]
     with stack.up():
@@ -75,8 +75,8 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(world: World) -> Fleet:
-    """A night of all services, until runs have ended and others were started in their place. Then no more are started,
-    and those that have begun end."""
+    """A night of all services, until runs have ended and others were started in their place; then a person ends it. No
+    service is suspended: without their tracking databases nobody knows whether batches hold messages."""
     for dag_id in (DAG_ID, BACKUP):
         world.airflow.wait_for_dag(dag_id)
     world.airflow.trigger(DAG_ID, run_id="fleet")
@@ -93,7 +93,7 @@ def fleet(world: World) -> Fleet:
     until(refilled, NIGHT_SECONDS, pause=2)
     world.airflow.pause(DAG_ID)
     runs = runs_of_fleet(world)
-    for run in of(runs, "queued"):
+    for run in of(runs, "queued", "running"):
         world.airflow.mark_failed(BACKUP, run["dag_run_id"])
     until(lambda: not of(runs_of_fleet(world), "queued", "running"), NIGHT_SECONDS, pause=2)
     return Fleet([job["service"].rpartition("/")[2] for job in planned], runs, most)
@@ -121,7 +121,6 @@ def test_runs_begin_in_order_and_each_once(fleet):
 
 def test_only_a_few_runs_are_ahead_of_what_is_at_work(fleet):
     assert AHEAD * 3 // 4 < fleet.most <= AHEAD
-    assert {run["state"] for run in fleet.runs if run["state"] not in ("queued", "running")} == {"success"}
 
 
 @pytest.fixture(scope="module")

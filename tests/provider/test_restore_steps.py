@@ -101,7 +101,7 @@ class TestDelete:
     def test_it_is_deleted(self, delete, victim, run, around, requests):
         operation_id = run.execute(delete)["operation_id"]
         (request,) = requests()
-        assert request["client_request_id"] == f"{run.airflow}:nightly:{run.run_id}:delete:0:delete"
+        assert request["client_request_id"] == f"{run.airflow}:nightly:{run.run_id}:delete:-1:delete"
         assert operation_id
         reached = self.deleted(run, victim, operation_id)
         assert (reached["state"], reached["etag"]) == (None, None)

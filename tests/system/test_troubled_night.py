@@ -68,7 +68,7 @@ def test_a_backup_past_its_deadline_fails_and_is_resumed(troubled_night):
 def test_a_service_that_was_deleted_meanwhile_is_reported(troubled_night):
     operations = [SUSPEND, BACKUP, ("delete", "Succeeded")]
     fails(troubled_night, "deleted", "wait_for_backup", "holds no BizTalk service", operations=operations, state=None)
-    assert troubled_night.responses("proving-deleted", "resume") == []
+    assert set(troubled_night.responses("proving-deleted", "resume")) <= {404}
 
 
 def test_a_resume_that_is_refused_for_a_while_is_retried(troubled_night):
