@@ -3,7 +3,7 @@ many at once and without a client library."""
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 
@@ -71,15 +71,12 @@ def fill(connection_string: str, container: str, count: int, published: int) -> 
         catalog = Archive(StorageAccount(client), container).catalog
         catalog.publish(reference(0))
         url = client.url
-        threads = [
-            threading.Thread(target=_copy, args=(url, container, range(published + first, count, _THREADS)))
-            for first in range(_THREADS)
-        ]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
-        catalog.rebuild_index()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            parts = [range(published + first, count, _THREADS) for first in range(_THREADS)]
+            for each in [pool.submit(_copy, url, container, part) for part in parts]:
+                each.result()
+        written = catalog.rebuild_index().references
+        assert written == count - published + 1, written
         for number in range(1, published):
             catalog.publish(reference(number))
 

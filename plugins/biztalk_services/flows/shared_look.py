@@ -131,7 +131,7 @@ class Looks(Generic[K, R]):
     def has_begun(self, what: K, since: float) -> bool:
         """Whether a look for this was made that began since a moment."""
         last = self._last
-        return last.began >= since and self._covers(last.asked, what)
+        return last.began > since and self._covers(last.asked, what)
 
     def ask(self, what: K, since: float = inf) -> R:
         """What a look has read that began since a moment, or what the next one reads. The first who asks for that one
@@ -240,8 +240,9 @@ class OwnServices:
         return self._shared.has_news(ref, self._since)
 
     def get_service(self, ref: ServiceRef) -> Service:
-        since, self._since = self._since, monotonic()
-        return self._shared.get_service(ref, since)
+        service = self._shared.get_service(ref, self._since)
+        self._since = monotonic()  # behind the look: one of its own is no news
+        return service
 
     def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:
         return self._shared.get_operation(ref, operation_id)

@@ -87,11 +87,15 @@ class BackUpServicesOperator(RetriedOperator):
                 service_runs.start(run_id, self._conf(context, runs[run_id], until))
                 running.append(run_id)
                 begun += 1
-        waiting, end = len(runs) - begun, until + self.longest_run
-        self.log.info(
-            "%d services: %d done, %d begun, %d waiting.", len(runs), begun - len(running), len(running), waiting
+        sentence = night.progress_sentence(
+            self.open_archive,
+            run_of(context["ti"]),
+            done=begun - len(running),
+            at_work=len(running),
+            failed=[runs[run_id] for run_id in failed],
         )
-        may_start = waiting and datetime.now(UTC) < until
+        self.log.info(sentence)
+        may_start, end = begun < len(runs) and datetime.now(UTC) < until, until + self.longest_run
         if running and datetime.now(UTC) < end:
             most, back = (self.ahead * 3 // 4, until) if may_start else (0, end)
             return self.defer(
