@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from biztalk_services.flows import shared_look, slots
+from biztalk_services.flows import poll_loop, shared_look, slots
 from biztalk_services.provider import shared
 
 
@@ -37,6 +37,7 @@ class Clock:
         clock = self
         monkeypatch.setattr(shared_look, "monotonic", lambda: clock.time.timestamp())
         monkeypatch.setattr(shared_look, "sleep", lambda seconds: None)
+        monkeypatch.setattr(poll_loop, "_NEWS_SECONDS", 3600.0)  # nobody else looks
         monkeypatch.setattr(slots.Ledger.__init__, "__defaults__", (lambda: clock.time.timestamp(),))
         for registry in (shared.SERVICES, shared.SLOTS):
             monkeypatch.setattr(registry, "_made", {})
