@@ -44,7 +44,7 @@ STEPS = (
 """Ids of the steps of such a run, in the order in which they begin."""
 
 _LONGEST_RUN_ID = 250
-_AT_ONCE = 100
+_AT_ONCE = 50
 
 
 class ServiceRunError(BackupServiceError):
