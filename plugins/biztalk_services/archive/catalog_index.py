@@ -24,7 +24,7 @@ from biztalk_services.archive.labels import labelled
 from biztalk_services.archive.pack import DamagedIndexError, Pack
 from biztalk_services.archive.parallel import in_parallel
 from biztalk_services.model.backup import InvalidReferenceError
-from biztalk_services.model.listing import ListedBackup, in_utc
+from biztalk_services.model.listing import ListedBackup, iso_in_utc
 
 log = logging.getLogger(__name__)
 
@@ -312,7 +312,7 @@ def _size(pack: Pack) -> int:
 
 def _is_recent(moment: str, now: datetime, within: timedelta) -> bool:
     """Whether an ISO text in UTC is at most so long ago; a moment far in the future is not."""
-    return in_utc(now - within) <= moment <= in_utc(now + within)
+    return iso_in_utc(now - within) <= moment <= iso_in_utc(now + within)
 
 
 def _renewal(pack: Pack, *, lacked: int, gone: int) -> Renewal:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from biztalk_services.model.errors import BackupServiceError
-from biztalk_services.model.listing import ListedBackup, Wanted, in_utc
+from biztalk_services.model.listing import ListedBackup, Wanted, iso_in_utc
 
 _FORMAT = b"biztalk-catalog-index 1"
 _FIELDS = ListedBackup._fields
@@ -82,7 +82,7 @@ class Pack:
 
     @checked_at.setter
     def checked_at(self, moment: datetime) -> None:
-        self._database.execute("UPDATE about SET checked_at = ?", (in_utc(moment),))
+        self._database.execute("UPDATE about SET checked_at = ?", (iso_in_utc(moment),))
 
     def put(self, rows: Iterable[tuple[str, ListedBackup]]) -> None:
         """Add rows: the folder of each record, and what a list shows of it. A row of the same record is replaced."""
@@ -160,7 +160,7 @@ def _where(folder: str | None, wanted: Wanted) -> tuple[str, list[str]]:
     for comparison, moment in ((">=", wanted.since), ("<", wanted.until)):
         if moment is not None:
             clauses.append(f"finished_at {comparison} ?")
-            values.append(in_utc(moment))
+            values.append(iso_in_utc(moment))
     if folder is not None:
         clauses.append("folder = ?")
         values.append(folder)

@@ -142,9 +142,10 @@ class Looks(Generic[K, R]):
         with self._joining:
             is_there = self.has_begun(what, since)
             look = self._last if is_there else self._next
-            look.asked.add(what)
             look.sharers += 1
             is_first = not is_there and look.sharers == 1
+            if not is_there:  # what a look has read does not change any more, and is looked at without a lock
+                look.asked.add(what)
         if is_first:
             with self._turn:
                 self._carry_out(look)

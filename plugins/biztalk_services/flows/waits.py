@@ -123,9 +123,10 @@ class Wait(ABC):
     """One kind of wait. Its fields are plain JSON without secrets, so that another process can go on with it."""
 
     longest_interval: ClassVar[float] = 30.0
+    """Seconds between two polls, at the most."""
+
     follows_service: ClassVar[bool] = False
     """Whether it is over when the service is in some state, so that it polls whenever somebody has read the service."""
-    """Seconds between two polls, at the most."""
 
     @property
     def follows_request(self) -> bool:

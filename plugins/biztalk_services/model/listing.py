@@ -40,7 +40,7 @@ class ListedBackup(NamedTuple):
     def of(cls, reference: BackupReference, reason: str | None = None) -> ListedBackup:
         """What a list shows of this reference."""
         return cls(
-            finished_at=in_utc(reference.finished_at),
+            finished_at=iso_in_utc(reference.finished_at),
             backup=reference.container,
             account=reference.account,
             service=reference.service,
@@ -112,6 +112,6 @@ class Wanted:
         return {name: text for name, text in wanted.items() if text}
 
 
-def in_utc(moment: datetime) -> str:
+def iso_in_utc(moment: datetime) -> str:
     """An aware time as :class:`ListedBackup` has it."""
     return moment.astimezone(UTC).isoformat()

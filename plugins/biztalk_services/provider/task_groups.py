@@ -72,7 +72,6 @@ class BackupTasks:
     quiesced: BaseOperator
     recheck: BaseOperator
     finished: BaseOperator
-    record: BaseOperator
     publish: BaseOperator
 
 
@@ -269,7 +268,7 @@ def backup_tasks(
     drained >> suspend >> quiesced >> [start, recheck, record]
     start >> finished >> verify
     [verify, recheck, record] >> publish
-    return BackupTasks(first, drained, suspend, quiesced, recheck, finished, record, publish)
+    return BackupTasks(first, drained, suspend, quiesced, recheck, finished, publish)
 
 
 def _delete_tasks(settings: Settings, plan: BaseOperator, **backed_up: Any) -> tuple[BaseOperator, BaseOperator]:

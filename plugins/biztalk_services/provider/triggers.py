@@ -97,13 +97,7 @@ class PollTrigger(BoundedTrigger):
     def wait(self, *, shared: bool = False) -> tuple[Wait, Place]:
         service, wait = self.values["service"], WAITS[self.kind](**self.values)
         self.values = vars(wait)  # what the wait keeps of a poll passes from the worker to the triggerer
-        return wait, Place(
-            service,
-            driver=partial(driver_for, self.conn_id),
-            archive=partial(open_archive, self.archive),
-            services=(lambda: OwnServices(SERVICES.of(self.conn_id))) if shared else None,
-            log=self.log,
-        )
+        return wait, _place(self, service, shared=shared)
 
 
 class RequestTrigger(PollTrigger):
@@ -143,9 +137,8 @@ class RequestTrigger(PollTrigger):
         self.deadline_minutes = deadline_minutes
 
     def bounds(self) -> tuple[datetime, datetime]:
-        ti: Any = self.task_instance
-        begun = ti.get_template_context()["dag_run"].start_date
-        since = max(datetime.fromisoformat(self.requested_at), begun) if self.requested_at else datetime.now(UTC)
+        requested_at = datetime.fromisoformat(self.requested_at) if self.requested_at else datetime.now(UTC)
+        since = max(requested_at, _run_began(self))
         return since, since + timedelta(minutes=float(self.deadline_minutes))
 
     def wait(self, *, shared: bool = False) -> tuple[Wait, Place]:
@@ -206,11 +199,7 @@ class SlotTrigger(BoundedTrigger):
         self.run_id = run_id
 
     def bounds(self) -> tuple[datetime, datetime]:
-        if self.since:
-            since = datetime.fromisoformat(self.since)
-        else:
-            ti: Any = self.task_instance
-            since = ti.get_template_context()["dag_run"].start_date
+        since = datetime.fromisoformat(self.since) if self.since else _run_began(self)
         return since, since + timedelta(minutes=float(self.deadline_minutes))
 
     def wait(self, *, shared: bool = False) -> tuple[Wait, Place]:
@@ -223,10 +212,21 @@ class SlotTrigger(BoundedTrigger):
             max_parallel=int(self.max_parallel),
             longest_suspension=timedelta(minutes=float(self.longest_suspension_minutes)),
         )
-        return wait, Place(
-            self.service,
-            driver=partial(driver_for, self.conn_id),
-            archive=partial(open_archive, self.archive),
-            services=partial(SERVICES.of, self.conn_id),
-            log=self.log,
-        )
+        return wait, _place(self, self.service, shared=True)
+
+
+def _place(trigger: PollTrigger | SlotTrigger, service: str, *, shared: bool) -> Place:
+    return Place(
+        service,
+        driver=partial(driver_for, trigger.conn_id),
+        archive=partial(open_archive, trigger.archive),
+        services=(lambda: OwnServices(SERVICES.of(trigger.conn_id))) if shared else None,
+        log=trigger.log,
+    )
+
+
+def _run_began(trigger: BoundedTrigger) -> datetime:
+    """When the run began whose wait the scheduler has started in the triggerer."""
+    ti: Any = trigger.task_instance
+    began: datetime = ti.get_template_context()["dag_run"].start_date
+    return began

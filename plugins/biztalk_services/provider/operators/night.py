@@ -8,15 +8,15 @@ from typing import Any
 from airflow.sdk import Context
 
 from biztalk_services.flows import night
+from biztalk_services.model.choices import choices_of
 from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.options import BACKUP
-from biztalk_services.model.requests import NIGHTLY
+from biztalk_services.model.requests import NIGHTLY, BackupRequest
 from biztalk_services.model.steps import BackupJob
 from biztalk_services.provider import service_runs
 from biztalk_services.provider.base import RetriedOperator, failure_pushed, first_moment, run_of
 from biztalk_services.provider.night_trigger import ServiceRunsTrigger
-
-_GRACE = timedelta(minutes=2)
+from biztalk_services.provider.waiting import GRACE
 
 
 class ServiceRunsFailedError(BackupServiceError):
@@ -102,7 +102,7 @@ class BackUpServicesOperator(RetriedOperator):
                 trigger=ServiceRunsTrigger(run_ids=running, most=most, until=back.isoformat()),
                 method_name="execute_complete",
                 kwargs={"runs": running, "failed": failed, "begun": begun},
-                timeout=back - datetime.now(UTC) + _GRACE,
+                timeout=back - datetime.now(UTC) + GRACE,
             )
         self._require_success(len(runs), len(running), len(failed), len(runs) - begun)
         return {"services": len(runs)}
@@ -119,13 +119,9 @@ class BackUpServicesOperator(RetriedOperator):
 
     def _conf(self, context: Context, job: BackupJob, until: datetime) -> dict[str, Any]:
         form = context["params"]
-        shared = ("label", "drain_deadline_minutes", "batches_are_empty", "unknown_batches_policy")
-        return {
-            **job.to_xcom(),
-            **{name: form[name] for name in (*shared, "refilled_batches_policy")},
-            "kind": self._kind(context),
-            "start_before": until.isoformat(timespec="seconds"),
-        }
+        own = {"kind": self._kind(context), "start_before": until.isoformat(timespec="seconds")}
+        asked = {each.name: form[each.name] for each, _ in choices_of(BackupRequest) if each.name not in own}
+        return {**job.to_xcom(), **asked, **own}
 
     def _require_success(self, runs: int, running: int, failed: int, late: int) -> None:
         """:raises ServiceRunsFailedError: not all of the runs have succeeded."""

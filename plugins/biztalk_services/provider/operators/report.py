@@ -119,14 +119,12 @@ class ReportBackupsOperator(_ReportOperator):
         self.log.info(backup_report.summary(outcomes))
         night.end_night(archive, run_of(ti), outcomes)
         offer(archive)
-        self.release(
-            {
-                ServiceKey(service.subscription_id, ServiceRef.parse(service.service)): self._run(ti, run_id)
-                for service in services
-                for run_id, _ in filter(None, [runs.get((service.conn_id, service.service))])
-                if run_id not in under_way
-            }
-        )
+        keys = {
+            (service.conn_id, service.service): ServiceKey(service.subscription_id, ServiceRef.parse(service.service))
+            for service in services
+        }
+        ended = {each: run_id for each, (run_id, _) in runs.items() if run_id not in under_way}
+        self.release({key: self._run(ti, ended[each]) for each, key in keys.items() if each in ended})
         backup_report.require_success(outcomes, ti.xcom_pull(task_ids=self.find, key=UNREAD) or [])
 
     @staticmethod
@@ -162,11 +160,11 @@ class ReportBackupsOperator(_ReportOperator):
         )
         if not service.has_backups:
             return known
-        for step in (self.find, self.back_up):
-            if run_and_job is None or (step == self.back_up and run_and_job[0] not in states):
-                return backup_report.not_begun(known, step, ti.xcom_pull(task_ids=step, key=FAILURE))
-        assert run_and_job
+        if run_and_job is None:
+            return self._not_begun(ti, known, self.find)
         run_id, job = run_and_job
+        if run_id not in states:
+            return self._not_begun(ti, known, self.back_up)
         left = partial(service_runs.left, run_id)
         quiesced, resumed, recorded = map(left, (service_runs.QUIESCED, service_runs.RESUMED, service_runs.RECORDED))
         outcome = backup_report.backup_outcome(
@@ -185,6 +183,10 @@ class ReportBackupsOperator(_ReportOperator):
             archive=archive,
         )
         return backup_report.under_way(outcome, run_id) if run_id in under_way else outcome
+
+    @staticmethod
+    def _not_begun(ti: Any, known: BackupOutcome, step: str) -> BackupOutcome:
+        return backup_report.not_begun(known, step, ti.xcom_pull(task_ids=step, key=FAILURE))
 
     def _published_reference(
         self, run: Run, job: BackupJob, is_begun: bool, archive: Callable[[], Archive]
