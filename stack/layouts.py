@@ -24,14 +24,14 @@ class Layout:
 
     :param programs: name of a part -> arguments of the `airflow` command, in the order of their start.
     :param database: path of Airflow's database below the stack's folder.
-    :param forks_tasks: the kind of program that tasks are forked from.
+    :param forks: the kinds of programs that fork what needs the library: tasks, triggers, the parsing of DAG files.
     :param stores: names of the parts that have to run before Airflow's database can be made.
     """
 
     name: str
     programs: Mapping[str, Sequence[str]]
     database: str
-    forks_tasks: str
+    forks: Sequence[str]
     stores: Sequence[str] = ()
 
     def named(self, kind: str) -> list[str]:
@@ -58,7 +58,7 @@ class Layout:
         return self._preloaded(program)
 
     def _preloaded(self, program: str) -> dict[str, str]:
-        return settings.PRELOADED if program in self.named(self.forks_tasks) else {}
+        return settings.PRELOADED if program.startswith(tuple(self.forks)) else {}
 
     def complete(self, home: Path, ports: Ports, airflow: AirflowApi, since: float) -> bool:
         """Whether, where Airflow is healthy, each of its programs is; heartbeats before `since` do not count."""
@@ -109,7 +109,7 @@ LOCAL = Layout(
         "triggerer": TRIGGERER,
     },
     database="airflow/airflow.db",
-    forks_tasks="scheduler",
+    forks=("scheduler", "dag-processor", "triggerer"),
 )
 DISTRIBUTED = Distributed(
     "distributed",
@@ -124,7 +124,7 @@ DISTRIBUTED = Distributed(
         "worker-2": [*WORKER, "--celery-hostname", "worker-2"],
     },
     database="postgres/data",
-    forks_tasks="worker",
+    forks=("worker", "dag-processor", "triggerer"),
     stores=("postgres", "redis"),
 )
 LAYOUTS = {layout.name: layout for layout in (LOCAL, DISTRIBUTED)}

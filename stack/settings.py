@@ -20,8 +20,10 @@ STORAGE_API_VERSION = "2026-06-06"
 DATABASE = "airflow"
 # By the default of biztalk_services.provider.settings; without its pool the watchdog never runs.
 WATCHDOG_POOL = {"name": "biztalk_watchdog", "slots": 8, "description": "The watchdogs only"}
+TASKS_AT_ONCE = min(3 * (os.cpu_count() or 2), 16)
+"""More would take the CPU from each other, and so from those that bring a suspended service back."""
 PRELOADED = {"AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False"}
-"""For a program that tasks are forked from: it has imported what they need (biztalk_services.provider.preload)."""
+"""For a program that forks: it has imported what its processes need (biztalk_services.provider.preload)."""
 
 
 def storage_endpoint(ports: Ports) -> str:
@@ -106,7 +108,7 @@ def local_settings(database: Path) -> dict[str, str]:
         # A scheduler ends when the database stays locked; the five seconds of the default are short on a busy machine.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=60),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__PARALLELISM": str(TASKS_AT_ONCE),
     }
 
 

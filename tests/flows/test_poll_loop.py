@@ -136,7 +136,7 @@ def test_a_success_between_errors_resets_the_tolerance():
 def test_retry_after_delays_the_next_poll():
     wait = Script(ThrottledError("Busy.", retry_after=40), None, DONE)
     assert until(wait) == DONE
-    assert [round(each, 1) for each in wait.at] == [0.5, 40.5, 44.5]
+    assert [round(each, 1) for each in wait.at] == [0.5, 40.5, 42.5]
 
 
 def test_an_error_at_the_deadline_ends_it():

@@ -13,7 +13,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("elapsed", "interval"), [(0, 0.5), (5, 0.5), (10, 1.0), (60, 6.0), (300, 30.0), (3600, 30.0), (-5, 0.5)]
+    ("elapsed", "interval"), [(0, 0.5), (10, 0.5), (20, 1.0), (120, 6.0), (600, 30.0), (3600, 30.0), (-5, 0.5)]
 )
 def test_short_at_first_longer_later(elapsed, interval):
     assert next_interval(elapsed) == pytest.approx(interval)
@@ -21,7 +21,7 @@ def test_short_at_first_longer_later(elapsed, interval):
 
 def test_retry_after_counts_up_to_a_bound():
     assert next_interval(0, 7) == 7
-    assert next_interval(300, 7) == 30
+    assert next_interval(600, 7) == 30
     assert next_interval(0, 60) == 60
     assert next_interval(0, 86400) == 300
     assert next_interval(0, 0) == 0.5

@@ -257,12 +257,13 @@ def test_the_distributed_stack_has_the_same_settings(tmp_path):
     assert set(settings_here) >= ON_ONE_MACHINE
 
 
-def test_only_what_tasks_are_forked_from_imports_what_they_need():
+def test_only_what_forks_processes_imports_what_they_need():
     lazy = "AIRFLOW__CORE__LAZY_LOAD_PLUGINS"
-    assert [name for name in AIRFLOW if lazy in SERVICES[name]["environment"]] == ["airflow-worker"]
-    for layout, kind in ((LOCAL, "scheduler"), (DISTRIBUTED, "worker")):
-        preloaded = [name for name in layout.programs if lazy in layout.settings_of(name, Path())]
-        assert preloaded == layout.named(kind) != []
+    forks = ["airflow-dag-processor", "airflow-triggerer", "airflow-worker"]
+    assert [name for name in AIRFLOW if lazy in SERVICES[name]["environment"]] == forks
+    for layout, tasks in ((LOCAL, "scheduler"), (DISTRIBUTED, "worker")):
+        preloaded = {name for name in layout.programs if lazy in layout.settings_of(name, Path())}
+        assert preloaded == {each for kind in (tasks, "dag-processor", "triggerer") for each in layout.named(kind)}
 
 
 def test_the_distributed_stack_has_the_same_programs():

@@ -34,11 +34,11 @@ class PollGivenUpError(BackupServiceError):
 def next_interval(
     elapsed_seconds: float, retry_after: float | None = None, longest: float = Wait.longest_interval
 ) -> float:
-    """Seconds until the next poll: short at first, later about a tenth of the time already waited, up to the longest.
+    """Seconds until the next poll: short at first, later a twentieth of the time already waited, up to the longest.
 
     :param retry_after: seconds that the service requested; waited at least, up to five minutes.
     """
-    interval = min(max(elapsed_seconds / 10, SHORTEST_INTERVAL), longest)
+    interval = min(max(elapsed_seconds / 20, SHORTEST_INTERVAL), longest)
     return max(interval, min(retry_after or 0.0, LONGEST_RETRY_AFTER))
 
 

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
 
 from biztalk_services.drivers.registry import ConnectionNotFoundError
+from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.tls import InvalidCaBundleError, chosen_bundle
 from biztalk_services.provider.settings import ca_bundle
 
@@ -26,13 +29,24 @@ DEFAULT_ARCHIVE = "biztalk_backup_storage/biztalk-backup-catalog"
 """Connection to the storage account, and the container of the archive in it."""
 
 
+class AirflowConnectionError(BackupServiceError):
+    """Whether there is a connection cannot be known now."""
+
+    default_advice = "retry"
+
+
 class AirflowConnections:
-    """Looks Airflow's connections up; on a worker, or in a thread of the triggerer."""
+    """Looks Airflow's connections up; on a worker, in a thread of the triggerer, or at a shell."""
 
     def get(self, conn_id: str) -> Connection | None:
+        """The connection; None when there is none.
+
+        :raises AirflowConnectionError: Airflow does not tell it now.
+        """
         try:
             return BaseHook.get_connection(conn_id)
         except AirflowNotFoundException:
+            _require_missing(conn_id)
             return None
 
     def storage(self, conn_id: str) -> StorageAccount:
@@ -73,6 +87,23 @@ class AirflowConnections:
         if connection is None:
             raise ConnectionNotFoundError(f"There is no connection {conn_id}, or none that Airflow can read.")
         return connection
+
+
+def _require_missing(conn_id: str) -> None:
+    """Airflow's hook does not find a connection either when no answer came; what its supervisor says tells the two
+    apart. At a shell there is none, and nobody is asked who may not answer."""
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None:
+        return
+    try:
+        answer = supervisor.send(GetConnection(conn_id=conn_id))
+    except AirflowRuntimeError as error:
+        answer = error.error
+    if isinstance(answer, ErrorResponse):
+        if answer.error is ErrorType.CONNECTION_NOT_FOUND:
+            return
+        raise AirflowConnectionError(f"Connection {conn_id} cannot be read now: {answer.error.value}.")
+    raise AirflowConnectionError(f"Connection {conn_id} exists, and could not be read a moment ago.")
 
 
 def with_ca_bundle(connection: Connection, default: str) -> Connection:

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from biztalk_services.provider.service_runs import ENDED, count
+from biztalk_services.provider.service_runs import UNFINISHED, count
 
 _SECONDS = 3.0
 """Between two looks, and before the first: a task whose trigger fires at once may be resumed before Airflow has noted
@@ -38,7 +38,7 @@ class ServiceRunsTrigger(BaseTrigger):
         until = datetime.fromisoformat(self.until)
         while True:
             await asyncio.sleep(_SECONDS)
-            left = len(self.run_ids) - await asyncio.to_thread(count, self.run_ids, ENDED)
+            left = await asyncio.to_thread(count, self.run_ids, UNFINISHED)
             if left <= self.most or datetime.now(UTC) >= until:
                 yield TriggerEvent({"left": left})  # type: ignore[no-untyped-call]
                 return

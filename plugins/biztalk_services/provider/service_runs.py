@@ -17,8 +17,10 @@ from biztalk_services.model.errors import BackupServiceError
 from biztalk_services.model.options import BACKUP
 from biztalk_services.model.steps import BackupJob, decode_xcom
 
-SUCCESS, FAILED = ENDED = ("success", "failed")
+SUCCESS, FAILED = "success", "failed"
 """States of a run that has ended."""
+UNFINISHED = ("queued", "running")
+"""States of a run that has not."""
 
 FIRST, QUIESCED, RECORDED, RESUMED, PUBLISHED = (
     "check_backup",
@@ -64,14 +66,19 @@ def service_run_id(run_id: str, job: BackupJob) -> str:
 
 
 def require_startable() -> None:
-    """:raises ServiceRunError: the DAG of the runs is not there, or is paused, so that none of them would begin."""
+    """
+    :raises ServiceRunError: the DAG of the runs is not there, or is paused, so that none of them would begin. A paused
+        one stays so until a person switches it on, and is not waited for.
+    """
     try:
         paused = RuntimeTaskInstance.get_dag(BACKUP).is_paused
     except AirflowRuntimeError as error:
         raise ServiceRunError(f"Airflow does not have DAG {BACKUP}, which backs single services up: {error}") from None
     if paused:
         raise ServiceRunError(
-            f"DAG {BACKUP}, which backs single services up, is paused, so no backup would begin. Switch it on."
+            f"DAG {BACKUP}, which backs single services up, is paused, so no backup would begin. Switch it on, and "
+            "clear this step.",
+            advice="stop",
         )
 
 
@@ -111,13 +118,15 @@ def left(run_id: str, step: str, key: str = "return_value") -> Any:
 
 
 def sorted_out(run_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those of these runs, which exist, that have not ended, and those that have failed."""
+    """Those of these runs that have not ended, and those that have failed; one that a person has deleted has failed."""
     running, failed = [], []
     for some in _some_at_once(run_ids):
         if count(some, [SUCCESS]) == len(some):
             continue
+        here = set(existing(some))
         for run_id in some:
-            state = RuntimeTaskInstance.get_dagrun_state(dag_id=BACKUP, run_id=run_id)
+            is_here = run_id in here
+            state = RuntimeTaskInstance.get_dagrun_state(dag_id=BACKUP, run_id=run_id) if is_here else FAILED
             if state == FAILED:
                 failed.append(run_id)
             elif state != SUCCESS:
