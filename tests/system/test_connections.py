@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from base64 import b64encode
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -40,9 +40,15 @@ QUERIES = {
 }
 
 
+class Step(NamedTuple):
+    state: str
+    log: str
+    xcom: Any
+
+
 @pytest.fixture(scope="module")
-def logs(world: World, tmp_path_factory) -> dict[str, str]:
-    """State and log of the step with a connection, state and batch report of the step with a query; by their name."""
+def steps(world: World, tmp_path_factory) -> dict[str, Step]:
+    """The steps, each with a connection or a query, by the name of that."""
     before = world.last_seq()
     world.secrets.add(SIGNATURE)
     described = management(world, tmp_path_factory.mktemp("certificates")) | storage(world)
@@ -56,32 +62,31 @@ def logs(world: World, tmp_path_factory) -> dict[str, str]:
     found = {}
     for instance in world.airflow.task_instances(DAG_ID, run_id):
         if (task := instance["task_id"]) in names:
-            log = world.log(DAG_ID, run_id, instance)
-            if task == "recheck":
-                log = json.dumps(world.airflow.xcom(DAG_ID, run_id, task, map_index=instance["map_index"]))
-            found[names[task][instance["map_index"]]] = f"{instance['state']}\n{log}"
+            index, log = instance["map_index"], world.log(DAG_ID, run_id, instance)
+            xcom = world.airflow.xcom(DAG_ID, run_id, task, map_index=index)
+            found[names[task][index]] = Step(instance["state"], log, xcom)
     operations = world.emulator.journal(after=before, kind="operation")
     assert [each for each in operations if each["service"] == "contosoorders"] == []
     return found
 
 
 @pytest.mark.parametrize("name", MANAGEMENT)
-def test_an_unusable_subscription_connection_fails_with_why(logs, name):
-    assert logs[name].startswith("failed\n")
-    assert MANAGEMENT[name] in logs[name]
+def test_an_unusable_subscription_connection_fails_with_why(steps, name):
+    assert steps[name].state == "failed"
+    assert MANAGEMENT[name] in steps[name].log
 
 
 @pytest.mark.parametrize("name", STORAGE)
-def test_an_unusable_storage_account_fails_the_check(logs, name):
-    assert logs[name].startswith("failed\n")
-    assert STORAGE[name] in logs[name]
+def test_an_unusable_storage_account_fails_the_check(steps, name):
+    assert steps[name].state == "failed"
+    assert STORAGE[name] in steps[name].log
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_an_invalid_drain_query_leaves_the_batches_unknown(logs, query):
-    report = json.loads(logs[query].removeprefix("success\n"))
-    assert report["answer"] == "unknown"
-    assert QUERIES[query] in report["reason"]
+def test_an_invalid_drain_query_leaves_the_batches_unknown(steps, query):
+    assert steps[query].state == "success", steps[query].log
+    assert steps[query].xcom["answer"] == "unknown"
+    assert QUERIES[query] in steps[query].xcom["reason"]
 
 
 def management(world: World, folder: Path) -> dict[str, dict]:

@@ -47,6 +47,6 @@ with DAG("other_connections", schedule=None, params=PARAMS, render_template_as_n
     CheckBackupOperator.partial(
         task_id="check", service="{{ params.service }}", backup_name="never-taken", retries=0
     ).expand(archive=archives())
-    RecheckByQueryOperator.partial(task_id="recheck", service="{{ params.service }}", retries=0).expand(
+    RecheckByQueryOperator.partial(task_id="recheck", service="{{ params.service }}", retries=2).expand(
         query=named.override(task_id="queries")("queries")
     )
