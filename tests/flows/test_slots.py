@@ -11,7 +11,7 @@ import pytest
 from biztalk_services.archive.errors import StorageError
 from biztalk_services.archive.suspensions import OpenName
 from biztalk_services.flows import shared_look
-from biztalk_services.flows.slots import FORGOTTEN_AFTER, Asker, Ledger, Slots
+from biztalk_services.flows.slots import FORGOTTEN_AFTER, PACE, Asker, Ledger, Slots
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +32,12 @@ class Line:
         self.ledger = Ledger(lambda: self.now)
 
     def may(self, number: int, *suspended: int) -> bool:
-        """Whether one may pass that asks now, while these are suspended."""
+        """Whether one may pass that asks now, while these are suspended; then it has passed."""
+        delay = self.passes_in(number, *suspended)
+        self.now += delay or 0.0
+        return delay is not None
+
+    def passes_in(self, number: int, *suspended: int) -> float | None:
         self.ledger.ask(asker(number))
         return self.ledger.lets_through(asker(number), [asker(each).mark for each in suspended], self.max_parallel)
 
@@ -40,6 +45,16 @@ class Line:
 def test_the_first_ones_pass_at_once():
     line = Line(2)
     assert [line.may(number) for number in range(5)] == [True, True, False, False, False]
+
+
+def test_those_that_find_slots_pass_one_after_the_other():
+    line = Line(6)
+    assert [line.passes_in(number) for number in range(6)] == [0, PACE, 2 * PACE, None, None, None]
+    assert line.passes_in(1) == 0, "it has passed"
+    line.now = 2 * PACE
+    assert [line.passes_in(number) for number in range(3, 6)] == [PACE, 2 * PACE, None]
+    line.now = 10 * PACE
+    assert line.passes_in(5) == 0
 
 
 def test_they_pass_in_the_order_of_their_runs():

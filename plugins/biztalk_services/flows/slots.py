@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, ClassVar
 
 from biztalk_services.flows.shared_look import Looks, Sessions
@@ -21,6 +22,11 @@ from biztalk_services.model.run import Run
 if TYPE_CHECKING:
     from biztalk_services.archive.archive import Archive
     from biztalk_services.archive.suspensions import OpenName
+
+PACE = 1.0
+"""Seconds between two that pass: what many begin at once, they end at once, and the steps that bring each of them back
+take the workers from those of the others."""
+_LONGEST_DELAY = 2 * PACE
 
 FORGOTTEN_AFTER = 60.0
 """Seconds after which one that does not ask any more has no place in the line, and one that was let through and has no
@@ -49,29 +55,35 @@ class Ledger:
         self._clock = clock
         self._waiting: dict[str, tuple[Asker, float]] = {}
         self._let_through: dict[str, float] = {}
+        self._next = -inf
 
     def ask(self, asker: Asker) -> None:
         """Take a place in the line, or keep it."""
         self._waiting[asker.mark] = asker, self._clock()
 
-    def lets_through(self, asker: Asker, suspended: Collection[str], max_parallel: int) -> bool:
-        """Whether one that has asked may pass now. One that passed, or is suspended, may pass again.
+    def lets_through(self, asker: Asker, suspended: Collection[str], max_parallel: int) -> float | None:
+        """In how many seconds one that has asked passes; None when it has to ask again. One that passed, or is
+        suspended, passes again.
 
         :param suspended: marks of the open suspension records, read after it has asked.
         """
-        recently = self._clock() - FORGOTTEN_AFTER
+        now = self._clock()
+        recently = now - FORGOTTEN_AFTER
         self._waiting = {mark: each for mark, each in self._waiting.items() if each[1] > recently}
         self._let_through = {
             mark: at for mark, at in self._let_through.items() if at > recently and mark not in suspended
         }
         before = sum(each < asker for each, _ in self._waiting.values())
-        is_known = asker.mark in self._let_through or asker.mark in suspended
-        if not is_known and len(suspended) + len(self._let_through) + before >= max_parallel:
-            return False
+        delay = 0.0
+        if asker.mark not in self._let_through and asker.mark not in suspended:
+            delay = max(0.0, self._next - now)
+            if len(suspended) + len(self._let_through) + before >= max_parallel or delay > _LONGEST_DELAY:
+                return None
+            self._next = now + delay + PACE
         self._waiting.pop(asker.mark, None)
         if asker.mark not in suspended:
-            self._let_through[asker.mark] = self._clock()
-        return True
+            self._let_through[asker.mark] = now
+        return delay
 
 
 class Slots:
@@ -99,7 +111,9 @@ class Slots:
         earliest = datetime.now(UTC) - longest_suspension
         suspended = [name.mark for name in names if name.opened_at > earliest]
         with self._lock:
-            return self._ledger.lets_through(asker, suspended, max_parallel)
+            delay = self._ledger.lets_through(asker, suspended, max_parallel)
+        sleep(delay or 0.0)
+        return delay is not None
 
     def _open_names(self, _: Collection[None]) -> list[OpenName]:
         return self._sessions.call(lambda archive: archive.suspensions.open_names())
