@@ -151,6 +151,7 @@ def report(results: Mapping[Variant, Sequence[Result]]) -> str:
         f"{len(next(iter(results.values())))} night(s) of each."
     )
     parts = [title, measured, _figures(results), _endings(results)]
+    parts += [_spans(variant, found) for variant, found in results.items()]
     parts += [_memory(variant, result) for variant, found in results.items() for result in found[-1:]]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -213,11 +214,11 @@ def _median(figure: Any) -> Any:
 
 
 def _pooled(name: str, figure: Any) -> Any:
-    def of(nights: Sequence[Result]) -> float | None:
-        values = [value for night in nights for value in night[name]]
-        return figure(values) if len(values) > 1 else values[0] if values else None
+    return lambda nights: _of(figure, [value for night in nights for value in night[name]])
 
-    return of
+
+def _of(figure: Any, values: Sequence[float]) -> float | None:
+    return figure(values) if len(values) > 1 else values[0] if values else None
 
 
 def _to_alone(nights: Sequence[Result]) -> float | None:
@@ -255,6 +256,24 @@ def _endings(results: Mapping[Variant, Sequence[Result]]) -> str:
             f"{f' and {len(left) - 10} more' if len(left) > 10 else ''}. Management requests: {kinds}."
         )
     return "\n\n".join(sentences)
+
+
+def _spans(variant: Variant, nights: Sequence[Result]) -> str:
+    """A table of where the overhead went; empty where that is not known."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for night in nights:
+        for name, values in night.get("spans", {}).items():
+            seconds[name] += values
+    if not seconds:
+        return ""
+    lines = [
+        f"Where the overhead of {variant} goes, from one moment to the next (s):\n",
+        "| until | median | p95 | max |",
+    ]
+    lines.append("|---|---|---|---|")
+    for name, values in seconds.items():
+        lines.append(f"| {name} | {' | '.join(_shown(_of(figure, values)) for figure in (median, p95, max))} |")
+    return "\n".join(lines)
 
 
 def _memory(variant: Variant, night: Result) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import Sampler, cpu_seconds, machine_seconds
+from bench.spans import BACKUP, Change, spans_of_night
 from stack import Ports, Stack
 from stack.layouts import LAYOUTS, Layout
 from stack.processes import end_in_order
@@ -85,8 +86,8 @@ class Journal:
 
     stack: Stack
     last: int = 0
-    changes: dict[str, list[tuple[datetime, str, str]]] = field(default_factory=lambda: defaultdict(list))
-    """Of each service: moment, state before, state after."""
+    changes: dict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
+    """Of each service."""
 
     def read(self) -> None:
         """Read the changes of state that are new."""
@@ -112,7 +113,7 @@ class Journal:
         return [service for service, changes in self.changes.items() if changes[-1][2] != "Active"]
 
 
-def overhead(changes: list[tuple[datetime, str, str]]) -> float:
+def overhead(changes: list[Change]) -> float:
     """Seconds for which a service was suspended beyond its own work, from its first suspension to its last resumption.
 
     As :mod:`bench.suspension` defines it: from Suspended to Active, without the backup and the resume by themselves.
@@ -217,6 +218,7 @@ def _night(stack: Stack, plan: Plan) -> dict[str, Any]:
         "until_the_end_of_the_runs": (ended - began).total_seconds(),
         "ideal": -(-plan.services // plan.parallel) * plan.own_seconds,
         "overheads": [overhead(journal.changes[service]) for service in done],
+        "spans": _spans(stack, {service: journal.changes[service] for service in done}, began),
         "requests": _requests(stack, before),
         "cpu": used,
         "cpu_beside": machine_seconds() - machine - sum(used.values()) - (time.process_time() - own),
@@ -274,6 +276,13 @@ def _loops(stack: Stack, logs: Mapping[str, int]) -> list[float]:
             log.seek(size)
             found += [float(each) / 1000 for each in LOOP.findall(log.read().decode(errors="replace"))]
     return found
+
+
+def _spans(stack: Stack, changes: Mapping[str, list[Change]], since: datetime) -> dict[str, list[float]]:
+    """Where the overhead of each service went; empty where a service has no run of its own, as in an earlier build."""
+    if not any(dag["dag_id"] == BACKUP for dag in stack.airflow.get("/dags", limit=100)["dags"]):
+        return {}
+    return spans_of_night(changes, stack.airflow.task_instances(BACKUP, "~"), since)
 
 
 def _watchdog_starts(stack: Stack) -> list[datetime]:

@@ -138,6 +138,8 @@ def distributed_settings(ports: Ports, passwords: Mapping[str, str]) -> dict[str
         "AIRFLOW__CELERY__BROKER_URL": broker_url(ports, passwords),
         # Each takes a process; two workers have to share one machine with the other parts.
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
+        # Of each scheduler. No task waits in the broker, which knows no priorities, behind one that can wait.
+        "AIRFLOW__CORE__PARALLELISM": "4",
     }
 
 

@@ -11,6 +11,7 @@ import pytest
 from bench.fleet import Variant, lasting, report, slope
 from bench.night import Journal, lateness, overhead
 from bench.processes import Sampler, cpu_seconds, members, memory
+from bench.spans import NAMES, spans, spans_of_night
 
 BEGAN = datetime(2026, 11, 29, 2, 0, 30, tzinfo=UTC)
 NIGHT = [(1, "Suspending"), (3, "Suspended"), (7, "BackingUp"), (27, "Suspended"), (28, "Resuming"), (30, "Active")]
@@ -34,6 +35,41 @@ class TestOverhead:
     def test_a_second_suspension_counts_with_all_that_lies_between(self):
         again = [(at + 60, state) for at, state in NIGHT]
         assert overhead(changes(*NIGHT, *again)) == (90 - 3) - 2 * 20 - 2 * 2
+
+
+def task(task_id, run_id="night__scope.orders-a1b2c3", **moments):
+    """An instance as Airflow's API has it; its moments are seconds after the beginning."""
+    found = {"task_id": task_id, "dag_run_id": run_id, "scheduled_when": None, "start_date": None, "end_date": None}
+    return found | {name: (BEGAN + timedelta(seconds=seconds)).isoformat() for name, seconds in moments.items()}
+
+
+TASKS = [
+    task("wait_until_suspended", start_date=1.5, end_date=4),
+    task("back_up", scheduled_when=4.5, start_date=6, end_date=8),
+    task("wait_for_backup", start_date=8, end_date=27.25),
+    task("resume", scheduled_when=27.5, start_date=27.75, end_date=31),
+]
+
+
+class TestSpans:
+    def test_add_up_to_the_overhead(self):
+        found = spans(changes(*NIGHT), TASKS)
+        assert list(found.values()) == [1, 0.5, 1.5, 1, 0.25, 0.25, 0.25, 0.25]
+        assert list(found) == NAMES
+        assert sum(found.values()) == overhead(changes(*NIGHT))
+
+    @pytest.mark.parametrize("left_out", range(4))
+    def test_of_a_service_of_which_not_all_is_known(self, left_out):
+        assert spans(changes(*NIGHT), TASKS[:left_out] + TASKS[left_out + 1 :]) == {}
+        unknown = TASKS[left_out] | {"end_date": None, "start_date": None}
+        assert spans(changes(*NIGHT), [*TASKS[:left_out], unknown, *TASKS[left_out + 1 :]]) == {}
+        assert spans(changes(*NIGHT[:left_out]), TASKS) == {}
+
+    def test_of_a_night_are_those_of_its_own_runs(self):
+        before = {"dag_run_id": "alone__scope.orders-ffffff", "start_date": at(-60)[0].isoformat()}
+        earlier = [each | before for each in TASKS]
+        found = spans_of_night({"orders": changes(*NIGHT), "other": changes(*NIGHT)}, [*TASKS, *earlier], BEGAN)
+        assert found == {name: [seconds] for name, seconds in spans(changes(*NIGHT), TASKS).items()}
 
 
 class TestJournal:
@@ -155,6 +191,13 @@ class TestReport:
         assert found["management requests a service"] == ["10.00", "5.00", "0.50", "0.25"]
         assert found["CPU seconds a service"] == ["35.00", "20.00", "0.57", "0.5"]
         assert found["of them scheduler"] == ["30.00", "15.00", "0.50", ""]
+
+    def test_where_the_overhead_goes_where_that_is_known(self):
+        known = night(1, spans={"the step begins": [1.0, 2.0, 3.0], "the step has requested": [4.0]})
+        text = report({Variant("before", None): [night(2)], Variant("after", None): [known]})
+        assert rows(text)["the step begins"] == ["2.00", "2.90", "3.00"]
+        assert rows(text)["the step has requested"] == ["4.00"] * 3
+        assert "Where the overhead of before" not in text
 
     def test_of_several_nights_the_median_and_all_overheads_together(self):
         found = rows(report({Variant("after", None): [night(1), night(2), night(3)]}))
