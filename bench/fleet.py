@@ -47,7 +47,8 @@ class Variant:
     workers: int | None
 
     def __str__(self) -> str:
-        return self.build if self.workers is None else f"{self.build}, {self.workers} workers"
+        workers = "" if self.workers is None else f", {self.workers} worker{'s' * (self.workers > 1)}"
+        return self.build + workers
 
 
 def measure(arguments: Sequence[str] = ()) -> str:
@@ -134,7 +135,7 @@ def _ended(driver: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
 class Row:
     """One figure of each variant.
 
-    :param aim: the highest ratio to the first variant that is aimed at.
+    :param aim: the highest ratio to the earlier build that is aimed at.
     """
 
     name: str
@@ -164,14 +165,15 @@ def _figures(results: Mapping[Variant, Sequence[Result]]) -> str:
     for row in _rows(list(results.values())):
         if any(value is not None for value in row.values):
             shown = " | ".join(_shown(value) for value in row.values)
-            lines.append(f"| {row.name} | {shown} |{_ratio(row) if compared else ''}")
+            aim = row.aim if variants[0].build != variants[-1].build else None
+            lines.append(f"| {row.name} | {shown} |{_ratio(row, aim) if compared else ''}")
     return "\n".join(lines)
 
 
-def _ratio(row: Row) -> str:
+def _ratio(row: Row, aim: float | None) -> str:
     one, other = row.values[0], row.values[-1]
     ratio = f"{other / one:.2f}" if one and other is not None else ""
-    return f" {ratio} | {row.aim or ''} |"
+    return f" {ratio} | {aim or ''} |"
 
 
 def _shown(value: float | None) -> str:

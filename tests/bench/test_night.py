@@ -199,6 +199,10 @@ class TestReport:
         assert rows(text)["the step has requested"] == ["4.00"] * 3
         assert "Where the overhead of before" not in text
 
+    def test_one_worker_beside_two_has_no_aim(self):
+        found = rows(report({Variant("after", 1): [night(2)], Variant("after", 2): [night(1)]}))
+        assert found["night (s)"] == ["200", "100", "0.50", ""]
+
     def test_of_several_nights_the_median_and_all_overheads_together(self):
         found = rows(report({Variant("after", None): [night(1), night(2), night(3)]}))
         assert found["night (s)"] == ["200"]
@@ -206,7 +210,7 @@ class TestReport:
 
     def test_what_was_left_suspended_is_named(self):
         text = report({Variant("after", 1): [night(1, state="running", done=1, suspended=["contosocopy2"])]})
-        assert "after, 1 workers: run 1 running; done 1 of 2; not Active at the end: contosocopy2." in text
+        assert "after, 1 worker: run 1 running; done 1 of 2; not Active at the end: contosocopy2." in text
 
     def test_memory_after_the_first_hundred(self):
         samples = [
