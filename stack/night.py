@@ -63,7 +63,7 @@ class Night:
         if labels is None:
             return Look(None, 0, 0, 0, [])
         running = self._runs("running")
-        ended = {state: self._page(state) for state in ("success", "failed")}
+        ended = {state: self._page("dagRuns", state) for state in ("success", "failed")}
         done, failed = (ended[state]["total_entries"] for state in ended)
         steps = self._steps({run["dag_run_id"]: self._label(run) for run in running})
         if len(labels) > MOST_ROWS:
@@ -82,7 +82,7 @@ class Night:
     def failed_tasks(self) -> list[str]:
         """The failed tasks of the runs as `task (service)`."""
         labels = {run["dag_run_id"]: self._label(run) for run in self._runs("failed")}
-        instances = self._instances(list(labels), ["failed"])
+        instances = [each for each in self._instances(["failed"]) if each["dag_run_id"] in labels]
         return sorted(f"{task} ({labels[each['dag_run_id']]})" for each in instances for task in failed_tasks([each]))
 
     def _found(self) -> dict[tuple[str, str], str] | None:
@@ -106,33 +106,25 @@ class Night:
     def _steps(self, labels: Mapping[str, str]) -> list[Step]:
         """Where these runs are; one between two of its tasks is where it was."""
         instances = defaultdict(list)
-        for each in self._instances(list(labels), sorted(UNDER_WAY)):
+        for each in self._instances(sorted(UNDER_WAY)):
             instances[each["dag_run_id"]].append(each)
         self._latest |= {label: step_of(label, instances[run]) for run, label in labels.items() if run in instances}
         about_to_start = {label: Step(label, BACKUP, WORDS["queued"], None) for label in labels.values()}
         return [self._latest.get(label, step) for label, step in about_to_start.items()]
 
-    def _instances(self, run_ids: list[str], states: list[str]) -> list[dict]:
-        """The task instances of these runs that are in one of these states."""
-        found: list[dict] = []
-        for at in range(0, len(run_ids), PAGE):
-            body = {"dag_ids": [BACKUP], "dag_run_ids": run_ids[at : at + PAGE], "state": states, "page_limit": PAGE}
-            found += _all(
-                lambda offset, body=body: self._airflow.post(
-                    "/dags/~/dagRuns/~/taskInstances/list", body | {"page_offset": offset}
-                ),
-                "task_instances",
-            )
-        return found
+    def _instances(self, states: list[str]) -> list[dict]:
+        """The task instances of the runs of services that are in one of these states. Not by the POST that lists them:
+        Airflow records it, and on SQLite answers nobody while that record waits for a lock."""
+        return _all(lambda offset: self._page("dagRuns/~/taskInstances", states, offset), "task_instances")
 
     def _runs(self, state: str) -> list[dict]:
-        return _all(lambda offset: self._page(state, offset), "dag_runs")
+        return _all(lambda offset: self._page("dagRuns", state, offset), "dag_runs")
 
-    def _page(self, state: str, offset: int = 0) -> dict[str, Any]:
-        """A page of the runs in a state. No other run has an id that begins so: a run's id ends with its moment."""
+    def _page(self, path: str, state: str | list[str], offset: int = 0) -> dict[str, Any]:
+        """A page of what is in a state. No other run has an id that begins so: a run's id ends with its moment."""
         prefix = f"{self._run_id}__"
         return self._airflow.get(
-            f"/dags/{BACKUP}/dagRuns", run_id_prefix_pattern=prefix, state=state, limit=PAGE, offset=offset
+            f"/dags/{BACKUP}/{path}", run_id_prefix_pattern=prefix, state=state, limit=PAGE, offset=offset
         )
 
 

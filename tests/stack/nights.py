@@ -77,23 +77,19 @@ class Airflow:
         return {"find_services": self.now.jobs, "report": self.report}[task_id]
 
     def get(self, path: str, **parameters: Any) -> dict:
-        if path != f"/dags/{BACKUP}/dagRuns":
+        kinds = {
+            "dagRuns": ("dag_runs", self.now.runs),
+            "dagRuns/~/taskInstances": ("task_instances", self.now.instances),
+        }
+        kind = path.removeprefix(f"/dags/{BACKUP}/")
+        if kind not in kinds:
             return {"is_paused": path.removeprefix("/dags/") in self.paused}
         assert parameters["run_id_prefix_pattern"] == f"{RUN_ID}__"
-        self.requests.append(("GET", path, parameters["state"]))
-        found = [run for run in self.now.runs if run["state"] == parameters["state"]]
-        return self._page("dag_runs", found, parameters["offset"], parameters["limit"])
-
-    def post(self, path: str, body: dict) -> dict:
-        assert path == "/dags/~/dagRuns/~/taskInstances/list"
-        assert body["dag_ids"] == [BACKUP]
-        self.requests.append(("POST", path, ",".join(body["state"])))
-        found = [
-            each
-            for each in self.now.instances
-            if each["dag_run_id"] in body["dag_run_ids"] and each["state"] in body["state"]
-        ]
-        return self._page("task_instances", found, body["page_offset"], body["page_limit"])
+        states = parameters["state"]
+        self.requests.append((kind, states if isinstance(states, str) else ",".join(states)))
+        name, all_of_it = kinds[kind]
+        found = [each for each in all_of_it if each["state"] in ([states] if isinstance(states, str) else states)]
+        return self._page(name, found, parameters["offset"], parameters["limit"])
 
     def _page(self, name: str, found: list[dict], offset: int, limit: int) -> dict:
         return {name: found[offset : offset + min(limit, self.page)], "total_entries": len(found)}

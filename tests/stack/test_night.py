@@ -138,11 +138,11 @@ def test_the_requests_of_a_look_follow_from_what_is_at_work(services):
     night.look()
     airflow.requests.clear()
     night.look()
-    assert [(method, state.split(",")[0]) for method, _, state in airflow.requests] == [
-        ("GET", "running"),
-        ("GET", "success"),
-        ("GET", "failed"),
-        ("POST", "awaiting_input"),
+    assert [(kind, state.split(",")[0]) for kind, state in airflow.requests] == [
+        ("dagRuns", "running"),
+        ("dagRuns", "success"),
+        ("dagRuns", "failed"),
+        ("dagRuns/~/taskInstances", "awaiting_input"),
     ]
 
 
