@@ -271,8 +271,8 @@ def _spans(variant: Variant, nights: Sequence[Result]) -> str:
     lines = [
         f"Where the overhead of {variant} goes, from one moment to the next (s):\n",
         "| until | median | p95 | max |",
+        "|---|---|---|---|",
     ]
-    lines.append("|---|---|---|---|")
     for name, values in seconds.items():
         lines.append(f"| {name} | {' | '.join(_shown(_of(figure, values)) for figure in (median, p95, max))} |")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ class Night:
     def failed_tasks(self) -> list[str]:
         """The failed tasks of the runs as `task (service)`."""
         labels = {run["dag_run_id"]: self._label(run) for run in self._runs("failed")}
-        instances = [each for each in self._instances(["failed"]) if each["dag_run_id"] in labels]
+        instances = self._instances(labels, ["failed"])
         return sorted(f"{task} ({labels[each['dag_run_id']]})" for each in instances for task in failed_tasks([each]))
 
     def _found(self) -> dict[tuple[str, str], str] | None:
@@ -106,16 +106,19 @@ class Night:
     def _steps(self, labels: Mapping[str, str]) -> list[Step]:
         """Where these runs are; one between two of its tasks is where it was."""
         instances = defaultdict(list)
-        for each in self._instances(sorted(UNDER_WAY)):
+        for each in self._instances(labels, sorted(UNDER_WAY)):
             instances[each["dag_run_id"]].append(each)
         self._latest |= {label: step_of(label, instances[run]) for run, label in labels.items() if run in instances}
         about_to_start = {label: Step(label, BACKUP, WORDS["queued"], None) for label in labels.values()}
         return [self._latest.get(label, step) for label, step in about_to_start.items()]
 
-    def _instances(self, states: list[str]) -> list[dict]:
-        """The task instances of the runs of services that are in one of these states. Not by the POST that lists them:
-        Airflow records it, and on SQLite answers nobody while that record waits for a lock."""
-        return _all(lambda offset: self._page("dagRuns/~/taskInstances", states, offset), "task_instances")
+    def _instances(self, run_ids: Collection[str], states: list[str]) -> list[dict]:
+        """The task instances of these runs that are in one of these states. Not by the POST that lists them: Airflow
+        records it, and on SQLite answers nobody while that record waits for a lock."""
+        if not run_ids:
+            return []
+        found = _all(lambda offset: self._page("dagRuns/~/taskInstances", states, offset), "task_instances")
+        return [each for each in found if each["dag_run_id"] in run_ids]
 
     def _runs(self, state: str) -> list[dict]:
         return _all(lambda offset: self._page("dagRuns", state, offset), "dag_runs")

@@ -146,6 +146,16 @@ def test_the_requests_of_a_look_follow_from_what_is_at_work(services):
     ]
 
 
+def test_no_steps_are_asked_for_where_nothing_is_at_work():
+    airflow = Airflow([large_night(100, at_work=0, done=50)])
+    Night(airflow, RUN_ID).look()
+    assert airflow.requests == [
+        ("dagRuns", "running"),
+        ("dagRuns", "success"),
+        ("dagRuns", "failed"),
+    ]
+
+
 def test_everything_is_read_over_several_pages():
     seen = look(large_night(500, at_work=89, done=180), page=20)
     assert seen.sentence() == "180 of 500 services done, 89 at work, 231 waiting."

@@ -14,9 +14,9 @@ from biztalk_services.flows.waits import Ending, Place, Wait
 from biztalk_services.model.errors import BackupServiceError
 
 SHORTEST_INTERVAL = 0.5
+
 _NEWS_SECONDS = 0.25
 """How often a wait that follows a service hears what others have read of it."""
-
 
 FIRST_POLL_SECONDS = 30.0
 """How long the poll on the worker may take, which has a worker to itself."""
