@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from biztalk_services.model.errors import (
     ServerError,
     ServiceNotFoundError,
     ThrottledError,
+    UnexpectedResponseError,
 )
 from biztalk_services.model.service import Operation, Phase, Service, ServiceRef
 
@@ -246,12 +248,14 @@ def test_one_in_which_a_call_failed_is_not_used_again():
 
 
 class Platform:
-    """A subscription that counts what is requested of it. ``missing``: how many reads do not show the services."""
+    """A subscription that counts what is requested of it. ``missing``: how many reads do not show the services, and
+    ``why``."""
 
-    def __init__(self, missing: int = 0) -> None:
+    def __init__(self, missing: int = 0, why: BackupServiceError | None = None) -> None:
         self.subscription_id = "sub-1"
         self.reads: list[str | None] = []
         self.missing = missing
+        self.why = why or ServiceNotFoundError("There is no such service.")
         self.operations: list[str] = []
         self.error: BackupServiceError | None = None
 
@@ -261,7 +265,7 @@ class Platform:
 
         def find(ref: ServiceRef) -> Service:
             if is_missing:
-                raise ServiceNotFoundError(f"There is no {ref}.")
+                raise self.why
             return Service(ref, "Active", phase=Phase.RUNNING)
 
         return find
@@ -375,3 +379,17 @@ class TestNews:
         with pytest.raises(ServerError):
             OwnServices(services).get_service(ORDERS)
         assert not waiting.has_news(ORDERS)
+
+    @pytest.mark.parametrize("error", [UnexpectedResponseError("no state"), ServiceNotFoundError("not there")])
+    def test_what_a_look_does_not_show_is_looked_for_in_the_next(self, error, time):
+        platform = Platform(missing=2, why=error)
+        waiting = OwnServices(shared(platform))
+        time.now += 1
+        with pytest.raises(type(error)):
+            waiting.get_service(ORDERS)
+        looks = len(platform.reads)
+        assert not waiting.has_news(ORDERS)
+        time.now += 1
+        with contextlib.suppress(UnexpectedResponseError):
+            waiting.get_service(ORDERS)
+        assert len(platform.reads) == looks + 1

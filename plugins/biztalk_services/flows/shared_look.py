@@ -241,9 +241,10 @@ class OwnServices:
         return self._shared.has_news(ref, self._since)
 
     def get_service(self, ref: ServiceRef) -> Service:
-        service = self._shared.get_service(ref, self._since)
-        self._since = monotonic()  # behind the look: one of its own is no news
-        return service
+        try:
+            return self._shared.get_service(ref, self._since)
+        finally:
+            self._since = monotonic()  # behind the look: one of its own is no news
 
     def get_operation(self, ref: ServiceRef, operation_id: str) -> Operation:
         return self._shared.get_operation(ref, operation_id)
