@@ -62,7 +62,9 @@ def dag(archive) -> DAG:
     return dag
 
 
-def started(dag: DAG, run_id: str = "r1", began: datetime | None = None, service: str = SERVICE) -> SlotTrigger:
+def started(
+    dag: DAG, run_id: str = "r1", began: datetime | None = None, service: str = SERVICE, try_number: int = 1
+) -> SlotTrigger:
     """The trigger as scheduler and triggerer make it of the stored DAG, without a worker."""
     stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
     task: Any = DagSerialization.from_dict(stored).get_task(GATE)
@@ -71,7 +73,7 @@ def started(dag: DAG, run_id: str = "r1", began: datetime | None = None, service
     row = Trigger(task.start_trigger_args.trigger_cls, task.start_trigger_args.trigger_kwargs)
     arguments = Trigger._decrypt_kwargs(row.encrypted_kwargs)
     trigger = import_string(row.classpath)(**{name: smart_decode_trigger_kwargs(arguments[name]) for name in arguments})
-    facts = {"dag_id": DAG_ID, "run_id": run_id, "try_number": 1, "map_index": -1}
+    facts = {"dag_id": DAG_ID, "run_id": run_id, "try_number": try_number, "map_index": -1}
     ti = TaskInstanceDTO(
         id=uuid4(), dag_version_id=uuid4(), task_id=GATE, pool_slots=1, queue="default", priority_weight=1, **facts
     )
@@ -110,6 +112,14 @@ def test_a_free_slot_ends_it(dag):
     event = event_of(started(dag))
     assert isinstance(event, TaskSuccessEvent)
     assert event.xcoms == {"return_value": {"max_parallel": 1}}
+
+
+def test_a_later_try_forgets_what_an_earlier_one_has_left(dag, archive, clock):
+    assert event_of(started(dag, try_number=2)).xcoms == {"return_value": {"max_parallel": 1}, "failure": None}
+    suspended(archive, "another")
+    began = clock.time - timedelta(minutes=241)
+    late = started(dag, "r2", began, service=f"{CLOUD_SERVICE}/other", try_number=2)
+    assert event_of(late).xcoms["return_value"] is None
 
 
 def test_the_next_one_waits_until_the_first_is_resumed(dag, archive):

@@ -65,10 +65,15 @@ class BoundedTrigger(BaseTrigger):
         ending = await poll_until(wait, place, since=since, deadline=deadline, tolerance_seconds=self.tolerance_seconds)
         if isinstance(ending, Succeeded):
             self.log.info("Done waiting for %s: %s", wait.description(), ending.value)
-            yield TaskSuccessEvent(xcoms={"return_value": ending.value})
+            yield TaskSuccessEvent(xcoms={**self._forgotten(FAILURE), "return_value": ending.value})
         else:
             self.log.error(ending.message)
-            yield TaskFailedEvent(xcoms={FAILURE: ending.message})
+            yield TaskFailedEvent(xcoms={**self._forgotten("return_value"), FAILURE: ending.message})
+
+    def _forgotten(self, key: str) -> dict[str, Any]:
+        """What an earlier try of a task may have left, and Airflow deletes where a worker begins the next one only."""
+        ti: Any = self.task_instance
+        return {key: None} if ti and ti.try_number > 1 else {}
 
 
 class PollTrigger(BoundedTrigger):
