@@ -14,8 +14,10 @@ from uuid import uuid4
 import pytest
 from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
 from airflow.sdk._shared.observability.metrics.statsd_logger import SafeStatsdLogger
+from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.observability import stats
 from biztalk_services.archive.archive import Archive
+from biztalk_services.archive.catalog import Catalog
 from biztalk_services.flows.backup_ages import ALL_RECENT, BackupsOverdueError
 from biztalk_services.model.backup import BackupReference, backup_name
 from biztalk_services.model.errors import BackupServiceError
@@ -140,6 +142,19 @@ def test_a_night_that_does_not_come_is_alerted_once_a_day(check, alerts, clock, 
     assert check() is None
     assert check() is None
     assert alerts[2:] == [ALL_RECENT]
+
+
+def test_an_index_that_takes_too_long_delays_no_alert(check, alerts, clock, monkeypatch):
+    def takes_too_long(self: Catalog) -> None:
+        raise AirflowTaskTimeout("Timeout")
+
+    check()
+    clock.forward(hours=31)
+    monkeypatch.setattr(Catalog, "tidy", takes_too_long)
+    with pytest.raises(AirflowTaskTimeout):
+        check()
+    (subject,) = alerts
+    assert subject.startswith("4 services have no verified backup that is recent enough")
 
 
 def test_only_what_is_overdue_is_named(check, alerts, taken):

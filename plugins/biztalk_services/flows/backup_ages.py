@@ -133,18 +133,7 @@ class AgeCheck:
                 "edition with backups, and the option expected_backup_hours leaves none.",
             )
         self._check(allowed, found)
-        self._tidy_catalog()
         return found
-
-    def _tidy_catalog(self) -> None:
-        """This check runs all the time and reads the catalog, so it also keeps the index; no backup depends on that."""
-        try:
-            if renewal := self.archive.catalog.tidy():
-                log.info("The index of the catalog has %d backups now.", renewal.references)
-                if renewal.gone:
-                    log.warning("%d records that it had do not exist any more.", renewal.gone)
-        except BackupServiceError as error:
-            log.warning("The index of the catalog was not brought up to date. %s", error)
 
     def _services(self, found: Findings) -> dict[ServiceKey, ListedService]:
         listing = list_services(self.subscriptions)
@@ -271,6 +260,18 @@ def alert_when_due(
             records.record_alert(airflow, AgeAlert(now, found.names, sentence))
         except StorageError as error:
             log.warning("That this was alerted cannot be recorded. %s", error)
+
+
+def keep_index(catalog: Catalog) -> None:
+    """Bring the index of the catalog up to date, which may take minutes. Where that fails, it is done at the next
+    check: no backup depends on it."""
+    try:
+        if renewal := catalog.tidy():
+            log.info("The index of the catalog has %d backups now.", renewal.references)
+            if renewal.gone:
+                log.warning("%d records that it had do not exist any more.", renewal.gone)
+    except BackupServiceError as error:
+        log.warning("The index of the catalog was not brought up to date. %s", error)
 
 
 def _described(age: BackupAge, *, with_subscription: bool) -> str:

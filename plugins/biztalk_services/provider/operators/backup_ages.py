@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from biztalk_services.flows.backup_ages import AgeCheck, BackupsOverdueError, alert_when_due
+from biztalk_services.flows.backup_ages import AgeCheck, BackupsOverdueError, alert_when_due, keep_index
 from biztalk_services.flows.expected import ExpectedBackups
 from biztalk_services.provider.alerts import AlertNotifier
 from biztalk_services.provider.base import failure_pushed, run_of
@@ -70,7 +70,6 @@ class CheckBackupAgesOperator(BaseOperator):
             found.add_problem(f"option {number}", sentence)
         ti.xcom_push(key="return_value", value=[age.to_xcom() for age in found.ages])
         gauge_backup_ages(found)
-        offer(lambda: archive)
         alert_when_due(
             found,
             archive.backup_ages,
@@ -80,6 +79,8 @@ class CheckBackupAgesOperator(BaseOperator):
         )
         for sentence in found.sentences:
             self.log.error("%s", sentence)
+        keep_index(archive.catalog)
+        offer(lambda: archive)
         if found.names:
             raise BackupsOverdueError(found.summary())
         self.log.info("The newest verified backup of each of %d services is recent enough.", len(found.ages))
