@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from biztalk_services.archive.errors import StorageConnectionError
 from biztalk_services.flows import night
 from biztalk_services.flows.backup_report import BACKED_UP, FAILED, NO_BACKUP, BackupOutcome, not_begun
-from biztalk_services.flows.night import NightWatch, Progress, begin_night, end_night, nights_now, progress_sentence
+from biztalk_services.flows.night import Progress, begin_night, end_night, nights_now, progress_sentence
 from biztalk_services.model.backup import backup_name
 from biztalk_services.model.records import Lock, SuspensionRecord
 from biztalk_services.model.run import Run
@@ -45,8 +46,12 @@ def run_of(job: BackupJob) -> Run:
     return Run("biztalk_backup", f"{RUN.run_id}__{job.service}", RUN.airflow)
 
 
-def outcome(result: str) -> BackupOutcome:
-    return BackupOutcome("biztalk_default", "orders", "contoso-west-us", None, "premium", result)
+def outcomes(*results: str) -> list[BackupOutcome]:
+    """Of the first services of :func:`jobs`."""
+    return [
+        BackupOutcome("biztalk_default", ref(number).name, ref(number).scope, None, "premium", result)
+        for number, result in enumerate(results)
+    ]
 
 
 @pytest.fixture
@@ -106,7 +111,7 @@ def ended_before(opened):
         for days in range(count, 0, -1):
             run, at = replace(RUN, run_id=f"scheduled__-{days}"), datetime.now(UTC) - timedelta(days=days)
             begin_night(lambda: opened, run, jobs(services), at, 3)
-            end_night(lambda: opened, run, [outcome(BACKED_UP)] * services, at + minutes * MINUTE)
+            end_night(lambda: opened, run, outcomes(*[BACKED_UP] * services), at + minutes * MINUTE)
 
     return ended
 
@@ -161,16 +166,15 @@ def test_what_has_failed_is_noted_and_told(opened, is_begun, is_locked):
     first, second, *_ = is_begun(5)
     for job in (first, second):
         is_locked(job)
-    watch = NightWatch(lambda: opened, RUN)
     for _ in range(2):
-        sentence = watch.sentence(done=1, at_work=1, failed=[first])
+        sentence = progress_sentence(lambda: opened, RUN, services=5, done=1, at_work=1, failed=1, failed_since=[first])
         assert sentence.startswith("1 of 5 services done (1 failed), 1 at work, 3 waiting. Unsure, no earlier night")
     assert progress(opened) == Progress(5, done=1, failed=1, at_work=1)
 
 
 def test_a_backup_that_failed_and_succeeded_later_is_done(opened, is_begun, is_published):
     first, *_ = is_begun(5)
-    NightWatch(lambda: opened, RUN).sentence(done=1, at_work=0, failed=[first])
+    progress_sentence(lambda: opened, RUN, services=5, done=1, at_work=0, failed=1, failed_since=[first])
     is_published(first)
     assert progress(opened) == Progress(5, done=1, failed=0, at_work=0)
 
@@ -223,14 +227,14 @@ def test_nights_of_one_service_between_do_not_hide_them(opened, ended_before, is
         run = replace(RUN, run_id=f"manual__{number}")
         at = datetime.now(UTC) - (20 - number) * MINUTE
         begin_night(lambda: opened, run, jobs(1), at, 3)
-        end_night(lambda: opened, run, [outcome(BACKED_UP)], at)
+        end_night(lambda: opened, run, outcomes(BACKED_UP), at)
     is_begun(5)
-    assert "by 3 earlier nights" in progress_sentence(lambda: opened, RUN, done=0, at_work=0)
+    assert "by 3 earlier nights" in progress_sentence(lambda: opened, RUN, services=5, done=0, at_work=0)
 
 
 def test_the_pace_alone_is_unsure(opened, is_begun):
     is_begun(60, at=datetime.now(UTC) - 10 * MINUTE)
-    sentence = progress_sentence(lambda: opened, RUN, done=12, at_work=3)
+    sentence = progress_sentence(lambda: opened, RUN, services=60, done=12, at_work=3)
     assert (
         "12 of 60 services done, 3 at work, 45 waiting. Unsure, no earlier night of this size: by the pace" in sentence
     )
@@ -238,22 +242,21 @@ def test_the_pace_alone_is_unsure(opened, is_begun):
 
 def test_nothing_is_known_and_nothing_is_left(opened, is_begun):
     is_begun(5)
-    watch = NightWatch(lambda: opened, RUN)
-    assert watch.sentence(done=0, at_work=5) == (
+    tell = partial(progress_sentence, lambda: opened, RUN, services=5)
+    assert tell(done=0, at_work=5) == (
         "0 of 5 services done, 5 at work, 0 waiting. No estimate yet: no earlier night of this size, and no service is "
         "done."
     )
-    assert watch.sentence(done=5, at_work=0) == "5 of 5 services done, 0 at work, 0 waiting."
+    assert tell(done=5, at_work=0) == "5 of 5 services done, 0 at work, 0 waiting."
 
 
-def test_plan_and_earlier_nights_are_read_once(opened, ended_before, is_begun, monkeypatch):
-    ended_before(2, services=5)
+def test_nights_in_which_most_failed_say_nothing(opened, is_begun):
+    for days in (3, 2, 1):
+        run, at = replace(RUN, run_id=f"scheduled__-{days}"), datetime.now(UTC) - timedelta(days=days)
+        begin_night(lambda: opened, run, jobs(5), at, 3)
+        end_night(lambda: opened, run, outcomes(BACKED_UP, BACKED_UP, FAILED, FAILED, FAILED), at + MINUTE)
     is_begun(5)
-    watch = NightWatch(lambda: opened, RUN)
-    first = watch.sentence(done=0, at_work=0)
-    monkeypatch.setattr(opened.nights, "_blobs", None)
-    assert "5 waiting. Unsure, few earlier nights" in first
-    assert watch.sentence(done=0, at_work=1).startswith("0 of 5 services done, 1 at work, 4 waiting. Unsure, few")
+    assert "No estimate yet" in progress_sentence(lambda: opened, RUN, services=5, done=0, at_work=0)
 
 
 # How it ended
@@ -261,8 +264,8 @@ def test_plan_and_earlier_nights_are_read_once(opened, ended_before, is_begun, m
 
 def test_the_last_night(shell, opened, is_begun):
     is_begun(5, at=datetime.now(UTC) - 125 * MINUTE)
-    ends = [outcome(BACKED_UP)] * 3 + [outcome(FAILED), not_begun(outcome(FAILED), "back_up_services", "Too late.")]
-    end_night(lambda: opened, RUN, [*ends, outcome(NO_BACKUP)])
+    *ends, last, other = outcomes(*[BACKED_UP] * 3, FAILED, FAILED, NO_BACKUP)
+    end_night(lambda: opened, RUN, [*ends, not_begun(last, "back_up_services", "Too late."), other])
     result = shell("night")
     assert result.code == READ
     assert result.out.startswith(f"Last night ({RUN}): ended ")
@@ -273,35 +276,49 @@ def test_the_last_night(shell, opened, is_begun):
 def test_a_night_ends_once(opened, is_begun):
     is_begun(5)
     for result in (BACKED_UP, FAILED):
-        end_night(lambda: opened, RUN, [outcome(result)] * 5)
+        end_night(lambda: opened, RUN, outcomes(*[result] * 5))
     (seen,), _ = nights_now(opened, datetime.now(UTC))
     assert seen.end.backed_up == 5
 
 
 def test_a_retry_keeps_the_beginning(opened):
     made, at = jobs(5), datetime.now(UTC) - 30 * MINUTE
-    for moment in (at, at + 5 * MINUTE):
-        begin_night(lambda: opened, RUN, made, moment, 3)
+    for left, moment in ((made, at), (made, at + 5 * MINUTE), (made[3:], at + 10 * MINUTE)):
+        begin_night(lambda: opened, RUN, left, moment, 3)
     (seen,), _ = nights_now(opened, datetime.now(UTC))
-    assert seen.begun_at == at
+    assert (seen.begun_at, seen.services) == (at, 5)
 
 
 def test_a_cleared_run_is_another_night(opened, is_begun):
     at = datetime.now(UTC) - 30 * MINUTE
     is_begun(5, at=at)
-    end_night(lambda: opened, RUN, [outcome(FAILED)] * 5, at + MINUTE)
+    end_night(lambda: opened, RUN, outcomes(*[FAILED] * 5), at + MINUTE)
     is_begun(5, at=at + 10 * MINUTE)
     assert progress(opened).waiting == 5
-    end_night(lambda: opened, RUN, [outcome(BACKED_UP)] * 5)
+    end_night(lambda: opened, RUN, outcomes(*[BACKED_UP] * 5))
     (seen,), _ = nights_now(opened, datetime.now(UTC))
     assert (seen.end.begun_at, seen.end.backed_up) == (at + 10 * MINUTE, 5)
+
+
+def test_a_night_that_is_repaired_is_one_of_what_was_left(shell, opened):
+    made, at = jobs(5), datetime.now(UTC) - 60 * MINUTE
+    begin_night(lambda: opened, RUN, made, at, 3)
+    end_night(lambda: opened, RUN, outcomes(*[BACKED_UP] * 4, FAILED), at + 50 * MINUTE)
+    begin_night(lambda: opened, RUN, made[4:], at + 55 * MINUTE, 3)
+    sentence = progress_sentence(lambda: opened, RUN, services=5, done=4, at_work=1)
+    assert sentence.startswith("0 of 1 service done, 1 at work, 0 waiting.")
+    end_night(lambda: opened, RUN, outcomes(*[BACKED_UP] * 5))
+    assert "1 of 1 service backed up.\n" in shell("night").out
+    begin_night(lambda: opened, replace(RUN, run_id="scheduled__2"), made, datetime.now(UTC), 3)
+    (seen,), _ = nights_now(opened, datetime.now(UTC))
+    assert seen.forecast.nights == 1
 
 
 def test_other_services_in_the_same_run_are_another_night(opened, is_begun):
     at = datetime.now(UTC) - 30 * MINUTE
     is_begun(5, at=at)
-    is_begun(3, at=at + MINUTE)
-    assert progress(opened).services == 3
+    is_begun(7, at=at + MINUTE)
+    assert progress(opened).services == 7
 
 
 def test_the_nights_of_two_airflows_are_both_under_way(shell, is_begun):
@@ -332,7 +349,7 @@ def test_no_night_is_stopped(opened, caplog):
         with caplog.at_level(logging.WARNING):
             begin_night(archive, RUN, jobs(2), LATER, 3)
             end_night(archive, RUN, [])
-            assert progress_sentence(archive, RUN, done=1, at_work=1) == "1 service done, 1 at work."
+            assert progress_sentence(archive, RUN, services=2, done=1, at_work=1) == "1 service done, 1 at work."
     assert len(caplog.records) == 6
     assert "No storage account is given." in caplog.text
     assert "KeyError" in caplog.text
@@ -340,7 +357,7 @@ def test_no_night_is_stopped(opened, caplog):
 
 
 def test_without_a_plan_there_is_no_end(opened):
-    end_night(lambda: opened, RUN, [outcome(BACKED_UP)])
+    end_night(lambda: opened, RUN, outcomes(BACKED_UP))
     assert nights_now(opened, datetime.now(UTC)) == ([], [])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.configuration import conf
+from biztalk_services.flows import night
 from biztalk_services.model.options import BACKUP
 from biztalk_services.model.steps import BackupJob
 from biztalk_services.provider.night_trigger import ServiceRunsTrigger
@@ -174,8 +175,8 @@ class TestNight:
             begin(6, all_end)
         assert str(caught.value) == f"1 of 6 runs of DAG {BACKUP} failed. The report names them."
         assert len(run.services.runs) == 6
-        night = load_dag("biztalk_nightly_backup").get_task("back_up_services")
-        assert night.retry_policy.evaluate(caught.value, 1, night.retries).action.value == "fail"
+        step = load_dag("biztalk_nightly_backup").get_task("back_up_services")
+        assert step.retry_policy.evaluate(caught.value, 1, step.retries).action.value == "fail"
 
     def test_one_that_a_person_deletes_has_failed(self, run, begin):
         def one_is_deleted() -> None:
@@ -211,6 +212,29 @@ class TestNight:
         next(iter(run.services.runs.values())).state = "running"
         assert begin(3, ends(run)) == {"services": 3}
         assert run.triggers[-1][1]["run_ids"] == ids(run, 3)[:1]
+
+    def test_a_clear_is_a_night_of_what_was_left(self, run, begin, monkeypatch):
+        nights: list[list[str]] = []
+        monkeypatch.setattr(night, "begin_night", lambda _, __, jobs, *more: nights.append([j.service for j in jobs]))
+        services = [each.service for each in fleet(3)]
+        begin(3, ends(run))
+        begin(3)  # nothing was left
+        next(iter(run.services.runs.values())).state = "running"
+        begin(3, ends(run))
+        assert nights == [services, services[:1]]
+
+    def test_each_that_failed_is_noted_once(self, run, begin, monkeypatch):
+        noted: list[str] = []
+        tell = night.progress_sentence
+
+        def told(*given: Any, failed_since: list[BackupJob], **more: Any) -> str:
+            noted.extend(each.service for each in failed_since)
+            return tell(*given, failed_since=failed_since, **more)
+
+        monkeypatch.setattr(night, "progress_sentence", told)
+        with pytest.raises(ServiceRunsFailedError):
+            begin(30, ends(run, "failed", most=3))
+        assert noted == [each.service for each in fleet(30)]
 
     def test_one_that_was_started_unseen_is_taken(self, run, begin):
         """Airflow had started it, and its answer was lost."""

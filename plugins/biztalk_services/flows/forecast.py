@@ -157,7 +157,9 @@ def _rounds(services: int, max_parallel: int) -> float:
 
 
 def _is_similar(end: NightEnd, services: int) -> bool:
-    return end.seconds >= 1 and end.max_parallel >= 1 and end.begun in similar_sizes(services)
+    """Whether a night says something about this one. One in which most backups failed does not: that may be quick."""
+    worked = end.backed_up * 2 >= end.begun
+    return worked and end.seconds >= 1 and end.max_parallel >= 1 and end.begun in similar_sizes(services)
 
 
 def _mean(values: Sequence[float], weights: Sequence[float]) -> float:

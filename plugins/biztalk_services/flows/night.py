@@ -7,12 +7,11 @@ that cannot be written or read stops no night: the log says so.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any
 
 from biztalk_services.archive.errors import StorageError
@@ -83,9 +82,10 @@ def begin_night(
     max_parallel: int,
     kind: str = "nightly",
 ) -> None:
-    """Record the plan of a night. A retry that has the same services writes nothing, and the night keeps its beginning.
+    """Record the plan of a night. A retry whose services are all of the night that has begun writes nothing, and the
+    night keeps its beginning.
 
-    :param jobs: the services, also those that must not be backed up.
+    :param jobs: the services that are not backed up yet, also those that must not be.
     :param at: now, aware.
     :param max_parallel: how many services may be suspended at the same time.
     :param kind: of the backups.
@@ -96,7 +96,7 @@ def begin_night(
             services.setdefault(job.conn_id, {})[job.service] = job.backup_name
         opened = archive()
         begun = _of_run(opened, run, at)
-        if begun is None or opened.nights.plan(begun).services != services:
+        if begun is None or not _holds(opened.nights.plan(begun), services):
             opened.nights.begin(Night(run, kind, at, max_parallel, services))
 
 
@@ -105,14 +105,15 @@ def end_night(
 ) -> None:
     """Record how a night ended. Nothing where its plan was not recorded, or its end was before.
 
-    :param outcomes: of all services that were chosen; those whose edition has no backups do not count.
+    :param outcomes: of all services that were chosen; those that the night does not have do not count.
     :param at: when it ended, aware; None: now.
     """
     with _never_stops(f"The end of the night of {run} was not recorded, so that it counts as one that is under way."):
         at = at or datetime.now(UTC)
         opened = archive()
         if begun := _of_run(opened, run, at):
-            plan, ends = opened.nights.plan(begun), list(outcomes)
+            plan = opened.nights.plan(begun)
+            ends = [each for each in outcomes if _holds(plan, {each.conn_id: [f"{each.scope}/{each.service}"]})]
             backed_up, failed = (sum(each.outcome == outcome for each in ends) for outcome in (BACKED_UP, FAILED))
             not_begun = sum((each.reason or "").startswith(NOT_BEGUN) for each in ends)
             opened.nights.end(
@@ -121,67 +122,43 @@ def end_night(
             )
 
 
-class NightWatch:
-    """Says how far the night of a run is, to whoever carries it out. The plan and the earlier nights are read once."""
-
-    def __init__(self, archive: Callable[[], Archive], run: Run) -> None:
-        self._open_archive = archive
-        self._run = run
-        self._noted: set[str] = set()
-
-    def sentence(
-        self, *, done: int, at_work: int, failed: Iterable[BackupJob] = (), now: datetime | None = None
-    ) -> str:
-        """What is done, at work and waiting, and when the night ends. Requests nothing after the first call, but to
-        note what has failed.
-
-        :param done: how many services have ended; ``at_work``: how many have begun and not ended.
-        :param failed: those that have ended without a backup; noted in the archive for whoever asks without Airflow.
-        :param now: aware; None: now.
-        """
-        backups = [job.backup_name for job in failed]
-        counted = f"{how_many(done, 'service')} done, {at_work} at work."
-        with _never_stops("How far the night is cannot be compared with earlier ones."):
-            if self._begun is None:
-                return counted
-            night, plan = self._begun
-            for backup in set(backups) - self._noted:
-                self._archive.nights.note_failed(night, backup)
-                self._noted.add(backup)
-            progress = Progress(plan.size, done, len(backups), at_work)
-            now = now or datetime.now(UTC)
-            return _told(progress, _forecast(plan, progress, self._earlier, now), now)
-        return counted
-
-    @cached_property
-    def _archive(self) -> Archive:
-        return self._open_archive()
-
-    @cached_property
-    def _begun(self) -> tuple[KnownNight, Night] | None:
-        night = _of_run(self._archive, self._run, datetime.now(UTC))
-        return (night, self._archive.nights.plan(night)) if night else None
-
-    @cached_property
-    def _earlier(self) -> list[NightEnd]:
-        assert self._begun
-        ends, invalid = self._archive.nights.ended(datetime.now(UTC), similar_sizes(self._begun[1].size), _EARLIER)
-        for sentence in invalid:
-            log.warning("%s", sentence)
-        return ends
-
-
 def progress_sentence(
     archive: Callable[[], Archive],
     run: Run,
     *,
+    services: int,
     done: int,
     at_work: int,
-    failed: Iterable[BackupJob] = (),
+    failed: int = 0,
+    failed_since: Iterable[BackupJob] = (),
     now: datetime | None = None,
 ) -> str:
-    """As :meth:`NightWatch.sentence`, once."""
-    return NightWatch(archive, run).sentence(done=done, at_work=at_work, failed=failed, now=now)
+    """What of the night of a run is done, at work and waiting, and when it ends.
+
+    :param services: how many the run has; those that its night has not, because they were backed up before, count no
+        more.
+    :param done: how many of them have ended, ``failed`` of them without a backup; ``at_work``: how many have begun and
+        not ended.
+    :param failed_since: those of the failed that were not told before; noted in the archive for whoever asks without
+        Airflow.
+    :param now: aware; None: now.
+    """
+    now = now or datetime.now(UTC)
+    counted = f"{how_many(done, 'service')} done, {at_work} at work."
+    with _never_stops("How far the night is cannot be compared with earlier ones."):
+        opened = archive()
+        begun = _of_run(opened, run, now)
+        if begun is None:
+            return counted
+        for job in failed_since:
+            opened.nights.note_failed(begun, job.backup_name)
+        plan = opened.nights.plan(begun)
+        progress = Progress(plan.size, done - (services - plan.size), failed, at_work)
+        earlier, invalid = opened.nights.ended(now, similar_sizes(plan.size), _EARLIER)
+        for sentence in invalid:
+            log.warning("%s", sentence)
+        return _told(progress, _forecast(plan, progress, earlier, now), now)
+    return counted
 
 
 @dataclass(frozen=True)
@@ -238,11 +215,12 @@ def nights_now(archive: Archive, now: datetime) -> tuple[list[NightSeen], list[s
     :param now: aware.
     :raises StorageError: the account was not reached or refused.
     """
+    known = archive.nights.known(now)
+    last = next(known, None)
     newest: dict[str, KnownNight] = {}
-    for night in takewhile(lambda each: each.begun_at > now - _LONGEST, archive.nights.known(now)):
+    for night in takewhile(lambda each: each.begun_at > now - _LONGEST, chain([last] if last else [], known)):
         newest.setdefault(night.airflow, night)  # an Airflow has one night at a time
     under_way = [night for night in newest.values() if not night.has_ended]
-    last = next(archive.nights.known(now), None)
     seen: list[NightSeen] = []
     invalid: list[str] = []
     for night in under_way or ([last] if last else []):
@@ -316,6 +294,11 @@ def _until(progress: Progress, ends: Forecast | None, now: datetime) -> str:
     if progress.is_over:
         return ""
     return ends.sentence(now) if ends else NO_FORECAST
+
+
+def _holds(plan: Night, services: Mapping[str, Iterable[str]]) -> bool:
+    """Whether a night has all of these: connection -> addresses."""
+    return all(set(some) <= plan.services.get(conn_id, {}).keys() for conn_id, some in services.items())
 
 
 def _of_run(archive: Archive, run: Run, now: datetime) -> KnownNight | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -62,11 +63,14 @@ class BackUpServicesOperator(RetriedOperator):
         runs = list(jobs)
         if runs:
             service_runs.require_startable()
-        kind, at = self._kind(context), datetime.now(UTC)
-        night.begin_night(self.open_archive, run_of(context["ti"]), list(jobs.values()), at, self.at_once, kind)
         existing = set(service_runs.existing(runs))
         begun = next((at for at, run_id in enumerate(runs) if run_id not in existing), len(runs))
-        return self._go_on(context, *service_runs.sorted_out(runs[:begun]), begun)
+        running, failed = service_runs.sorted_out(runs[:begun])
+        left = [jobs[run_id] for run_id in (*running, *failed, *runs[begun:])]
+        if left or not runs:
+            kind, at = self._kind(context), datetime.now(UTC)
+            night.begin_night(self.open_archive, run_of(context["ti"]), left, at, self.at_once, kind)
+        return self._go_on(context, running, begun, failed_since=failed)
 
     def execute_complete(self, context: Context, event: Any, runs: list[str], failed: list[str], begun: int) -> Any:
         """Comes back from the trigger: ends, or starts more runs and waits again.
@@ -77,9 +81,16 @@ class BackUpServicesOperator(RetriedOperator):
         """
         with failure_pushed(context):
             running, failed_since = service_runs.sorted_out(runs)
-            return self._go_on(context, running, failed + failed_since, begun)
+            return self._go_on(context, running, begun, failed, failed_since)
 
-    def _go_on(self, context: Context, running: list[str], failed: list[str], begun: int) -> Any:
+    def _go_on(
+        self,
+        context: Context,
+        running: list[str],
+        begun: int,
+        failed_before: Sequence[str] = (),
+        failed_since: Sequence[str] = (),
+    ) -> Any:
         runs, until = self._runs(context), first_moment(context) + self.window
         in_order = list(runs)
         if datetime.now(UTC) < until:
@@ -87,12 +98,15 @@ class BackUpServicesOperator(RetriedOperator):
                 service_runs.start(run_id, self._conf(context, runs[run_id], until))
                 running.append(run_id)
                 begun += 1
+        failed = [*failed_before, *failed_since]
         sentence = night.progress_sentence(
             self.open_archive,
             run_of(context["ti"]),
+            services=len(runs),
             done=begun - len(running),
             at_work=len(running),
-            failed=[runs[run_id] for run_id in failed],
+            failed=len(failed),
+            failed_since=[runs[run_id] for run_id in failed_since],
         )
         self.log.info(sentence)
         may_start, end = begun < len(runs) and datetime.now(UTC) < until, until + self.longest_run
