@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from azure.core import MatchConditions
@@ -12,6 +13,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
 
 from biztalk_services.archive.errors import BlobExistsError, StorageImmutableError
+from biztalk_services.archive.parallel import one_ahead
 from biztalk_services.archive.storage import (
     BLOB_NOT_FOUND,
     CONTAINER_EXISTS,
@@ -54,7 +56,8 @@ class Blobs:
     def records(self, folder: str, *, with_metadata: bool = False, page: int | None = None) -> Iterator[BlobProperties]:
         """All records in a folder as :meth:`list` has them, but one page after the other is requested.
 
-        :param page: how many names a request is to have; None: as many as the account gives.
+        :param page: how many names a request is to have, of which each is sent when its names are needed; None: as
+            many as the account gives, and the next request is sent while the names of one are used.
         """
         for blob in self.in_folder(folder, with_metadata=with_metadata, page=page):
             if blob.name.endswith(_SUFFIX):
@@ -73,8 +76,9 @@ class Blobs:
         """All blobs in a folder; none where the container does not exist. Parameters as :meth:`records`."""
         how: dict[str, Any] = {"include": ["metadata"] if with_metadata else [], "results_per_page": page}
         with storage_errors(f"list {folder} in {self.place}"):
+            pages = self._container.list_blobs(name_starts_with=f"{folder}/", **how).by_page()
             try:
-                yield from self._container.list_blobs(name_starts_with=f"{folder}/", **how)
+                yield from chain.from_iterable(one_ahead(pages) if page is None else pages)
             except ResourceNotFoundError as error:
                 if code_of(error) != CONTAINER_NOT_FOUND:
                     raise

@@ -1,12 +1,12 @@
-"""Reads many blobs at once: bounded in threads and in memory, in order."""
+"""Reads many blobs at once, or the next while one is used: bounded in threads and in memory, in order."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,7 +20,7 @@ _WAITING = 4
 
 def in_parallel(
     work: Callable[[T], R], items: Iterable[T], *, threads: int = THREADS, ended: Event | None = None
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """The results of ``work`` for each item, in the order of the items, which are taken as they are needed.
 
     What ``work`` raises is raised in its turn, and nothing is begun after that.
@@ -41,3 +41,13 @@ def in_parallel(
                 ended.set()
             for each in under_way:
                 each.cancel()
+
+
+def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """The items; while one is used, a thread takes the next. What taking one raises is raised in its turn."""
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="archive") as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield cast(T, item)
