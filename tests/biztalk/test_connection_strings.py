@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 import pytest
 from biztalk_services.drivers.biztalk.connection_strings import TRACKING, shown, tracking_database
 from biztalk_services.drivers.biztalk.values import same_thing
-from biztalk_services.drivers.biztalk.wire.messages import parse_services, parse_xml
+from biztalk_services.drivers.biztalk.wire.messages import parse_list, parse_services, parse_xml
 from biztalk_services.model.connection_strings import join, parse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +47,7 @@ def test_no_part_of_a_secret_is_shown(password, key, quote):
 def test_what_is_shown(text, expected):
     assert shown(text) == expected
     sample = resource().replace("</ServiceSettings>", f"<{TRACKING}>{escape(text)}</{TRACKING}></ServiceSettings>")
-    (service,) = parse_services(parse_xml(fleet(cloud_service(sample)).encode()), pytest.fail)
+    (service,) = parse_services(parse_list(parse_xml(fleet(cloud_service(sample)).encode())), pytest.fail)
     assert service.settings[TRACKING] == expected
     assert "geheim" not in repr(service)
 

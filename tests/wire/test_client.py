@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from biztalk_services.drivers.biztalk.errors import InvalidCertificateError, SubscriptionDisabledError
+from biztalk_services.drivers.biztalk.wire import messages
 from biztalk_services.drivers.biztalk.wire.client import BizTalkServicesClient
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
 from biztalk_services.model.errors import (
@@ -67,6 +68,23 @@ def test_get_service(client, server):
     assert (service.ref, service.state, service.edition) == (ORDERS, "Suspended", "premium")
     assert (service.version, service.region, service.etag, service.unit_count) == ("1.1.0", "West US", ETAG, 2)
     assert server.targets("GET") == [f"/{SUBSCRIPTION}/cloudservices/contoso-west"]
+
+
+def test_of_a_long_list_only_what_is_asked_for_is_read(client, server, monkeypatch):
+    server.script = [response(200, single(*(resource(f"orders{number}") for number in range(300))))]
+    read: list[str] = []
+    service_of = messages._service
+    monkeypatch.setattr(messages, "_service", lambda *given: read.append("") or service_of(*given))
+    find = client.read_services("contoso-west")
+    assert find(ServiceRef("contoso-west", "ORDERS299")).ref.name == "orders299"
+    assert len(read) == 1
+
+
+def test_missing_service_error_names_a_few_of_many(client, server):
+    server.script = [response(200, single(*(resource(f"orders{number}") for number in range(300))))]
+    find = client.read_services("contoso-west")
+    with pytest.raises(ServiceNotFoundError, match=r"\(it holds: orders0, .*, orders19 and 280 more\)"):
+        find(ServiceRef("contoso-west", "returns"))
 
 
 def test_missing_service_error_lists_the_others(client, server):

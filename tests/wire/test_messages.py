@@ -15,6 +15,7 @@ from biztalk_services.drivers.biztalk.wire.messages import (
     backup_body,
     bare_operation_id,
     parse_error,
+    parse_list,
     parse_operation,
     parse_services,
     parse_xml,
@@ -40,12 +41,12 @@ from tests.wire.samples import (
     subscription_poll,
 )
 
-REFERENCE = parse_services(parse_xml(single(resource()).encode()), pytest.fail)[0]
+REFERENCE = parse_services(parse_list(parse_xml(single(resource()).encode())), pytest.fail)[0]
 XML_TEXT = st.text(st.characters(exclude_categories=["C"]), max_size=30)
 
 
 def read(xml: str) -> Service:
-    (service,) = parse_services(parse_xml(xml.encode()), pytest.fail)
+    (service,) = parse_services(parse_list(parse_xml(xml.encode())), pytest.fail)
     return service
 
 
@@ -110,7 +111,7 @@ def _relaxed(element: Element, data: st.DataObject, namespace: str) -> Element:
 @given(st.data(), st.sampled_from(["", NAMESPACE, "urn:other"]))
 def test_namespace_order_case_and_extra_elements_are_ignored(data, namespace):
     relaxed = tostring(_relaxed(fromstring(single(resource())), data, namespace))
-    (service,) = parse_services(parse_xml(relaxed), pytest.fail)
+    (service,) = parse_services(parse_list(parse_xml(relaxed)), pytest.fail)
     spelled = {name.lower(): value for name, value in service.settings.items()}
     assert spelled == {name.lower(): value for name, value in REFERENCE.settings.items()}
     assert dataclasses.replace(service, settings={}) == dataclasses.replace(REFERENCE, settings={})
@@ -127,7 +128,7 @@ def test_optional_elements(data):
     ]
     for child in data.draw(st.lists(st.sampled_from(optional), unique=True)):
         target.remove(child)
-    (service,) = parse_services(parse_xml(tostring(root)), pytest.fail)
+    (service,) = parse_services(parse_list(parse_xml(tostring(root))), pytest.fail)
     assert service.etag in (None, ETAG)
     assert service.edition in (None, "premium")
     assert service.state == "Active"
@@ -137,7 +138,7 @@ def test_optional_elements(data):
 def test_any_bytes_are_parsed_or_rejected(body):
     parse_error(body)
     with contextlib.suppress(UnreadableError):
-        assert isinstance(parse_services(parse_xml(body), lambda entry: None), list)
+        assert isinstance(parse_services(parse_list(parse_xml(body)), lambda entry: None), list)
 
 
 @given(XML_TEXT, XML_TEXT)
@@ -199,7 +200,7 @@ def test_error_element_at_any_level():
 
 def test_other_resource_types_are_skipped():
     other = fleet(cloud_service(OTHER_RESOURCE, OTHER_RESOURCE.replace("<Type>Caching</Type>", "")))
-    assert parse_services(parse_xml(other.encode()), pytest.fail) == []
+    assert parse_services(parse_list(parse_xml(other.encode())), pytest.fail) == []
 
 
 def test_retry_after_in_both_forms():

@@ -20,17 +20,16 @@ from xml.etree.ElementTree import Element
 from biztalk_services.drivers.biztalk.wire.credentials import ManagementCredentials
 from biztalk_services.drivers.biztalk.wire.hosts import read_host, read_subscription
 from biztalk_services.drivers.biztalk.wire.messages import (
-    Unread,
     UnreadableError,
     backup_body,
     bare_operation_id,
     parse_operation,
-    parse_services,
     parse_xml,
 )
 from biztalk_services.drivers.biztalk.wire.responses import MANAGEMENT, ErrorMapping
 from biztalk_services.drivers.biztalk.wire.restore_messages import RestoreValues, restore_body
 from biztalk_services.drivers.biztalk.wire.server import Request, Server, header_value, pause
+from biztalk_services.drivers.biztalk.wire.service_list import ServiceList
 from biztalk_services.drivers.biztalk.wire.transport import MAX_RESPONSE_BYTES
 from biztalk_services.model.errors import (
     InvalidAddressError,
@@ -120,7 +119,7 @@ class BizTalkServicesClient:
         :raises BackupServiceError: the request was rejected, the service is unreachable or the response is no list;
             so every read.
         """
-        services, unread = self._list()
+        services, unread = self._list().all()
         for entry in unread:
             (on_unread or log.warning)(str(entry))
         return sorted(services, key=lambda service: service.ref)
@@ -146,13 +145,11 @@ class BizTalkServicesClient:
 
         :raises ServiceNotFoundError: there is no such cloud service.
         """
-        services, unread = self._list() if cloud_service is None else self._cloud_service(cloud_service)
+        services = self._list() if cloud_service is None else self._cloud_service(cloud_service)
 
         def find(address: ServiceRef) -> Service:
-            scope = address.scope.lower()
-            in_scope = [service for service in services if service.ref.scope.lower() == scope]
             try:
-                return _found(address, in_scope, [entry for entry in unread if entry.may_be_in(scope)])
+                return services.find(address)
             except UnreadableError as error:
                 action = self._server.describe(f"read service {address}")
                 raise UnexpectedResponseError(f"{action} failed: {error}. Retry later.") from None
@@ -281,17 +278,17 @@ class BizTalkServicesClient:
 
     def _get_service(self, address: ServiceRef) -> Service:
         def parse(root: Element) -> Service:
-            return _found(address, *_services(root))
+            return ServiceList(root).find(address)
 
         return self._read(_cloud_service(address.scope), f"read service {address}", parse)
 
-    def _cloud_service(self, name: str) -> tuple[list[Service], list[Unread]]:
+    def _cloud_service(self, name: str) -> ServiceList:
         action = f"read the services of cloud service {name}"
-        return self._read(_cloud_service(name), action, _services, max_bytes=MAX_LIST_BYTES)
+        return self._read(_cloud_service(name), action, ServiceList, max_bytes=MAX_LIST_BYTES)
 
-    def _list(self) -> tuple[list[Service], list[Unread]]:
+    def _list(self) -> ServiceList:
         action = f"list the services of subscription {self.subscription_id}"
-        return self._read("/cloudservices", action, _services, max_bytes=MAX_LIST_BYTES)
+        return self._read("/cloudservices", action, ServiceList, max_bytes=MAX_LIST_BYTES)
 
     def _read(
         self, target: str, action: str, parse: Callable[[Element], T], *, max_bytes: int = MAX_RESPONSE_BYTES
@@ -330,31 +327,6 @@ class BizTalkServicesClient:
             f"the server rejected the management certificate {self._credentials.subject} in the TLS handshake "
             f"({reason}). Check that this certificate is uploaded to the subscription and has not expired."
         )
-
-
-def _services(root: Element) -> tuple[list[Service], list[Unread]]:
-    unread: list[Unread] = []
-    return parse_services(root, unread.append), unread
-
-
-def _found(address: ServiceRef, services: list[Service], unread: list[Unread]) -> Service:
-    """The service of this name among those of its cloud service.
-
-    :raises UnreadableError: an entry that cannot be read is, or may be, its own.
-    :raises ServiceNotFoundError: there is none.
-    """
-    name = address.name.lower()
-    service = next((each for each in services if each.ref.name.lower() == name), None)
-    for entry in unread:
-        if entry.name.lower() == name or (service is None and entry.may_be(address)):
-            raise UnreadableError(str(entry).rstrip("."))
-    if service:
-        return service
-    names = ", ".join(each.ref.name for each in services) or "none"
-    raise ServiceNotFoundError(
-        f"Cloud service {address.scope} holds no BizTalk service {address.name} (it holds: {names}). "
-        "Correct the address; the service may also have been deleted."
-    )
 
 
 def _restore_remedy(status: int, message: str) -> str | None:

@@ -10,7 +10,7 @@ Cloud Service (dn495649, same front end) and wire recordings of the front end wi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 
@@ -42,6 +42,19 @@ class ErrorBody:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """An entry of a list of services as it was received.
+
+    :param resource: None: the cloud service itself, which has no usable name.
+    """
+
+    scope: str
+    name: str
+    cloud_service: Element
+    resource: Element | None
+
+
+@dataclass(frozen=True)
 class Unread:
     """An entry of a list of services that cannot be read; what is not known of its address is empty.
 
@@ -60,13 +73,14 @@ class Unread:
             what = f"a service of cloud service {self.scope}" if self.scope else "a cloud service"
         return f"{what[0].upper()}{what[1:]} in the list of services cannot be read: {self.reason}."
 
-    def may_be_in(self, scope: str) -> bool:
-        """Whether this may be an entry of a cloud service: it is in it, or in one without a name that one can have."""
-        return self.scope.lower() == scope.lower() or not _is_resource_name(self.scope)
 
-    def may_be(self, ref: ServiceRef) -> bool:
-        """Whether this may be the entry of a service: it has its name, or none that a service can have."""
-        return self.name.lower() == ref.name.lower() or not _is_resource_name(self.name)
+def is_resource_name(text: str) -> bool:
+    """Whether a service or a cloud service can have this name."""
+    try:
+        ServiceRef(text, text)
+    except InvalidAddressError:
+        return False
+    return True
 
 
 def check_not_empty(body: bytes) -> None:
@@ -96,32 +110,45 @@ def parse_xml(body: bytes) -> Element:
     return root
 
 
-def parse_services(root: Element, on_unread: Callable[[Unread], None]) -> list[Service]:
-    """All BizTalk services in a ``CloudServices`` or ``CloudService`` element; other resource types are skipped.
+def parse_list(root: Element) -> list[Entry]:
+    """The entries of a ``CloudServices`` or ``CloudService`` element, none of them read yet.
+
+    :raises UnreadableError: the root is another element.
+    """
+    if _tag(root) not in ("cloudservices", "cloudservice"):
+        raise UnreadableError(f"expected CloudServices or CloudService, got {_printable_tag(root)}")
+    entries = []
+    for cloud_service in [root] if _tag(root) == "cloudservice" else _children(root, "CloudService"):
+        scope = redact(_text(cloud_service, "Name") or "", limit=64)
+        if not is_resource_name(scope):
+            entries.append(Entry(scope, "", cloud_service, None))
+            continue
+        for resources in _children(cloud_service, "Resources"):
+            for resource in _children(resources, "Resource"):
+                entries.append(Entry(scope, _text(resource, "Name") or "", cloud_service, resource))
+    return entries
+
+
+def parse_services(entries: Iterable[Entry], on_unread: Callable[[Unread], None]) -> list[Service]:
+    """All BizTalk services among some entries; other resource types are skipped.
 
     A state or edition that no document has can be read: the service has no known phase, or no known edition. An entry
     that comes twice is taken once.
 
     :param on_unread: called with each entry that cannot be read: without a usable name or a state, of a wrong type, in
         a cloud service without a usable name, or there twice with two contents. The others are returned all the same.
-    :raises UnreadableError: the root is another element.
     """
-    if _tag(root) not in ("cloudservices", "cloudservice"):
-        raise UnreadableError(f"expected CloudServices or CloudService, got {_printable_tag(root)}")
     services: dict[str, Service] = {}
-    for cloud_service in [root] if _tag(root) == "cloudservice" else _children(root, "CloudService"):
-        scope = redact(_text(cloud_service, "Name") or "", limit=64)
-        if not _is_resource_name(scope):
-            on_unread(Unread(scope, "", f"the name of the cloud service is {_quoted(scope)}"))
+    for entry in entries:
+        if entry.resource is None:
+            on_unread(Unread(entry.scope, "", f"the name of the cloud service is {_quoted(entry.scope)}"))
             continue
-        for resources in _children(cloud_service, "Resources"):
-            for resource in _children(resources, "Resource"):
-                try:
-                    service = _service(resource, cloud_service) if _is_biztalk(resource) else None
-                    if service and services.setdefault(str(service.ref).lower(), service) != service:
-                        raise UnreadableError("it is there twice, with two contents; the first one is taken")
-                except UnreadableError as error:
-                    on_unread(Unread(scope, redact(_text(resource, "Name") or "", limit=64), str(error)))
+        try:
+            service = _service(entry.resource, entry.cloud_service) if _is_biztalk(entry.resource) else None
+            if service and services.setdefault(str(service.ref).lower(), service) != service:
+                raise UnreadableError("it is there twice, with two contents; the first one is taken")
+        except UnreadableError as error:
+            on_unread(Unread(entry.scope, redact(entry.name, limit=64), str(error)))
     return list(services.values())
 
 
@@ -217,21 +244,13 @@ def _is_biztalk(resource: Element) -> bool:
     return all(ours)
 
 
-def _is_resource_name(text: str) -> bool:
-    try:
-        ServiceRef(text, text)
-    except InvalidAddressError:
-        return False
-    return True
-
-
 def _quoted(text: str) -> str:
     return repr(text) if text else "missing"
 
 
 def _service(resource: Element, cloud_service: Element) -> Service:
     name = _text(resource, "Name") or ""
-    if not _is_resource_name(name):
+    if not is_resource_name(name):
         raise UnreadableError(f"its name is {_quoted(redact(name, limit=64))}")
     ref = ServiceRef(_text(cloud_service, "Name") or "", name)
     state, sub_state = _text(resource, "State"), _text(resource, "SubState")
