@@ -98,8 +98,6 @@ def airflow_settings(home: Path, ports: Ports, dags: Path, plugins: Path) -> dic
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         # The end of a task that fails is noticed this late; the default of 5 seconds lengthens a suspension.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        # A new triggerer takes over what a dead one has left after this many seconds.
-        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     }
 
 
@@ -109,6 +107,9 @@ def local_settings(database: Path) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlite(database, lock_seconds=60),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(TASKS_AT_ONCE),
+        # A new triggerer takes over what a dead one has left after this many seconds. Where there are two, one that is
+        # late with its heartbeat would lose its waits to the other one: 30 s, the default, are long enough.
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     }
 
 
