@@ -13,7 +13,7 @@ from stack.parts import ROOT
 
 EARLIER = "b19981a"
 SOURCES = ("bench", "dags", "emulator", "plugins", "stack")
-DRIVER = ("night.py", "processes.py")
+DRIVER = ("night.py", "processes.py", "spans.py")
 """What an earlier build receives of this folder: it drives either."""
 
 _ENTRY_POINTS = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
 
 from bench.builds import DRIVER, SOURCES, earlier, present
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -57,3 +59,13 @@ def test_an_edit_does_not_change_what_is_measured(repository):
         (root / "plugins/biztalk_services/module.py").write_text("third")
         assert (folder / "plugins/biztalk_services/module.py").read_text() == "second"
     assert not folder.exists()
+
+
+def test_the_driver_takes_nothing_else_of_this_folder():
+    imported = {
+        name
+        for file in DRIVER
+        for name in re.findall(r"^from bench\.(\w+) import", (ROOT / "bench" / file).read_text(), re.MULTILINE)
+    }
+    assert imported
+    assert {f"{name}.py" for name in imported} <= set(DRIVER)
