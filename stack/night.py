@@ -124,10 +124,9 @@ class Night:
         return _all(lambda offset: self._page("dagRuns", state, offset), "dag_runs")
 
     def _page(self, path: str, state: str | list[str], offset: int = 0) -> dict[str, Any]:
-        """A page of what is in a state. No other run has an id that begins so: a run's id ends with its moment."""
-        prefix = f"{self._run_id}__"
+        """A page of what is in a state. No other night has an id that begins so: it ends with its moment."""
         return self._airflow.get(
-            f"/dags/{BACKUP}/{path}", run_id_prefix_pattern=prefix, state=state, limit=PAGE, offset=offset
+            f"/dags/{BACKUP}/{path}", run_id_prefix_pattern=self._run_id, state=state, limit=PAGE, offset=offset
         )
 
 

@@ -84,7 +84,7 @@ class Airflow:
         kind = path.removeprefix(f"/dags/{BACKUP}/")
         if kind not in kinds:
             return {"is_paused": path.removeprefix("/dags/") in self.paused}
-        assert parameters["run_id_prefix_pattern"] == f"{RUN_ID}__"
+        assert parameters["run_id_prefix_pattern"] == RUN_ID
         states = parameters["state"]
         self.requests.append((kind, states if isinstance(states, str) else ",".join(states)))
         name, all_of_it = kinds[kind]
