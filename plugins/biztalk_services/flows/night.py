@@ -7,7 +7,7 @@ that cannot be written or read stops no night: the log says so.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,7 +96,9 @@ def begin_night(
             services.setdefault(job.conn_id, {})[job.service] = job.backup_name
         opened = archive()
         begun = _of_run(opened, run, at)
-        if begun is None or not _holds(opened.nights.plan(begun), services):
+        planned = opened.nights.plan(begun).services if begun else {}
+        is_new = any(some.items() - planned.get(conn_id, {}).items() for conn_id, some in services.items())
+        if begun is None or is_new:
             opened.nights.begin(Night(run, kind, at, max_parallel, services))
 
 
@@ -113,7 +115,7 @@ def end_night(
         opened = archive()
         if begun := _of_run(opened, run, at):
             plan = opened.nights.plan(begun)
-            ends = [each for each in outcomes if _holds(plan, {each.conn_id: [f"{each.scope}/{each.service}"]})]
+            ends = [each for each in outcomes if f"{each.scope}/{each.service}" in plan.services.get(each.conn_id, {})]
             backed_up, failed = (sum(each.outcome == outcome for each in ends) for outcome in (BACKED_UP, FAILED))
             not_begun = sum((each.reason or "").startswith(NOT_BEGUN) for each in ends)
             opened.nights.end(
@@ -294,11 +296,6 @@ def _until(progress: Progress, ends: Forecast | None, now: datetime) -> str:
     if progress.is_over:
         return ""
     return ends.sentence(now) if ends else NO_FORECAST
-
-
-def _holds(plan: Night, services: Mapping[str, Iterable[str]]) -> bool:
-    """Whether a night has all of these: connection -> addresses."""
-    return all(set(some) <= plan.services.get(conn_id, {}).keys() for conn_id, some in services.items())
 
 
 def _of_run(archive: Archive, run: Run, now: datetime) -> KnownNight | None:
