@@ -15,7 +15,7 @@ from typing import NamedTuple
 from stack import parts, settings
 from stack.airflow_api import AirflowApi
 from stack.emulator_api import EmulatorApi, sample_credentials
-from stack.errors import StackError
+from stack.errors import PartEndedError, StackError
 from stack.layouts import LAYOUTS, LOCAL, Layout
 from stack.parts import ROOT, Part
 from stack.ports import HOST, Ports, require_free
@@ -110,13 +110,20 @@ class Stack:
             self._started = servers, airflow
 
     def revive(self) -> None:
-        """Start the parts that have ended since :meth:`start` with the same settings, and wait until all is ready."""
+        """Start the parts that have ended since :meth:`start` with the same settings, and wait until all is ready.
+
+        A triggerer whose runner was killed ends some seconds later: what ends meanwhile is started once more.
+        """
         servers, airflow = self._started
         with self._alone():
             self._launch(servers)
             self._await_servers(servers)
             self._launch(airflow)
-            self._await_airflow()
+            try:
+                self._await_airflow()
+            except PartEndedError:
+                self._launch(airflow)
+                self._await_airflow()
 
     def stop(self) -> None:
         """End everything that this stack has started, the last started first; other programs are never touched."""
@@ -324,13 +331,13 @@ class Stack:
         while not ready():
             for part in watched or [name]:
                 if not self._alive(part):
-                    raise self._failure(part, "ended right after its start")
+                    raise self._failure(part, "ended right after its start", PartEndedError)
             if time.monotonic() > deadline:
                 raise self._failure(name, f"is not ready after {READY_SECONDS} seconds")
             time.sleep(POLL_SECONDS)
 
-    def _failure(self, name: str, what: str) -> StackError:
-        return StackError(f"The part {name} {what}; the last lines of {self.log(name)}:\n{tail(self.log(name))}")
+    def _failure(self, name: str, what: str, kind: type[StackError] = StackError) -> StackError:
+        return kind(f"The part {name} {what}; the last lines of {self.log(name)}:\n{tail(self.log(name))}")
 
     # Airflow's database
 

@@ -9,6 +9,7 @@ import pytest
 
 from stack import Ports, Stack, StackError, parts
 from stack import stack as module
+from stack.errors import PartEndedError
 from stack.layouts import DISTRIBUTED, LOCAL
 from stack.parts import Part
 
@@ -109,3 +110,22 @@ def test_a_stack_beside_another_leaves_its_servers_alone(stack, tmp_path_factory
     beside.stop()
     assert stack.running()["azurite"]
     assert stack.running()["emulator"]
+
+
+def test_what_ends_while_the_others_are_revived_is_started_too(stack, monkeypatch):
+    launched: list[str] = []
+    late = [PartEndedError("The part triggerer ended right after its start.")]
+
+    def awaited() -> None:
+        if late:
+            raise late.pop()
+
+    monkeypatch.setattr(stack, "_started", (["servers"], ["airflow"]))
+    monkeypatch.setattr(stack, "_launch", lambda some: launched.extend(some))
+    monkeypatch.setattr(stack, "_await_servers", lambda servers: None)
+    monkeypatch.setattr(stack, "_await_airflow", awaited)
+    stack.revive()
+    assert launched == ["servers", "airflow", "airflow"]
+    late.extend([PartEndedError("Again."), PartEndedError("The part triggerer ended right after its start.")])
+    with pytest.raises(StackError, match="Again"):
+        stack.revive()
