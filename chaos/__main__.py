@@ -32,7 +32,8 @@ def main() -> int:
         for outcome in outcomes:
             done, passed = done + 1, passed + (outcome.verdict == "passed")
             print(f"{done:4} {outcome.verdict:8} {_COLOURS[outcome.green]:5}  {outcome.cell}")
-            print(*(f"     {violation}\n" for violation in outcome.violations), sep="", end="", flush=True)
+            told = [*outcome.violations, *([outcome.reason] if outcome.reason else [])]
+            print(*(f"     {sentence}\n" for sentence in told), sep="", end="", flush=True)
             if options.record:
                 with options.record.open("a") as file:
                     print(record_line(outcome, options.stack, options.seed), file=file)

@@ -26,4 +26,5 @@ def record_line(outcome: Outcome, stack: str, seed: int) -> str:
             "green": outcome.green,
             "wrong": outcome.violations,
         }
+        | ({"reason": outcome.reason} if outcome.reason else {})
     )

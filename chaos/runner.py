@@ -37,12 +37,14 @@ class Outcome:
     :param injected: whether the task had arrived at its gate when the fault was injected, and the fault hit it
     :param green: whether the run reports success for the service; None when the run did not end
     :param violations: a sentence for each violated invariant
+    :param reason: what the report of a run that is not green says of it
     """
 
     cell: Cell
     injected: bool
     green: bool | None
     violations: tuple[str, ...]
+    reason: str = ""
 
     @property
     def verdict(self) -> str:
@@ -190,21 +192,23 @@ class Runner:
 
     def _outcomes(self, service_run: _ServiceRun, hit: set[Cell], last_entry: int) -> list[Outcome]:
         job, service, run_id = service_run.job, service_run.service, service_run.run_id
-        state = self._stack.airflow.run(job, run_id)["state"]
+        state, reported = self._stack.airflow.run(job, run_id)["state"], self._reported(service_run)
         if state not in ("success", "failed"):
             green, violated = None, (f"the run did not end within {RUN_TIMEOUT_SECONDS} seconds",)
         else:
-            green = state == "success" or self._reported_success(service_run)
+            # A night that failed may have backed this service up.
+            green = state == "success" or (job == NIGHT and bool(reported.get("backup")))
             end = self._ground_truth.end_state(service, job, run_id, last_entry)
             violated = tuple(violations(job, green, end, service_run.content_before))
-        return [Outcome(cell, cell in hit, green, violated) for cell in service_run.scenario if cell]
+        reason = "" if green else reported.get("reason") or "There is no report."
+        return [Outcome(cell, cell in hit, green, violated, reason) for cell in service_run.scenario if cell]
 
-    def _reported_success(self, service_run: _ServiceRun) -> bool:
-        """Whether a failed run reports success for this service, as a night of several services can."""
-        if service_run.job != NIGHT:
-            return False
-        rows = self._stack.airflow.xcom(NIGHT, service_run.run_id, "report")
-        return any(row["service"] == service_run.service and row["backup"] for row in rows or [])
+    def _reported(self, service_run: _ServiceRun) -> dict[str, Any]:
+        """What the report of a run says of the service; empty without a report."""
+        report = self._stack.airflow.xcom(service_run.job, service_run.run_id, "report")
+        if service_run.job == NIGHT:
+            report = next((row for row in report or [] if row["service"] == service_run.service), None)
+        return report or {}
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -112,18 +112,20 @@ class Stack:
     def revive(self) -> None:
         """Start the parts that have ended since :meth:`start` with the same settings, and wait until all is ready.
 
-        A triggerer whose runner was killed ends some seconds later: what ends meanwhile is started once more.
+        A triggerer whose runner was killed ends some seconds later: each part that ends meanwhile is started, too.
         """
         servers, airflow = self._started
         with self._alone():
             self._launch(servers)
             self._await_servers(servers)
-            self._launch(airflow)
-            try:
-                self._await_airflow()
-            except PartEndedError:
+            for left in reversed(range(len(airflow))):
                 self._launch(airflow)
-                self._await_airflow()
+                try:
+                    self._await_airflow()
+                    break
+                except PartEndedError:
+                    if not left:
+                        raise
 
     def stop(self) -> None:
         """End everything that this stack has started, the last started first; other programs are never touched."""

@@ -16,6 +16,11 @@ def test_a_cell_that_passed():
     )
 
 
+def test_a_red_run_says_why():
+    line = record_line(Outcome(CELL, True, False, (), "The backup failed."), "local", 3)
+    assert line.endswith('"green": false, "wrong": [], "reason": "The backup failed."}')
+
+
 def test_a_cell_whose_run_did_not_end():
     line = record_line(Outcome(CELL, False, None, ("the run did not end",)), "local", 3)
     assert line.endswith('"victim": "task"}, "met": false, "green": null, "wrong": ["the run did not end"]}')

@@ -114,18 +114,18 @@ def test_a_stack_beside_another_leaves_its_servers_alone(stack, tmp_path_factory
 
 def test_what_ends_while_the_others_are_revived_is_started_too(stack, monkeypatch):
     launched: list[str] = []
-    late = [PartEndedError("The part triggerer ended right after its start.")]
+    late = [PartEndedError("Triggerer 2."), PartEndedError("Triggerer 1.")]
 
     def awaited() -> None:
         if late:
             raise late.pop()
 
-    monkeypatch.setattr(stack, "_started", (["servers"], ["airflow"]))
+    monkeypatch.setattr(stack, "_started", (["servers"], ["a", "b", "c"]))
     monkeypatch.setattr(stack, "_launch", lambda some: launched.extend(some))
     monkeypatch.setattr(stack, "_await_servers", lambda servers: None)
     monkeypatch.setattr(stack, "_await_airflow", awaited)
     stack.revive()
-    assert launched == ["servers", "airflow", "airflow"]
-    late.extend([PartEndedError("Again."), PartEndedError("The part triggerer ended right after its start.")])
-    with pytest.raises(StackError, match="Again"):
+    assert launched == ["servers", *["a", "b", "c"] * 3]
+    late.extend(PartEndedError(f"Again {number}.") for number in range(4))
+    with pytest.raises(StackError, match="Again 1"):
         stack.revive()
