@@ -421,6 +421,7 @@ class TestVerify:
         with pytest.raises(RestoreMismatchError) as caught:
             restored.verify()
         assert "Partner Fabrikam: Description changed" in str(caught.value)
+        assert caught.value.advice == "stop"
         assert "It is Suspended" in str(caught.value)
         (difference,) = restored.run.xcom("verify", "differences", -1)
         assert difference in str(caught.value)
@@ -451,8 +452,11 @@ class TestVerify:
 
     def test_partner_management_that_is_not_reachable(self, restored, emulator):
         emulator.fault("status", "token")
-        with pytest.raises(RestoreMismatchError, match="Partner management cannot be compared"):
+        with pytest.raises(RestoreMismatchError, match="Partner management cannot be compared") as caught:
             restored.verify()
+        assert caught.value.advice == "check", "it is tried again"
+        emulator.admin("DELETE", "/faults")
+        restored.verify()
 
     def test_no_connection_to_partner_management(self, restored, around):
         around.connect(f"biztalk_acs_{NAME}acs", None)

@@ -144,7 +144,8 @@ def verify_restore(job: Job, plan: RestorePlan, differing: list[str]) -> Verifie
     """Compare what a restored service holds with what was recorded at its backup.
 
     :param differing: takes what is different and was not requested, one sentence each.
-    :raises RestoreMismatchError: something is different that was not requested, or the backup has no inventory.
+    :raises RestoreMismatchError: something is different that was not requested, or the backup has no inventory; worth a
+        retry where nothing is known to differ, and part of the restored service could not be read.
     """
     recorded, name = job.archive.catalog.inventory_of(plan.backup), plan.backup.container
     if recorded is None:
@@ -158,12 +159,15 @@ def verify_restore(job: Job, plan: RestorePlan, differing: list[str]) -> Verifie
     for difference in found:
         log = job.log.info if difference.allowed else job.log.error
         log(difference.sentence())
-    differing += [difference.sentence() for difference in found if not difference.allowed]
-    differing += job.driver.deviations(plan, service)
+    unexpected = [difference for difference in found if not difference.allowed]
+    deviations = job.driver.deviations(plan, service)
+    differing += [*(difference.sentence() for difference in unexpected), *deviations]
     if differing:
+        unread = all(each.change == "not comparable" and each.before is None for each in unexpected) and not deviations
         raise RestoreMismatchError(
             f"Service {job.ref} is not what was backed up as {name}: {' '.join(differing)} It is {service.state}; "
-            "check it before it is resumed."
+            "check it before it is resumed.",
+            advice="check" if unread else "stop",
         )
     checked = f"All {len(now.items)} items and {len(now.settings)} settings of {job.ref} are as at the backup."
     job.log.info(checked)
