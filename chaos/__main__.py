@@ -32,7 +32,7 @@ def main() -> int:
         for outcome in outcomes:
             done, passed = done + 1, passed + (outcome.verdict == "passed")
             print(f"{done:4} {outcome.verdict:8} {_COLOURS[outcome.green]:5}  {outcome.cell}")
-            told = [*outcome.violations, *([outcome.reason] if outcome.reason else [])]
+            told = filter(None, [*outcome.violations, outcome.reason])
             print(*(f"     {sentence}\n" for sentence in told), sep="", end="", flush=True)
             if options.record:
                 with options.record.open("a") as file:

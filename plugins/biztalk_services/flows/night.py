@@ -156,10 +156,10 @@ def progress_sentence(
             opened.nights.note_failed(begun, job.backup_name)
         plan = opened.nights.plan(begun)
         progress = Progress(plan.size, done - (services - plan.size), failed, at_work)
-        earlier, invalid = opened.nights.ended(now, similar_sizes(plan.size), _EARLIER)
+        ends, invalid = _forecast(opened, plan, progress, now)
         for sentence in invalid:
             log.warning("%s", sentence)
-        return _told(progress, _forecast(plan, progress, earlier, now), now)
+        return _told(progress, ends, now)
     return counted
 
 
@@ -243,9 +243,9 @@ def _seen(archive: Archive, night: KnownNight, now: datetime, invalid: list[str]
     if night.begun_at <= now - _LONGEST:
         return NightSeen(plan.run, plan.begun_at, plan.size, None, None, None)
     progress = _progress(archive, night, plan)
-    earlier, unread = archive.nights.ended(now, similar_sizes(plan.size), _EARLIER)
+    ends, unread = _forecast(archive, plan, progress, now)
     invalid += unread
-    return NightSeen(plan.run, plan.begun_at, plan.size, None, progress, _forecast(plan, progress, earlier, now))
+    return NightSeen(plan.run, plan.begun_at, plan.size, None, progress, ends)
 
 
 def _progress(archive: Archive, night: KnownNight, plan: Night) -> Progress:
@@ -275,8 +275,10 @@ def _lock_name(service: str, backup: str) -> str:
     return f"{service.rpartition('/')[2].lower()}-{found[1] if found else None}"
 
 
-def _forecast(plan: Night, progress: Progress, earlier: Iterable[NightEnd], now: datetime) -> Forecast | None:
-    return forecast(
+def _forecast(archive: Archive, plan: Night, progress: Progress, now: datetime) -> tuple[Forecast | None, list[str]]:
+    """When a night ends by the nights before, and a sentence for each record of those that cannot be read."""
+    earlier, invalid = archive.nights.ended(now, similar_sizes(plan.size), _EARLIER)
+    ends = forecast(
         services=plan.size,
         max_parallel=plan.max_parallel,
         begun_at=plan.begun_at,
@@ -285,6 +287,7 @@ def _forecast(plan: Night, progress: Progress, earlier: Iterable[NightEnd], now:
         at_work=progress.at_work,
         earlier=earlier,
     )
+    return ends, invalid
 
 
 def _told(progress: Progress, ends: Forecast | None, now: datetime) -> str:

@@ -45,7 +45,7 @@ class ErrorBody:
 class Entry:
     """An entry of a list of services as it was received.
 
-    :param resource: None: the cloud service itself, which has no usable name.
+    :param resource: None: the cloud service itself, which has no usable name; ``name`` is empty then.
     """
 
     scope: str

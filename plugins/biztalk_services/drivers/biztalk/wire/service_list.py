@@ -32,7 +32,7 @@ class ServiceList:
         self._by_address: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         self._without_address: list[Entry] = []
         for entry in self._entries:
-            if is_resource_name(entry.scope) and is_resource_name(entry.name):
+            if is_resource_name(entry.name):
                 self._by_address[entry.scope.lower(), entry.name.lower()].append(entry)
             else:
                 self._without_address.append(entry)
